@@ -1,0 +1,24 @@
+"""Policies and training algorithm for Stable-Baselines3."""
+
+import sb3_contrib
+
+from rims_rl.agents.cnn import AtariCnn
+from rims_rl.agents.extractors import GridExtractor
+from rims_rl.agents.policies import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy
+from rims_rl.agents.ppo import RecurrentPPO
+
+__all__ = [
+    "AtariCnn",
+    "CnnRimPolicy",
+    "GridExtractor",
+    "MlpRimPolicy",
+    "MultiInputRimPolicy",
+    "RecurrentPPO",
+    "register_policies",
+]
+
+
+def register_policies() -> None:
+    """Makes the policies known to stock `sb3_contrib.RecurrentPPO` by their names."""
+    for policy in (MlpRimPolicy, CnnRimPolicy, MultiInputRimPolicy):
+        sb3_contrib.RecurrentPPO.policy_aliases[policy.__name__] = policy

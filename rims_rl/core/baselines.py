@@ -1,0 +1,99 @@
+"""The cores that RIMs are compared with: LSTM, GRU and no recurrence, all called like `RIM`.
+
+Axes: T time, B batch, D input features, S hidden units.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from torch import Tensor, cat, nn
+
+from rims_rl.core.dynamics import State
+from rims_rl.core.sequence import check_sequence, initial_state
+
+
+class _TorchCore(nn.Module):
+    """A recurrent layer of torch with resets inside the sequence.
+
+    The sequence is cut where any episode starts, and each piece is one call of the layer.
+    """
+
+    num_layers = 1
+    layer: nn.RNNBase
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = self.output_size = hidden_size
+        self.layer = self._make_layer(input_size, hidden_size)
+        # As the RIMs' cells and the paper's PPO: orthogonal weights, no bias.
+        for name, parameter in self.layer.named_parameters():
+            if name.startswith("weight"):
+                nn.init.orthogonal_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+
+    def _make_layer(self, input_size: int, hidden_size: int) -> nn.RNNBase:
+        raise NotImplementedError
+
+    def _run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        raise NotImplementedError
+
+    def forward(
+        self, x: Tensor, state: State | None = None, episode_starts: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Runs the core over a sequence, see `RIM.forward`: (T, B, D) -> (T, B, S)."""
+        check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
+        state = state or initial_state(x, self.hidden_size)
+        if episode_starts is None or not bool(episode_starts.any()):
+            return self._run(x, state)
+        reset_steps = episode_starts.any(dim=1).nonzero().flatten().tolist()
+        cuts = sorted({0, *reset_steps, x.shape[0]})
+        outputs = []
+        for start, stop in itertools.pairwise(cuts):
+            keep = (1.0 - episode_starts[start].to(x.dtype)).unsqueeze(-1)
+            output, state = self._run(x[start:stop], (state[0] * keep, state[1] * keep))
+            outputs.append(output)
+        return cat(outputs), state
+
+
+class LSTM(_TorchCore):
+    """`torch.nn.LSTM` with ``episode_starts``."""
+
+    def _make_layer(self, input_size: int, hidden_size: int) -> nn.RNNBase:
+        return nn.LSTM(input_size, hidden_size)
+
+    def _run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        output, state = self.layer(x, state)
+        return output, state
+
+
+class GRU(_TorchCore):
+    """`torch.nn.GRU` with ``episode_starts``; c of the state is there and not used."""
+
+    def _make_layer(self, input_size: int, hidden_size: int) -> nn.RNNBase:
+        return nn.GRU(input_size, hidden_size)
+
+    def _run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        output, h = self.layer(x, state[0])
+        return output, (h, state[1])
+
+
+class FeedForward(nn.Module):
+    """No recurrence: hands the input on, so that a policy with it is a plain PPO policy."""
+
+    num_layers = 1
+    #: RecurrentPPO stores a state for every core; this one's is never read.
+    hidden_size = 1
+
+    def __init__(self, input_size: int) -> None:
+        super().__init__()
+        self.input_size = self.output_size = input_size
+
+    def forward(
+        self, x: Tensor, state: State | None = None, episode_starts: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Hands on x (T, B, D) and the state."""
+        check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
+        return x, state or initial_state(x, self.hidden_size)

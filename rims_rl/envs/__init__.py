@@ -1,0 +1,15 @@
+"""Environments for recurrent agents: Atari, MiniGrid, object picking, any Gymnasium id."""
+
+from rims_rl.envs.atari import AtariVecEnv
+from rims_rl.envs.atari_games import AtariSettings
+from rims_rl.envs.make import make_vec_env
+from rims_rl.envs.suites import Suite, UnknownEnvError, suite_of
+
+__all__ = [
+    "AtariSettings",
+    "AtariVecEnv",
+    "Suite",
+    "UnknownEnvError",
+    "make_vec_env",
+    "suite_of",
+]

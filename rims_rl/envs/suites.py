@@ -1,0 +1,117 @@
+"""Which family an environment id belongs to, and the nearest names of an unknown one."""
+
+from __future__ import annotations
+
+import heapq
+import importlib
+from difflib import SequenceMatcher
+from typing import Literal
+
+import ale_py
+import gymnasium as gym
+import minigrid
+from gymnasium.envs.registration import EnvSpec
+
+from rims_rl.envs.pickup import register_envs
+
+Suite = Literal["atari", "minigrid", "gymnasium"]
+
+gym.register_envs(ale_py)
+gym.register_envs(minigrid)
+register_envs()
+
+
+class UnknownEnvError(ValueError):
+    """An id that no environment can be built from; the message names what would work."""
+
+
+def suite_of(env_id: str) -> Suite:
+    """Say which family an id belongs to, and so how it is built and which preset it gets.
+
+    Args:
+        env_id: A registered id; `module:id` imports the module that registers it first.
+
+    Returns:
+        `"atari"`, `"minigrid"` (MiniGrid, BabyAI and object picking) or `"gymnasium"`.
+
+    Raises:
+        UnknownEnvError: If the id is not registered or its frame skip is random.
+    """
+    spec = spec_of(env_id)
+    module = spec.entry_point if isinstance(spec.entry_point, str) else ""
+    if module.startswith("ale_py."):
+        if not _has_fixed_frame_skip(spec):
+            raise UnknownEnvError(
+                f"{env_id} skips a random number of frames, which no preset covers; "
+                f"use one of {_listed(nearest_ids(env_id))}"
+            )
+        return "atari"
+    if module.startswith(("minigrid.", "rims_rl.")):
+        return "minigrid"
+    return "gymnasium"
+
+
+def spec_of(env_id: str) -> EnvSpec:
+    """Look an id up in Gymnasium's registry.
+
+    Args:
+        env_id: A registered id; `module:id` imports the module that registers it first.
+
+    Returns:
+        What the registry says of it.
+
+    Raises:
+        UnknownEnvError: If it is not registered; the message holds the nearest ids.
+    """
+    module, _, name = env_id.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UnknownEnvError(f"cannot import {module!r} of {env_id!r}: {error}") from error
+    spec = gym.registry.get(name)
+    if spec is None:
+        near = nearest_ids(name)
+        hint = f"did you mean {_listed(near)}?" if near else "no registered id is like it"
+        raise UnknownEnvError(f"unknown environment {env_id!r}: {hint}")
+    return spec
+
+
+def nearest_ids(env_id: str, count: int = 3) -> list[str]:
+    """List the registered ids that somebody who wrote `env_id` may have meant.
+
+    Case, a missing namespace and a missing version do not matter.
+
+    Args:
+        env_id: What was written.
+        count: How many ids to return at most.
+
+    Returns:
+        Ids that can be built, the most alike first; empty if nothing is alike.
+    """
+    wanted = env_id.lower()
+    word = _bare_name(wanted)
+
+    def likeness(known: str) -> float:
+        contains = bool(word) and word in known.lower()
+        return SequenceMatcher(None, wanted, known.lower()).ratio() + contains
+
+    buildable = (name for name, spec in gym.registry.items() if _has_fixed_frame_skip(spec))
+    scored = heapq.nlargest(count, ((likeness(name), name) for name in buildable))
+    least = 1.0 if scored and scored[0][0] > 1.0 else 0.6
+    return [name for score, name in scored if score > least]
+
+
+def _bare_name(env_id: str) -> str:
+    """Strip namespace and version: `ale/pong-v5` -> `pong`."""
+    name = env_id.rpartition("/")[2]
+    stem, dash, version = name.rpartition("-v")
+    return stem if dash and version.isdigit() else name
+
+
+def _has_fixed_frame_skip(spec: EnvSpec) -> bool:
+    return isinstance(spec.kwargs.get("frameskip", 1), int)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names)

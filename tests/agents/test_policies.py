@@ -1,0 +1,265 @@
+"""The policies in stock RecurrentPPO: spaces, states, gradients, saving."""
+
+import subprocess
+import sys
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import sb3_contrib
+import torch
+from gymnasium import spaces
+from sb3_contrib.common.recurrent.type_aliases import RNNStates
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+import rims_rl
+from rims_rl.agents import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy
+
+CORES = ["rim", "lstm", "gru", "none"]
+SMALL = {"hidden_size": 12, "num_rims": 3, "num_active": 2}
+
+
+class RandomSpaces(gym.Env):
+    """Random observations of any space, episodes of 5 steps, reward for the first action."""
+
+    def __init__(self, observation_space, action_space):
+        self.observation_space, self.action_space = observation_space, action_space
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        self.steps += 1
+        assert self.action_space.contains(action), action
+        return self.observation_space.sample(), 1.0, False, self.steps == 5, {}
+
+
+def vec_env(observation_space, action_space, n_envs=2):
+    return DummyVecEnv([lambda: RandomSpaces(observation_space, action_space)] * n_envs)
+
+
+def make_model(
+    policy, env, algorithm=sb3_contrib.RecurrentPPO, core="rim", policy_kwargs=None, **kw
+):
+    options = {"n_steps": 16, "batch_size": 16, "n_epochs": 2, "seed": 0, "device": "cpu", **kw}
+    policy_kwargs = {"core": core, "core_kwargs": SMALL, **(policy_kwargs or {})}
+    return algorithm(policy, env, policy_kwargs=policy_kwargs, **options)
+
+
+VECTOR = spaces.Box(-1, 1, (3,))
+IMAGE = spaces.Box(0, 255, (2, 36, 36), np.uint8)
+OBSERVATIONS = {
+    "vector": VECTOR,
+    "image": IMAGE,
+    "discrete": spaces.Discrete(5),
+    "multi-discrete": spaces.MultiDiscrete([3, 4]),
+    "multi-binary": spaces.MultiBinary(4),
+    "dict": spaces.Dict(
+        {"image": IMAGE, "vector": VECTOR, "word": spaces.Discrete(4),
+         "words": spaces.MultiDiscrete([3, 2])}
+    ),
+}  # fmt: skip
+ACTIONS = {
+    "box": spaces.Box(-1, 1, (2,)),
+    "discrete": spaces.Discrete(3),
+    "multi-discrete": spaces.MultiDiscrete([2, 3]),
+    "multi-binary": spaces.MultiBinary(3),
+}
+POLICIES = {"image": "CnnRimPolicy", "dict": "MultiInputRimPolicy"}
+ALGORITHMS = [sb3_contrib.RecurrentPPO, rims_rl.RecurrentPPO]
+
+
+@pytest.mark.parametrize("observation", OBSERVATIONS)
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=["stock", "ours"])
+def test_every_observation_and_action_space_trains(observation, action, algorithm):
+    env = vec_env(OBSERVATIONS[observation], ACTIONS[action])
+    model = make_model(POLICIES.get(observation, "MlpRimPolicy"), env, algorithm)
+    model.learn(32)
+    actions, state = model.predict(env.reset(), episode_start=np.ones(2, dtype=bool))
+    assert len(actions) == 2
+    assert state[0].shape == (1, 2, 12)
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=["stock", "ours"])
+def test_one_word_changes_the_core(core, algorithm):
+    model = make_model("MlpRimPolicy", make_vec_env("CartPole-v1", 2), algorithm, core=core)
+    before = {n: p.clone() for n, p in model.policy.named_parameters()}
+    model.learn(64)
+    assert (model.policy.active_mask is not None) == (core == "rim")
+    for name, parameter in model.policy.named_parameters():
+        assert not torch.equal(parameter, before[name]), f"{name} was not trained"
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("shared_core", [True, False])
+def test_without_shared_features_or_core(core, shared_core):
+    env = make_vec_env("CartPole-v1", 2)
+    options = {"shared_core": shared_core, "share_features_extractor": shared_core}
+    model = make_model("MlpRimPolicy", env, core=core, policy_kwargs=options)
+    model.learn(32)
+    assert (model.policy.lstm_critic is None) == shared_core
+
+
+@pytest.mark.parametrize("shared_core", [True, False])
+def test_the_value_loss_reaches_the_core(shared_core):
+    env = make_vec_env("CartPole-v1", 2)
+    policy = make_model("MlpRimPolicy", env, policy_kwargs={"shared_core": shared_core}).policy
+    obs = torch.randn(8, 4)
+    zeros = (torch.zeros(1, 2, 12), torch.zeros(1, 2, 12))
+    values, log_prob, _ = policy.evaluate_actions(
+        obs, torch.zeros(8), RNNStates(zeros, zeros), torch.zeros(8)
+    )
+    critic = policy.lstm_actor if shared_core else policy.lstm_critic
+    values.sum().backward(retain_graph=True)
+    assert all(p.grad is not None for p in critic.parameters())
+    policy.zero_grad()
+    log_prob.sum().backward()
+    assert all(p.grad is not None for p in policy.lstm_actor.parameters())
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=["stock", "ours"])
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("shared_core", [True, False])
+def test_the_ratio_is_one_before_the_first_update(algorithm, core, shared_core):
+    """With episode starts inside the sequences: episodes last 5 of the rollout's 32 steps."""
+    env = vec_env(VECTOR, spaces.Discrete(3), n_envs=4)
+    model = make_model(
+        "MlpRimPolicy", env, algorithm, core=core, n_steps=32, batch_size=64,
+        policy_kwargs={"shared_core": shared_core},
+    )  # fmt: skip
+    model.learn(128)  # states and weights are no longer those of the start
+    _, callback = model._setup_learn(128, None)
+    model.collect_rollouts(model.env, callback, model.rollout_buffer, 32)
+    starts = model.rollout_buffer.episode_starts
+    assert starts[1:].sum() > 10
+    model.policy.set_training_mode(True)
+    compared = 0
+    for batch in model.rollout_buffer.get(64):
+        values, log_prob, _ = model.policy.evaluate_actions(
+            batch.observations, batch.actions.long().flatten(), batch.lstm_states,
+            batch.episode_starts,
+        )  # fmt: skip
+        mask = batch.mask > 0
+        ratio = (log_prob - batch.old_log_prob).exp()[mask]
+        assert (ratio - 1).abs().max() < 1e-4
+        assert (values.flatten() - batch.old_values)[mask].abs().max() < 1e-4
+        compared += int(mask.sum())
+    assert compared == 128
+
+
+def test_gsde_target_kl_value_clipping_and_normalisation():
+    env = VecNormalize(make_vec_env("Pendulum-v1", 3))
+    model = make_model(
+        "MlpRimPolicy", env, use_sde=True, sde_sample_freq=4, target_kl=0.01, clip_range_vf=0.2,
+        batch_size=13,
+    )  # fmt: skip
+    model.learn(96)
+
+
+def test_predict_carries_the_state_and_forgets_it_at_episode_starts():
+    env = make_vec_env("CartPole-v1", 2, seed=0)
+    policy = make_model("MlpRimPolicy", env).policy
+    obs = env.reset()
+    _, first = policy.predict(obs, episode_start=np.ones(2, bool), deterministic=True)
+    _, second = policy.predict(obs, first, np.zeros(2, bool), deterministic=True)
+    assert not np.allclose(first[0], second[0])
+    _, again = policy.predict(obs, second, np.array([True, False]), deterministic=True)
+    np.testing.assert_allclose(again[0][:, 0], first[0][:, 0], atol=1e-6)
+    assert not np.allclose(again[0][:, 1], first[0][:, 1])
+    assert policy.active_mask.shape == (2, 3)
+    assert (policy.active_mask.sum(1) == 2).all()
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_the_policy_alone_is_saved_and_loaded(core, tmp_path):
+    env = make_vec_env("CartPole-v1", 2, seed=0)
+    options = {"shared_core": False, "share_features_extractor": False, "net_arch": [8]}
+    policy = make_model("MlpRimPolicy", env, core=core, policy_kwargs=options).policy
+    policy.save(tmp_path / "policy.pth")
+    loaded = MlpRimPolicy.load(tmp_path / "policy.pth")
+    obs = env.reset()
+    for deterministic in (True,):
+        expected = policy.predict(obs, deterministic=deterministic)
+        actual = loaded.predict(obs, deterministic=deterministic)
+        np.testing.assert_array_equal(expected[0], actual[0])
+        np.testing.assert_array_equal(expected[1][0], actual[1][0])
+    assert loaded.core_kwargs == SMALL
+
+
+FRESH_PROCESS = """
+import sys, numpy as np
+from sb3_contrib import RecurrentPPO
+assert "rims_rl" not in sys.modules
+model = RecurrentPPO.load(sys.argv[1], device="cpu")
+obs = np.load(sys.argv[2])
+action, state = model.predict(obs, episode_start=np.ones(2, bool), deterministic=True)
+np.save(sys.argv[3], state[0])
+"""
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=["stock", "ours"])
+def test_a_model_loads_in_a_fresh_process_that_never_imported_us(algorithm, tmp_path):
+    env = make_vec_env("CartPole-v1", 2, seed=0)
+    model = make_model("MlpRimPolicy", env, algorithm)
+    model.learn(32)
+    model.save(tmp_path / "model.zip")
+    obs = env.reset()
+    np.save(tmp_path / "obs.npy", obs)
+    files = [tmp_path / name for name in ("model.zip", "obs.npy", "state.npy")]
+    subprocess.run([sys.executable, "-c", FRESH_PROCESS, *files], check=True, cwd=tmp_path)
+    _, state = model.predict(obs, episode_start=np.ones(2, bool), deterministic=True)
+    np.testing.assert_allclose(np.load(tmp_path / "state.npy"), state[0], atol=1e-6)
+
+
+def test_training_goes_on_after_loading(tmp_path):
+    env = make_vec_env("CartPole-v1", 2, seed=0)
+    model = make_model("MlpRimPolicy", env)
+    model.learn(32)
+    model.save(tmp_path / "model.zip")
+    loaded = sb3_contrib.RecurrentPPO.load(tmp_path / "model.zip", env=env)
+    loaded.learn(32, reset_num_timesteps=False)
+    assert loaded.num_timesteps == 64
+
+
+def test_heads_and_cnn_are_the_papers():
+    env = vec_env(spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(6))
+    policy = make_model(
+        "CnnRimPolicy", env, policy_kwargs={"core_kwargs": {"hidden_size": 510}}
+    ).policy
+    shapes = [tuple(p.shape) for p in policy.features_extractor.parameters() if p.dim() > 1]
+    assert shapes == [(32, 4, 8, 8), (64, 32, 4, 4), (32, 64, 3, 3), (512, 32 * 7 * 7)]
+    assert policy.action_net.weight.shape == (6, 510)
+    assert policy.value_net.weight.shape == (1, 510)
+    linear = policy.features_extractor.linear[0].weight
+    torch.testing.assert_close(linear @ linear.T, 2 * torch.eye(512), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "options", "words"),
+    [
+        (MlpRimPolicy, {"core_kwargs": {"hidden_size": 13}}, "hidden_size 13 is not divisible"),
+        (MlpRimPolicy, {"core_kwargs": {"num_actve": 2}}, "unknown core option num_actve"),
+        (MlpRimPolicy, {"core": "rnn"}, "unknown core 'rnn'"),
+        (MlpRimPolicy, {"lstm_hidden_size": 64}, "use core='lstm'"),
+        (MlpRimPolicy, {"share_features_extractor": False}, "shared_core=False"),
+        (CnnRimPolicy, {}, "CnnRimPolicy needs an image"),
+    ],
+)
+def test_bad_arguments_get_one_line(policy, options, words):
+    with pytest.raises(ValueError, match=r".") as caught:
+        policy(VECTOR, spaces.Discrete(2), lambda _: 1e-3, **options)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_grids_get_their_own_extractor():
+    env = rims_rl.make_vec_env("rims_rl/PickupDistractorsSmall-v0", 2, seed=0)
+    model = make_model("MultiInputRimPolicy", env)
+    assert type(model.policy.features_extractor).__name__ == "GridExtractor"
+    assert isinstance(model.policy, MultiInputRimPolicy)
+    model.learn(32)

@@ -1,0 +1,69 @@
+import dataclasses
+
+import pytest
+
+from rims_rl import RIM, RIMConfig
+from rims_rl.core.config import VARIANTS
+
+
+def test_defaults_are_the_papers_sizes():
+    config = RIMConfig(input_size=512, hidden_size=510)
+    assert (config.num_rims, config.num_active, config.rim_size) == (6, 4, 85)
+    assert (config.input_key_size, config.input_value_size) == (64, 4 * 85)
+    assert (config.comm_heads, config.comm_key_size, config.comm_value_size) == (4, 32, 32)
+    assert config.dropout == 0.0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_names_a_bundle_and_single_choices_override_it(variant):
+    config = RIMConfig(8, 12, variant=variant)
+    for name, value in VARIANTS[variant].items():
+        assert getattr(config, name) == value
+    assert RIMConfig(8, 12, variant=variant, communication=None).communication is None
+
+
+def test_without_input_attention_all_are_active():
+    assert RIMConfig(8, 12, num_active=2, input_attention=None).num_active == 6
+
+
+def test_values_are_shared_out_to_heads():
+    assert RIMConfig(8, 24, input_heads=2).input_value_size == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"hidden_size": 512}, ["hidden_size 512", "num_rims 6", "510 or 516"]),
+        ({"hidden_size": 4}, ["use 6"]),
+        ({"num_active": 0}, ["num_active", "between 1 and num_rims (6)"]),
+        ({"num_active": 7}, ["num_active", "got 7"]),
+        ({"num_rims": 0}, ["num_rims must be at least 1"]),
+        ({"comm_top_k": 9}, ["comm_top_k"]),
+        ({"dropout": 1.0}, ["dropout"]),
+        ({"input_value_size": 0}, ["input_value_size"]),
+        ({"variant": "papper"}, ["variant", "'paper'", "'papper'"]),
+        ({"dynamics": "rnn"}, ["dynamics", "'gru', 'lstm'"]),
+        ({"communication": "loud"}, ["communication", "'bounded'"]),
+        ({"input_attention": "both"}, ["input_attention", "'null'"]),
+    ],
+)
+def test_bad_values_get_one_line_that_says_what_works(options, words):
+    with pytest.raises(ValueError, match=r".") as caught:
+        RIMConfig(**{"input_size": 8, "hidden_size": 12, **options})
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_a_config_is_frozen_and_can_be_rebuilt():
+    config = RIMConfig(8, 12, variant="released")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.num_rims = 3
+    assert dataclasses.replace(config) == config
+
+
+def test_rim_takes_the_fields_of_the_config():
+    rim = RIM(8, 12, 3, 2, dynamics="lstm")
+    assert rim.config == RIMConfig(8, 12, num_rims=3, num_active=2, dynamics="lstm")
+    assert "num_active=2" in repr(rim)

@@ -1,0 +1,265 @@
+"""RIM computes what its paper and its docstrings say."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rims_rl import RIM
+from rims_rl.core.attention import select_active
+from rims_rl.core.config import VARIANTS
+
+
+def make(seed=0, input_size=5, hidden_size=12, **options):
+    torch.manual_seed(seed)
+    options = {"num_rims": 4, "num_active": 2, **options}
+    return RIM(input_size, hidden_size, **options).double()
+
+
+def sequence(steps=7, batch=3, size=5, seed=1):
+    return torch.randn(steps, batch, size, dtype=torch.float64, generator=seeded(seed))
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+rim_options = st.fixed_dictionaries(
+    {
+        "dynamics": st.sampled_from(["gru", "lstm"]),
+        "input_attention": st.sampled_from(["null", "competition", None]),
+        "communication": st.sampled_from(["bounded", "gated", "residual", None]),
+        "read_inactive": st.sampled_from(["state", "candidate"]),
+        "num_active": st.integers(1, 4),
+        "input_heads": st.integers(1, 2),
+        "comm_heads": st.integers(1, 2),
+        "comm_top_k": st.sampled_from([None, 1, 3]),
+    }
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(options=rim_options, steps=st.integers(1, 5), batch=st.integers(1, 3), data=st.data())
+def test_a_sequence_is_the_same_as_its_steps_with_states_zeroed_by_hand(
+    options, steps, batch, data
+):
+    rim = make(**options)
+    x = sequence(steps, batch)
+    flags = st.lists(st.booleans(), min_size=steps * batch, max_size=steps * batch)
+    starts = torch.tensor(data.draw(flags), dtype=torch.float64).view(steps, batch)
+    state = tuple(torch.randn(1, batch, 12, dtype=torch.float64) for _ in range(2))
+    output, (h, c) = rim(x, state, starts)
+
+    by_hand = state
+    for t in range(steps):
+        keep = (1 - starts[t]).view(1, batch, 1)
+        step_output, by_hand = rim(x[t : t + 1], tuple(s * keep for s in by_hand))
+        torch.testing.assert_close(step_output[0], output[t], rtol=0, atol=1e-14)
+    torch.testing.assert_close(by_hand, (h, c), rtol=0, atol=1e-14)
+    assert output.shape == (steps, batch, 12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(options=rim_options)
+def test_inactive_rims_keep_their_state_to_the_bit_and_num_active_change(options):
+    rim = make(**options)
+    state = tuple(torch.randn(1, 3, 12, dtype=torch.float64) for _ in range(2))
+    output, (h, c), info = rim(sequence(1), state, return_info=True)
+    active = info.active_mask[0]
+    assert active.dtype == torch.bool
+    assert (active.sum(-1) == rim.config.num_active).all()
+    before, after = state[0].view(3, 4, 3), h.view(3, 4, 3)
+    assert torch.equal(after[~active], before[~active])
+    assert (after[active] != before[active]).all()
+    assert torch.equal(output[-1], h[0])
+    if options["dynamics"] == "lstm":
+        assert torch.equal(c.view(3, 4, 3)[~active], state[1].view(3, 4, 3)[~active])
+    else:
+        assert torch.equal(c, state[1])
+
+
+def test_samples_do_not_see_each_other():
+    rim, x = make(), sequence(batch=3)
+    together, _ = rim(x)
+    for b in range(3):
+        alone, _ = rim(x[:, b : b + 1])
+        torch.testing.assert_close(together[:, b : b + 1], alone, rtol=0, atol=1e-14)
+
+
+def test_one_row_against_the_null_row_is_a_sigmoid():
+    """Paper section 2.2: softmax over [0, x] of a query with bias-free keys."""
+    rim = make(communication=None)
+    h = torch.randn(1, 3, 12, dtype=torch.float64)
+    x = sequence(1)
+    _, _, info = rim(x, (h, h), return_info=True)
+    attention = rim.input_attention
+    for k in range(4):
+        query = h.view(3, 4, 3)[:, k] @ attention.query_weight[k]
+        score = (query * (x[0] @ attention.key_weight)).sum(-1) / math.sqrt(64)
+        torch.testing.assert_close(info.input_attention[0, :, k], torch.sigmoid(score))
+
+
+def test_active_rims_attend_least_to_the_null_row():
+    rim = make()
+    h = torch.randn(1, 3, 12, dtype=torch.float64)
+    _, _, info = rim(sequence(1), (h, h), return_info=True)
+    attention, active = info.input_attention[0], info.active_mask[0]
+    for b in range(3):
+        assert attention[b, active[b]].min() >= attention[b, ~active[b]].max()
+
+
+def test_ties_go_to_the_lowest_index():
+    attention = torch.tensor([[0.5, 0.5, 0.5, 0.5], [0.1, 0.5, 0.5, 0.5], [0.0, 0.2, 0.2, 0.9]])
+    assert select_active(attention, 2).tolist() == [
+        [True, True, False, False],
+        [False, True, True, False],
+        [False, True, False, True],
+    ]
+    _, _, info = make()(sequence(1), return_info=True)  # a fresh state makes all scores equal
+    assert info.active_mask[0].tolist() == [[True, True, False, False]] * 3
+
+
+def test_rows_are_a_set():
+    rim, rows = make(), torch.randn(4, 3, 6, 5, dtype=torch.float64)
+    output, _ = rim(rows)
+    shuffled, _ = rim(rows[:, :, torch.randperm(6)])
+    torch.testing.assert_close(output, shuffled)
+    single, _ = rim(rows[:, :, :1])
+    torch.testing.assert_close(single, rim(rows[:, :, 0])[0], rtol=0, atol=0)
+
+
+def test_a_row_of_zeros_is_another_null_row():
+    rim = make(communication=None)
+    h = torch.zeros(1, 3, 12, dtype=torch.float64)
+    x = torch.cat([sequence(1).unsqueeze(2), torch.zeros(1, 3, 1, 5, dtype=torch.float64)], dim=2)
+    _, _, info = rim(x, (h, h), return_info=True)
+    torch.testing.assert_close(info.input_attention, torch.full_like(info.input_attention, 2 / 3))
+
+
+@pytest.mark.parametrize("num_active", [2, 3, 4])
+def test_competition_takes_the_losers_weight_away_where_enough_lose(num_active):
+    """The released code sparsifies only if K > k_A + 1."""
+    rim = make(variant="released", num_active=num_active)
+    h = torch.randn(1, 3, 12, dtype=torch.float64)
+    _, _, info = rim(sequence(1), (h, h), return_info=True)
+    attention, active = info.input_attention[0], info.active_mask[0]
+    torch.testing.assert_close(
+        attention.sum(-1), torch.ones(3, dtype=torch.float64), atol=1e-4, rtol=0
+    )
+    assert ((attention[~active] == 0).all()) == (num_active == 2 or active.all())
+
+
+@pytest.mark.parametrize("read_inactive", ["state", "candidate"])
+def test_what_active_rims_read_of_inactive_ones(read_inactive):
+    rim = make(variant="paper", read_inactive=read_inactive)
+    h = torch.randn(1, 1, 12, dtype=torch.float64)
+    x = sequence(1, 1)
+    _, _, info = rim(x, (h, h), return_info=True)
+    idle = int((~info.active_mask[0, 0]).nonzero()[0])
+    busy = info.active_mask[0, 0].repeat_interleave(3)
+    with torch.no_grad():
+        reference, _ = rim(x, (h, h))
+        rim.dynamics.weight_hh[idle] += 1.0  # changes the candidate, not the state
+        changed, _ = rim(x, (h, h))
+    same = torch.equal(changed[0, 0, busy], reference[0, 0, busy])
+    assert same == (read_inactive == "state")
+
+
+def test_bounded_communication_interpolates_and_gated_adds():
+    torch.manual_seed(0)
+    bounded, gated = make(communication="bounded"), make(communication="gated")
+    gated.load_state_dict(bounded.state_dict())
+    silent = make(communication=None)
+    silent.load_state_dict(
+        {k: v for k, v in bounded.state_dict().items() if not k.startswith("communication")}
+    )
+    h = 0.9 * torch.ones(1, 2, 12, dtype=torch.float64)
+    x = sequence(1, 2)
+    candidate, added, mixed = (rim(x, (h, h))[0] for rim in (silent, gated, bounded))
+    # added = candidate + g m, mixed = candidate + g (m - candidate), so added - mixed = g candidate
+    gate = ((added - mixed) / candidate)[added != candidate]
+    assert (gate > 0).all()
+    assert (gate < 1).all()
+
+
+@pytest.mark.parametrize("dynamics", ["gru", "lstm"])
+def test_the_default_keeps_its_state_bounded_over_10_000_steps(dynamics):
+    torch.manual_seed(0)
+    rim = RIM(5, 24, dynamics=dynamics)
+    with torch.no_grad():
+        for parameter in rim.parameters():
+            parameter *= 3  # far from the gentle start, as after long training
+        state, largest = None, 0.0
+        for _ in range(100):
+            output, state = rim(10 * torch.randn(100, 2, 5), state)
+            largest = max(largest, output.abs().max().item())
+    assert 0.5 < largest <= 1.0
+
+
+def test_the_papers_communication_lets_the_state_grow():
+    """Why it is not the default: what is added at every step accumulates."""
+    torch.manual_seed(0)
+    rim = RIM(5, 24, variant="paper")
+    with torch.no_grad():
+        for parameter in rim.parameters():
+            parameter *= 3  # as for the default above
+        output, _ = rim(10 * torch.randn(500, 2, 5))
+    largest = output.abs().nan_to_num(nan=torch.inf).max()
+    assert largest > 1e6
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("dynamics", ["gru", "lstm"])
+def test_every_weight_is_trained(variant, dynamics):
+    rim = make(variant=variant, dynamics=dynamics)
+    state = tuple(torch.randn(1, 3, 12, dtype=torch.float64) for _ in range(2))
+    output, _ = rim(sequence(), state)
+    (output * torch.randn_like(output)).sum().backward()
+    for name, parameter in rim.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_selection_at_the_start_is_not_a_coin_toss():
+    """Noise of 1% in the input leaves the active sets as they are, at Atari's sizes."""
+    torch.manual_seed(0)
+    rim = RIM(512, 510)
+    x = torch.randn(40, 16, 512).relu()
+    with torch.no_grad():
+        _, _, info = rim(x, return_info=True)
+        _, _, noisy = rim(x * (1 + 0.01 * torch.randn_like(x)), return_info=True)
+    same = (info.active_mask == noisy.active_mask).all(-1)[1:].float().mean()
+    assert same > 0.9
+    assert info.input_attention[10:].std() > 0.02  # the released initialisation gives 0.0003
+    usage = info.active_mask[10:].float().mean(dim=(0, 1))
+    assert usage.min() > 0.2  # every RIM is used
+
+
+def test_dropout_acts_in_training_only():
+    rim, x = make(dropout=0.5), sequence()
+    assert not torch.equal(rim(x)[0], rim(x)[0])
+    rim.eval()
+    assert torch.equal(rim(x)[0], rim(x)[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"x": torch.zeros(7, 3, 4)}, "x must be (T, B, 5)"),
+        ({"x": torch.zeros(7, 5)}, "x must be (T, B, 5)"),
+        ({"x": torch.zeros(0, 3, 5)}, "T >= 1"),
+        ({"state": (torch.zeros(1, 2, 12),) * 2}, "state h must be (1, 3, 12), got (1, 2, 12)"),
+        ({"episode_starts": torch.zeros(3, 7)}, "episode_starts must be (7, 3), got (3, 7)"),
+    ],
+)
+def test_wrong_shapes_are_named(arguments, words):
+    with pytest.raises(ValueError, match=r".") as caught:
+        make()(**{"x": sequence(), **arguments})
+    assert words in str(caught.value)
+
+
+def test_rows_need_input_attention():
+    with pytest.raises(ValueError, match="one row"):
+        make(input_attention=None)(torch.zeros(2, 3, 6, 5, dtype=torch.float64))
