@@ -7,10 +7,8 @@ its environments with Gymnasium.
 from rims_rl.agents import RecurrentPPO, register_policies
 from rims_rl.core import RIM, RIMConfig
 from rims_rl.envs import make_vec_env
-from rims_rl.envs.pickup import register_envs
 from rims_rl.version import __version__
 
 __all__ = ["RIM", "RIMConfig", "RecurrentPPO", "__version__", "make_vec_env"]
 
 register_policies()
-register_envs()

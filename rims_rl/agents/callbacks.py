@@ -35,20 +35,25 @@ def activation_entropy(frequencies: Tensor) -> float:
 
 
 def _binary_entropy(p: Tensor) -> Tensor:
-    return torch.special.entr(p) + torch.special.entr(1 - p)
+    entropy: Tensor = torch.special.entr(p) + torch.special.entr(1 - p)
+    return entropy
 
 
-class RimStatistics(BaseCallback):
-    """Logs ``rim/active_<k>`` and ``rim/activation_entropy`` of each rollout.
+class CoreStatistics(BaseCallback):
+    """Logs of each rollout how large the core's state became and which RIMs were active.
 
-    RIMs count from 1. Does nothing for policies without RIMs.
+    ``core/largest_state`` is the largest absolute h of the actor's core. ``rim/active_<k>`` and
+    ``rim/activation_entropy``, for policies with RIMs only, count RIMs from 1.
     """
 
     def _on_rollout_start(self) -> None:
+        self._largest_state = 0.0
         self._active_steps: Tensor | None = None
         self._steps = 0
 
     def _on_step(self) -> bool:
+        largest = self.locals["lstm_states"].pi[0].abs().max().item()
+        self._largest_state = max(self._largest_state, largest)
         mask = cast(MlpRimPolicy, self.model.policy).active_mask
         if mask is not None:
             # (n_envs, K) -> (K,)
@@ -58,6 +63,7 @@ class RimStatistics(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
+        self.logger.record("core/largest_state", self._largest_state)
         if self._active_steps is None:
             return
         frequencies = self._active_steps.cpu() / self._steps
@@ -76,7 +82,7 @@ class FiniteGuard(BaseCallback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.snapshot: dict[str, dict[str, Any]] = {}
+        self.snapshot: dict[str, Any] = {}
         self.snapshot_timesteps = 0
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
@@ -121,8 +127,10 @@ class FiniteGuard(BaseCallback):
         if not np.isfinite(self.locals["rewards"]).all():
             raise NonFiniteError("a reward of the environment is not finite")
         observations = self.locals["new_obs"]
-        for key, array in observations.items() if isinstance(observations, dict) else (
-            ("the observation", observations),
+        for key, array in (
+            observations.items()
+            if isinstance(observations, dict)
+            else (("the observation", observations),)
         ):
             if not np.isfinite(array).all():
                 raise NonFiniteError(f"{key} of the environment is not finite")

@@ -16,7 +16,10 @@ from rims_rl.core.config import RIMConfig
 from rims_rl.core.init import orthogonal_per_rim, scaled_normal
 
 #: The released code's guard against an empty competition (``blocks_core.py``).
-_SPARSIFY_EPSILON = 1e-7
+SPARSIFY_EPSILON = 1e-7
+
+#: Bias of a bounded gate at the start: nearly closed learned fastest (docs/default_cell.md).
+_CLOSED_GATE = -2.0
 
 
 class InputRows(NamedTuple):
@@ -36,6 +39,7 @@ class InputAttention(nn.Module):
     def __init__(self, config: RIMConfig) -> None:
         super().__init__()
         assert config.input_value_size is not None
+        self.key_size = config.input_key_size
         self.competition = config.input_attention == "competition"
         self.num_active = config.num_active
         self.heads = config.input_heads
@@ -43,17 +47,17 @@ class InputAttention(nn.Module):
         keys = self.heads * config.input_key_size
         values = self.heads * config.input_value_size
         self.query_weight = nn.Parameter(torch.empty(config.num_rims, config.rim_size, keys))
-        self.key_weight = nn.Parameter(torch.empty(config.input_size, keys))
-        self.value_weight = nn.Parameter(torch.empty(config.input_size, values))
+        self.key_value_weight = nn.Parameter(torch.empty(config.input_size, keys + values))
         scaled_normal(self.query_weight)
-        scaled_normal(self.key_weight)
-        scaled_normal(self.value_weight)
+        scaled_normal(self.key_value_weight)
 
     def project(self, x: Tensor) -> InputRows:
-        """Computes keys and values of all steps at once, (T, B, R, D) -> (T, B, R, N, E or V)."""
-        keys, values = x @ self.key_weight, x @ self.value_weight
+        """Computes keys and values of all steps at once, (..., R, D) -> (..., R, N, E or V)."""
+        keys_and_values = x @ self.key_value_weight
+        keys = self.heads * self.key_size
         return InputRows(
-            keys.unflatten(-1, (self.heads, -1)), values.unflatten(-1, (self.heads, -1))
+            keys_and_values[..., :keys].unflatten(-1, (self.heads, -1)),
+            keys_and_values[..., keys:].unflatten(-1, (self.heads, -1)),
         )
 
     def forward(self, rows: InputRows, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,19 +75,32 @@ class InputAttention(nn.Module):
         queries = queries.unflatten(-1, (self.heads, -1))
         scores = torch.einsum("bkne,brne->bknr", queries, rows.keys)
         scores = scores / math.sqrt(rows.keys.shape[-1])
-        attention = self._compete(scores) if self.competition else _softmax_with_null(scores)
+        if self.competition:
+            attention = compete(scores.softmax(dim=1), self.num_active, dim=1)
+        else:
+            attention = _softmax_with_null(scores)
         attended = torch.einsum("bknr,brnv->bknv", self.dropout(attention), rows.values)
         return attended.flatten(-2), attention.sum(dim=-1).mean(dim=-1)
 
-    def _compete(self, scores: Tensor) -> Tensor:
-        """Softmax across RIMs, the losers' weight taken away: (B, K, N, R) -> the same."""
-        attention = scores.softmax(dim=1)
-        if attention.shape[1] > self.num_active + 1:
-            ranked = attention.sort(dim=1, descending=True).values
-            threshold = ranked[:, self.num_active : self.num_active + 1] + _SPARSIFY_EPSILON
-            attention = (attention - threshold).clamp(min=0.0)
-            attention = attention / (attention.sum(dim=1, keepdim=True) + _SPARSIFY_EPSILON)
-        return attention
+
+def compete(softmax: Tensor, num_active: int, dim: int) -> Tensor:
+    """Takes from all RIMs' weight that of the first loser, as the released code does.
+
+    It does so only where more than one RIM loses.
+
+    Args:
+        softmax: weights that add up to 1 over the RIMs.
+        num_active: how many RIMs win.
+        dim: the RIMs' axis.
+
+    Returns:
+        weights of the same shape, 0 for losers, that again add up to 1 (but for an epsilon).
+    """
+    if softmax.shape[dim] <= num_active + 1:
+        return softmax
+    ranked = softmax.sort(dim=dim, descending=True, stable=True).values
+    left = (softmax - (ranked.narrow(dim, num_active, 1) + SPARSIFY_EPSILON)).clamp(min=0.0)
+    return left / (left.sum(dim=dim, keepdim=True) + SPARSIFY_EPSILON)
 
 
 def _softmax_with_null(scores: Tensor) -> Tensor:
@@ -113,10 +130,11 @@ def select_active(attention: Tensor, num_active: int) -> Tensor:
 class Communication(nn.Module):
     """Attention of the RIMs to one another (paper section 2.4).
 
-    Queries, keys and values are each RIM's own maps, without bias. How the message changes the
-    reader is `RIMConfig.communication`. The paper leaves open how heads of any size add to a
-    state of H units; our reading is an output map: each RIM's own for ``"residual"``, one shared
-    map with bias and a gate beside it for ``"gated"`` (as released) and ``"bounded"``.
+    Queries, keys and values are each RIM's own maps, without bias, side by side in one weight.
+    How the message changes the reader is `RIMConfig.communication`. The paper leaves open how
+    heads of any size add to a state of H units; our reading is an output map: each RIM's own for
+    ``"residual"``, one shared map with bias and a gate's beside it for ``"gated"`` (as released)
+    and ``"bounded"``.
     """
 
     def __init__(self, config: RIMConfig) -> None:
@@ -126,22 +144,21 @@ class Communication(nn.Module):
         self.top_k = config.comm_top_k
         self.dropout = nn.Dropout(config.dropout)
         rims, units = config.num_rims, config.rim_size
-        keys = self.heads * config.comm_key_size
+        self.keys = self.heads * config.comm_key_size
         values = self.heads * config.comm_value_size
-        self.query_weight = nn.Parameter(torch.empty(rims, units, keys))
-        self.key_weight = nn.Parameter(torch.empty(rims, units, keys))
-        self.value_weight = nn.Parameter(torch.empty(rims, units, values))
-        for weight in (self.query_weight, self.key_weight, self.value_weight):
-            scaled_normal(weight)
+        self.qkv_weight = nn.Parameter(torch.empty(rims, units, 2 * self.keys + values))
+        scaled_normal(self.qkv_weight)
+        self.output_bias: nn.Parameter | None = None
         if self.kind == "residual":
             self.output_weight = nn.Parameter(torch.empty(rims, values, units))
             orthogonal_per_rim(self.output_weight)
-        else:
-            self.output = nn.Linear(values, units)
-            self.gate = nn.Linear(values, units)
+        else:  # the message's map beside the gate's
+            self.output_weight = nn.Parameter(torch.empty(values, 2 * units))
+            scaled_normal(self.output_weight)
+            bias = torch.zeros(2 * units)
             if self.kind == "bounded":
-                # A gate that starts nearly closed learned fastest (docs/default_cell.md).
-                nn.init.constant_(self.gate.bias, -2.0)
+                bias[units:] = _CLOSED_GATE
+            self.output_bias = nn.Parameter(bias)
 
     def forward(self, h: Tensor, readable: Tensor) -> tuple[Tensor, Tensor]:
         """Lets every RIM read from all RIMs.
@@ -153,16 +170,19 @@ class Communication(nn.Module):
         Returns:
             h after communication (B, K, H); attention (B, N, K, K), a row for each reader.
         """
+        qkv = torch.einsum("bkh,khe->bke", readable, self.qkv_weight)
         queries, keys, values = (
-            torch.einsum("bkh,khe->bke", readable, weight).unflatten(-1, (self.heads, -1))
-            for weight in (self.query_weight, self.key_weight, self.value_weight)
+            part.unflatten(-1, (self.heads, -1))
+            for part in qkv.tensor_split((self.keys, 2 * self.keys), dim=-1)
         )
         scores = torch.einsum("bkne,bjne->bnkj", queries, keys) / math.sqrt(keys.shape[-1])
         attention = self._sparsify(scores.softmax(dim=-1))
         read = torch.einsum("bnkj,bjnv->bknv", self.dropout(attention), values).flatten(-2)
         if self.kind == "residual":
             return h + torch.einsum("bkv,kvh->bkh", read, self.output_weight), attention
-        gate, message = torch.sigmoid(self.gate(read)), torch.tanh(self.output(read))
+        assert self.output_bias is not None
+        message, gate = (read @ self.output_weight + self.output_bias).chunk(2, dim=-1)
+        message, gate = torch.tanh(message), torch.sigmoid(gate)
         if self.kind == "gated":
             return h + gate * message, attention
         return h + gate * (message - h), attention

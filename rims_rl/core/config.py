@@ -9,6 +9,7 @@ from typing import Any, Literal
 InputAttention = Literal["null", "competition"]
 Communication = Literal["bounded", "gated", "residual"]
 ReadInactive = Literal["state", "candidate"]
+Backend = Literal["auto", "reference", "torch", "native"]
 Dynamics = Literal["gru", "lstm"]
 Variant = Literal["default", "paper", "released", "released-null"]
 FromVariant = Literal["variant"]
@@ -44,6 +45,7 @@ _CHOICES: Mapping[str, tuple[str | None, ...]] = {
     "input_attention": ("null", "competition", None),
     "communication": ("bounded", "gated", "residual", None),
     "read_inactive": ("state", "candidate"),
+    "backend": ("auto", "reference", "torch", "native"),
 }
 
 
@@ -78,6 +80,9 @@ class RIMConfig:
         comm_top_k: a reader attends to this many RIMs only; None: to all.
         dropout: probability of dropping an attention weight in training mode. Leave it at 0 in
             PPO, whose probability ratio must be 1 at the first update.
+        backend: how it is computed, for tests and benchmarks; the result is the same.
+            ``"reference"``: plain torch, step by step; ``"torch"``: hand-written backpropagation
+            in torch; ``"native"``: compiled, on the CPU; ``"auto"``: the fastest that applies.
 
     Raises:
         ValueError: a value is out of range; the message names values that work.
@@ -100,6 +105,7 @@ class RIMConfig:
     comm_value_size: int = 32
     comm_top_k: int | None = None
     dropout: float = 0.0
+    backend: Backend = "auto"
     rim_size: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -142,7 +148,7 @@ class RIMConfig:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
 
     def _resolve_choices(self) -> None:
-        for name in ("variant", "dynamics"):
+        for name in ("variant", "dynamics", "backend"):
             self._check_choice(name)
         for name, meaning in VARIANTS[self.variant].items():
             if getattr(self, name) == "variant":

@@ -18,13 +18,13 @@ def initial_state(x: Tensor, size: int) -> State:
 
 
 def keep_factors(episode_starts: Tensor | None, x: Tensor) -> Tensor | None:
-    """What the state is multiplied with before each step: (T, B) -> (T, B, 1, 1), or None.
+    """What the state is multiplied with before each step: (T, B) -> (T, B), or None.
 
     None if no episode starts, so that the common case costs nothing.
     """
     if episode_starts is None or not bool(episode_starts.any()):
         return None
-    return (1.0 - episode_starts.to(x.dtype))[..., None, None]
+    return 1.0 - episode_starts.to(x.dtype)
 
 
 def check_sequence(

@@ -18,7 +18,7 @@ from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX, STA
 Observation = dict[str, npt.NDArray[np.uint8]]
 
 PAD, UNKNOWN = 0, 1
-"""Word numbers after the end of a mission and of words outside ``VOCABULARY``."""
+"""Word numbers after the end of a mission and of words outside `VOCABULARY`."""
 
 _WORDS = (
     "a after and at avoid ball behind blue box door end fetch find from front get go goal green"
@@ -27,7 +27,7 @@ _WORDS = (
     " you your"
 )
 VOCABULARY = tuple(_WORDS.split())
-"""Every word of a stock mission; word ``i`` has number ``i + 2``."""
+"""Every word of a stock mission; word `i` has number `i + 2`."""
 
 MAX_WORDS = 72
 """Longest mission: BabyAI's grammar makes at most 4 clauses of 17 words and 4 words between."""
@@ -60,7 +60,7 @@ def mission_tokens(mission: str) -> tuple[int, ...]:
         mission: The mission in words.
 
     Returns:
-        ``MAX_WORDS`` numbers, ``PAD`` after the last word; words beyond are cut off.
+        `MAX_WORDS` numbers, `PAD` after the last word; words beyond are cut off.
     """
     words = re.findall(r"[a-z]+", mission.lower())[:MAX_WORDS]
     numbers = [_NUMBER_OF.get(word, UNKNOWN) for word in words]
@@ -70,11 +70,11 @@ def mission_tokens(mission: str) -> tuple[int, ...]:
 class SymbolicObservation(gym.Wrapper[Any, int, dict[str, Any], int]):
     """Gives a stock environment's observation in a form that Stable-Baselines3 takes.
 
-    Observation, a Dict of uint8 boxes: ``grid`` (7, 7, 3), the agent's partial view;
-    ``direction`` (1,), the compass of the stock observation; ``mission`` (``MAX_WORDS``,), the
+    Observation, a Dict of uint8 boxes: `grid` (7, 7, 3), the agent's partial view;
+    `direction` (1,), the compass of the stock observation; `mission` (`MAX_WORDS`,), the
     numbers of the mission's words.
 
-    At the end of an episode ``info["is_success"]`` says whether its last reward was positive,
+    At the end of an episode `info["is_success"]` says whether its last reward was positive,
     which is how all these environments mark success.
     """
 
@@ -114,13 +114,13 @@ def make_minigrid(
     """Make a MiniGrid, BabyAI or object-picking environment for Stable-Baselines3.
 
     Args:
-        env_id: A registered ``MiniGrid-``, ``BabyAI-`` or ``rims_rl/`` id.
+        env_id: A registered `MiniGrid-`, `BabyAI-` or `rims_rl/` id.
         env_kwargs: Arguments of the environment.
-        render_mode: ``"rgb_array"``, ``"human"`` or None.
+        render_mode: `"rgb_array"`, `"human"` or None.
 
     Returns:
-        The environment with Dict observations of uint8 boxes: ``grid``, and either ``target`` or
-        ``mission`` and ``direction``.
+        The environment with Dict observations of uint8 boxes: `grid`, and either `target` or
+        `mission` and `direction`.
     """
     env = gym.make(env_id, render_mode=render_mode, **(env_kwargs or {}))
     assert isinstance(env.observation_space, spaces.Dict)

@@ -43,42 +43,42 @@ class PickupDistractors(MiniGridEnv):
     """Pick up the object that the mission names, among distractors, seeing only what lies ahead.
 
     The paper (section 4.2) gives neither an environment id nor sizes; this is our reading of it,
-    close to ``BabyAI-PickupDist-v0``.
+    close to `BabyAI-PickupDist-v0`.
 
     Description:
-        One square room without inner walls holds the target and ``num_distractors`` other
+        One square room without inner walls holds the target and `num_distractors` other
         objects. Kinds are the 18 pairs of type (ball, key, box) and colour. The target is of a
         known kind; distractors are known or novel ones, drawn with replacement, never of the
         target's kind. The target can always be reached without moving anything.
 
     Mission:
-        ``pick up the {colour} {type}``, given to the agent as indices, not words.
+        `pick up the {colour} {type}`, given to the agent as indices, not words.
 
     Observation:
-        ``grid``, uint8 (7, 7, 3): type, colour and state of the cells ahead and beside the agent,
+        `grid`, uint8 (7, 7, 3): type, colour and state of the cells ahead and beside the agent,
         itself at the bottom centre (3, 6), where a carried object appears. There is no compass.
-        ``target``, uint8 (2,): type and colour of the target, numbered as in ``grid``.
+        `target`, uint8 (2,): type and colour of the target, numbered as in `grid`.
 
     Actions:
-        The first five of MiniGrid: left, right, forward, pickup, drop. ``toggle`` would destroy a
-        box and with it possibly the target; ``done`` does nothing.
+        The first five of MiniGrid: left, right, forward, pickup, drop. `toggle` would destroy a
+        box and with it possibly the target; `done` does nothing.
 
     Reward:
-        ``1 - 0.9 * steps / max_steps`` when the target is picked up, else 0.
+        `1 - 0.9 * steps / max_steps` when the target is picked up, else 0.
 
     Episode end:
-        The target is picked up; or anything is, with ``wrong_pick="end"``; or, as a truncation,
-        ``max_steps`` have passed. ``info`` then holds ``is_success`` (bool) and ``wrong_picks``
+        The target is picked up; or anything is, with `wrong_pick="end"`; or, as a truncation,
+        `max_steps` have passed. `info` then holds `is_success` (bool) and `wrong_picks`
         (how many times a distractor was picked up).
 
     Args:
         room_size: Side of the room, its walls included.
         num_distractors: How many objects there are besides the target.
-        kinds: Kinds of the distractors, ``"known"`` or ``"novel"``.
-        wrong_pick: ``"continue"``: the agent now carries a distractor and has to put it down
-            before it can pick up anything else, as in BabyAI. ``"end"``: the episode ends.
-        max_steps: Steps until truncation; ``room_size ** 2`` (BabyAI's rule) if None.
-        render_mode: ``"rgb_array"``, ``"human"`` or None.
+        kinds: Kinds of the distractors, `"known"` or `"novel"`.
+        wrong_pick: `"continue"`: the agent now carries a distractor and has to put it down
+            before it can pick up anything else, as in BabyAI. `"end"`: the episode ends.
+        max_steps: Steps until truncation; `room_size ** 2` (BabyAI's rule) if None.
+        render_mode: `"rgb_array"`, `"human"` or None.
 
     Raises:
         ValueError: If an argument is out of range or the room is too small for its objects.
@@ -138,7 +138,7 @@ class PickupDistractors(MiniGridEnv):
         without inner walls hides anything, so that the view is a window of the encoded room.
 
         Returns:
-            ``grid`` (7, 7, 3) and ``target`` (2,), both uint8.
+            `grid` (7, 7, 3) and `target` (2,), both uint8.
         """
         room = self._empty_room.copy()
         for thing in self.objects:
@@ -200,16 +200,16 @@ _VERSIONS: dict[str, dict[str, Any]] = {
 
 
 def register_envs() -> None:
-    """Register the ids ``rims_rl/PickupDistractors[Small][Novel|More]-v0`` with Gymnasium.
+    """Register the ids `rims_rl/PickupDistractors[Small][Novel|More]-v0` with Gymnasium.
 
-    Train on the version without ``Novel`` or ``More``: its distractors are of known kinds.
-    ``Novel`` has distractors of novel kinds, ``More`` twice as many known ones. The plain size
-    is the paper's as far as it tells, with the class's defaults; ``Small`` is for learning within
+    Train on the version without `Novel` or `More`: its distractors are of known kinds.
+    `Novel` has distractors of novel kinds, `More` twice as many known ones. The plain size
+    is the paper's as far as it tells, with the class's defaults; `Small` is for learning within
     minutes.
 
-    In the plain size compare mean returns and ``wrong_picks``, not success: a player deaf to the
+    In the plain size compare mean returns and `wrong_picks`, not success: a player deaf to the
     mission, which tries one object after another, always succeeds in time (mean return 0.74; one
-    that goes straight to the target, 0.90). In ``Small`` a wrong pick ends the episode, and
+    that goes straight to the target, 0.90). In `Small` a wrong pick ends the episode, and
     picking up whatever is nearest succeeds in a quarter of the episodes.
 
     Calling it again changes nothing.
@@ -229,7 +229,7 @@ def _make_object(kind: Kind) -> WorldObj:
 
 
 def _reachable(start: Cell, free: set[Cell]) -> set[Cell]:
-    """Cells that can be walked to from ``start`` over ``free`` cells."""
+    """Cells that can be walked to from `start` over `free` cells."""
     seen, stack = {start}, [start]
     while stack:
         x, y = stack.pop()

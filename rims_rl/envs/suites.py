@@ -12,13 +12,15 @@ import gymnasium as gym
 import minigrid
 from gymnasium.envs.registration import EnvSpec
 
-from rims_rl.envs.pickup import register_envs
+from rims_rl.envs.cartpole import register_cartpole
+from rims_rl.envs.pickup import register_envs as register_pickup
 
 Suite = Literal["atari", "minigrid", "gymnasium"]
 
 gym.register_envs(ale_py)
 gym.register_envs(minigrid)
-register_envs()
+register_pickup()
+register_cartpole()
 
 
 class UnknownEnvError(ValueError):
@@ -46,7 +48,7 @@ def suite_of(env_id: str) -> Suite:
                 f"use one of {_listed(nearest_ids(env_id))}"
             )
         return "atari"
-    if module.startswith(("minigrid.", "rims_rl.")):
+    if module.startswith(("minigrid.", register_pickup.__module__)):
         return "minigrid"
     return "gymnasium"
 

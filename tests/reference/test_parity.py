@@ -20,8 +20,10 @@ def test_all_six_cases_are_here():
 
 @pytest.mark.parametrize("path", AUTHORS, ids=lambda path: path.stem)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
-def test_states_active_sets_attention_and_gradients(path, dtype, tolerance):
+@pytest.mark.parametrize("backend", ["reference", "torch", "native"])
+def test_states_active_sets_attention_and_gradients(path, dtype, tolerance, backend):
     case = Case(str(path))
-    rows = check(case, run_case(case, dtype), tolerance, False, f32=dtype == torch.float32)
+    results = run_case(case, dtype, backend)
+    rows = check(case, results, tolerance, False, f32=dtype == torch.float32)
     assert len(rows) >= 19
     assert [row for row in rows if not row[2]] == []

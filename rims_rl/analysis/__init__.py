@@ -1,0 +1,1 @@
+"""What saved runs show: figures and videos. Reads files and arrays only."""

@@ -1,0 +1,113 @@
+"""Videos of an agent with a strip for each RIM under the picture: coloured while it is active.
+
+Axes: T steps of the video, K RIMs. Pictures are (height, width, 3) uint8.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import imageio.v2 as imageio
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Picture = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+#: Smallest width of the video; smaller pictures are enlarged by a whole factor.
+MIN_WIDTH = 480
+#: Steps that a strip shows.
+WINDOW = 120
+
+_STRIP_HEIGHT = 22
+_GAP = 4
+_LABEL_WIDTH = 64
+_BACKGROUND = (18, 18, 22)
+_IDLE = (46, 46, 54)
+_CURSOR = (255, 255, 255)
+_TEXT = (225, 225, 230)
+
+
+def write_video(path: Path, pictures: Sequence[Picture], active: Mask | None, fps: float) -> None:
+    """Writes an MP4 (or GIF, by the suffix) of pictures with strips of active RIMs.
+
+    Args:
+        path: of the video.
+        pictures: T pictures of the same size.
+        active: (T, K) which RIMs were active when the agent saw each picture; None without RIMs.
+        fps: pictures per second.
+    """
+    if path.suffix == ".gif":
+        options: dict[str, Any] = {"duration": 1000 / fps, "loop": 0}
+    else:
+        options = {"fps": fps, "macro_block_size": 2, "quality": 8}
+    writer: Any = imageio.get_writer(path, **options)
+    with writer:
+        for frame in frames(pictures, active):
+            writer.append_data(frame)
+
+
+def frames(pictures: Sequence[Picture], active: Mask | None) -> Iterator[Picture]:
+    """Yields the frames of the video, each enlarged and with the strips up to its step."""
+    for step, picture in enumerate(pictures):
+        large = enlarge(picture)
+        if active is not None:
+            large = np.vstack([large, strips(active, step, large.shape[1])])
+        yield large
+
+
+def enlarge(picture: Picture) -> Picture:
+    """Enlarges a picture by a whole factor to at least `MIN_WIDTH`; width and height become even.
+
+    Args:
+        picture: (height, width, 3).
+    """
+    factor = -(-MIN_WIDTH // picture.shape[1])
+    large = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+    odd = [(0, size % 2) for size in large.shape[:2]]
+    return np.pad(large, [*odd, (0, 0)], mode="edge")
+
+
+def strips(active: Mask, step: int, width: int) -> Picture:
+    """Draws one strip a RIM, a cell a step, the current step at the white line.
+
+    The first `WINDOW` steps fill the strips from the left; then they scroll.
+
+    Args:
+        active: (T, K).
+        step: the current one.
+        width: in pixels.
+    """
+    num_rims = active.shape[1]
+    height = num_rims * (_STRIP_HEIGHT + _GAP) + _GAP
+    image = Image.new("RGB", (width, height + height % 2), _BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(14)
+    first = max(0, step + 1 - WINDOW)
+    cell = (width - _LABEL_WIDTH - _GAP) / WINDOW
+    for k in range(num_rims):
+        top = _GAP + k * (_STRIP_HEIGHT + _GAP)
+        bottom = top + _STRIP_HEIGHT - 1
+        colour = rim_colour(k, num_rims)
+        lit = bool(active[step, k])
+        draw.text(
+            (8, (top + bottom) / 2), f"RIM {k + 1}", colour if lit else _TEXT, font, anchor="lm"
+        )
+        draw.rectangle((_LABEL_WIDTH, top, width - _GAP, bottom), _IDLE)
+        for column, shown in enumerate(active[first : step + 1, k]):
+            if shown:
+                left = _LABEL_WIDTH + column * cell
+                draw.rectangle((left, top, left + cell - 0.5, bottom), colour)
+    now = _LABEL_WIDTH + (step - first + 0.5) * cell
+    draw.line((now, 0, now, image.height), _CURSOR, 2)
+    return np.asarray(image)
+
+
+def rim_colour(k: int, num_rims: int) -> tuple[int, int, int]:
+    """The colour of a RIM: hues spread evenly, the same in every picture of a model."""
+    red, green, blue = colorsys.hsv_to_rgb(k / num_rims, 0.65, 0.95)
+    return round(255 * red), round(255 * green), round(255 * blue)

@@ -1,0 +1,44 @@
+"""Which way a core is computed: compiled, hand-written in torch, or the plain reference."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor
+
+from rims_rl.core import scan_native, scan_torch
+from rims_rl.core.config import RIMConfig
+from rims_rl.core.scan import Kernel
+
+
+def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None:
+    """The kernel for such an input, or None for the reference.
+
+    Raises:
+        ValueError: the configuration names a backend that cannot run it; the message says why.
+    """
+    if config.backend == "reference":
+        return None
+    reason = _why_not_scan(config, x, training)
+    if reason is None and config.backend != "torch":
+        reason = scan_native.why_not(x, config.num_rims)
+        if reason is None:
+            return cast(Kernel, scan_native)
+        if config.backend == "auto":
+            return cast(Kernel, scan_torch)
+    if reason is None:
+        return cast(Kernel, scan_torch)
+    if config.backend == "auto":
+        return None
+    raise ValueError(f"backend {config.backend!r} cannot run this core: {reason}; use 'auto'")
+
+
+def _why_not_scan(config: RIMConfig, x: Tensor, training: bool) -> str | None:
+    """What keeps the core from running as one scan; None if nothing does."""
+    if x.dim() == 4:
+        return "the input has several rows"
+    if config.comm_top_k is not None:
+        return "comm_top_k is set"
+    if config.dropout and training:
+        return "dropout is on"
+    return None

@@ -1,0 +1,235 @@
+"""The whole scan as one differentiable operation, for the fast paths.
+
+What does not depend on the state is computed before the loop over time, the gradients of all
+weights after it, each as one matrix product over the whole sequence. What is left, a kernel does:
+`rims_rl.core.scan_native` (compiled) or `rims_rl.core.scan_torch`. `RIM` itself holds the plain
+reference.
+
+Axes: T time, B batch, M = T * B, K RIMs, H units a RIM, G gates a unit, N input heads,
+C communication heads, Q queries, keys and values of communication, V values read, O outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from rims_rl.core.config import RIMConfig
+
+
+@dataclass(frozen=True)
+class ScanSpec:
+    """The choices and sizes that arrays do not tell."""
+
+    attention: str  # "null", "competition" or "none"
+    message: str  # "none", "bounded", "gated" or "residual"
+    read_candidate: bool
+    gates: int
+    num_active: int
+    comm_heads: int
+    key_size: int
+    value_size: int
+
+    @classmethod
+    def of(cls, config: RIMConfig) -> ScanSpec:
+        """The spec of a configuration."""
+        return cls(
+            attention=config.input_attention or "none",
+            message=config.communication or "none",
+            # Without communication nobody reads a candidate.
+            read_candidate=config.read_inactive == "candidate" and config.communication is not None,
+            gates=3 if config.dynamics == "gru" else 4,
+            num_active=config.num_active,
+            comm_heads=config.comm_heads,
+            key_size=config.comm_key_size,
+            value_size=config.comm_value_size,
+        )
+
+
+class ScanInputs(NamedTuple):
+    """What a kernel reads. Absent parts are None."""
+
+    gates_in: Tensor  # (N, K, M, G * H) the input's part of the gates, before attention
+    scores_in: Tensor | None  # (N, K, M, H) the score is the state times this
+    h0: Tensor  # (B, K, H)
+    c0: Tensor  # (B, K, H)
+    keep: Tensor | None  # (T, B)
+    weight_hh: Tensor  # (K, H, G * H)
+    bias_ih: Tensor  # (K, G * H)
+    bias_hh: Tensor  # (K, G * H)
+    weight_qkv: Tensor | None  # (K, H, Q)
+    weight_out: Tensor | None  # (V, O), residual: (K, V, O)
+    bias_out: Tensor | None  # (O)
+
+
+class ScanRecord(NamedTuple):
+    """What a kernel's forward pass leaves for its backward pass and for analysis."""
+
+    h: Tensor  # (T, B, K, H) after each step
+    c: Tensor  # (T, B, K, H) after each step
+    active: Tensor  # (T, B, K) bool
+    attention: Tensor | None  # (T, B, N, K)
+    softmax: Tensor | None  # (T, B, N, K) of competition
+    acts: Tensor  # (T, B, K, 4 * H)
+    readable: Tensor  # (T, B, K, H)
+    qkv: Tensor | None  # (T, B, K, Q)
+    weights: Tensor | None  # (T, B, C, K, K)
+    read: Tensor | None  # (T, B, K, V)
+    out: Tensor | None  # (T, B, K, O)
+
+
+class ScanGradients(NamedTuple):
+    """What a kernel's backward pass gives."""
+
+    gates_in: Tensor  # (N, K, M, G * H)
+    scores_in: Tensor | None  # (N, K, M, H)
+    h0: Tensor  # (B, K, H)
+    c0: Tensor  # (B, K, H)
+    gates_ih: Tensor  # (T, B, K, G * H) of the input's part, after attention
+    gates_hh: Tensor  # (T, B, K, G * H) of the state's part
+    qkv: Tensor | None  # (T, B, K, Q)
+    out: Tensor | None  # (T, B, K, O) before the activation
+
+
+class Kernel(Protocol):
+    """A way to run the loop over time."""
+
+    def forward(self, spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
+        """Runs all steps; with save=False only h, c of the last step and analysis are whole."""
+
+    def backward(
+        self,
+        spec: ScanSpec,
+        inputs: ScanInputs,
+        record: ScanRecord,
+        grad_h: Tensor,
+        grad_c: Tensor,
+    ) -> ScanGradients:
+        """Runs all steps backwards, from the gradients of every h and of the last c."""
+
+
+class _Scan(torch.autograd.Function):
+    """The loop over time with hand-written backpropagation."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, spec: ScanSpec, kernel: Kernel, *tensors: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        """Runs the kernel; gives h, the last c, active, attention and weights."""
+        inputs = ScanInputs(*tensors)  # type: ignore[arg-type]
+        record = kernel.forward(spec, inputs, True)
+        ctx.spec, ctx.kernel = spec, kernel
+        ctx.save_for_backward(*inputs, *record)
+        ctx.mark_non_differentiable(
+            *(t for t in (record.active, record.attention, record.weights) if t is not None)
+        )
+        last_c = record.c[-1].clone()
+        return record.h, last_c, record.active, record.attention, record.weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_h: Tensor, grad_c: Tensor, *_: Any) -> tuple[Any, ...]:
+        """Runs the kernel backwards, then computes the gradients of all weights."""
+        inputs = ScanInputs(*ctx.saved_tensors[: len(ScanInputs._fields)])
+        record = ScanRecord(*ctx.saved_tensors[len(ScanInputs._fields) :])
+        grads = ctx.kernel.backward(ctx.spec, inputs, record, grad_h, grad_c)
+        return (None, None, *_gradients_of_inputs(ctx.spec, inputs, record, grads))
+
+
+def _gradients_of_inputs(
+    spec: ScanSpec, inputs: ScanInputs, record: ScanRecord, grads: ScanGradients
+) -> ScanInputs:
+    h_in = torch.cat([inputs.h0.unsqueeze(0), record.h[:-1]])
+    if inputs.keep is not None:
+        h_in = h_in * inputs.keep[..., None, None]
+    weight_qkv = weight_out = bias_out = None
+    if spec.message != "none":
+        assert grads.qkv is not None
+        assert grads.out is not None
+        assert record.read is not None
+        weight_qkv = _per_rim(record.readable, grads.qkv)
+        if spec.message == "residual":
+            weight_out = _per_rim(record.read, grads.out)
+        else:
+            out = grads.out.flatten(0, 2)
+            weight_out = record.read.flatten(0, 2).T @ out
+            bias_out = out.sum(0)
+    return ScanInputs(
+        gates_in=grads.gates_in,
+        scores_in=grads.scores_in,
+        h0=grads.h0,
+        c0=grads.c0,
+        keep=None,
+        weight_hh=_per_rim(h_in, grads.gates_hh),
+        bias_ih=grads.gates_ih.sum((0, 1)),
+        bias_hh=grads.gates_hh.sum((0, 1)),
+        weight_qkv=weight_qkv,
+        weight_out=weight_out,
+        bias_out=bias_out,
+    )
+
+
+def _per_rim(x: Tensor, grad: Tensor) -> Tensor:
+    """Gradient of each RIM's map: (T, B, K, I), (T, B, K, J) -> (K, I, J)."""
+    return torch.bmm(x.flatten(0, 1).permute(1, 2, 0), grad.flatten(0, 1).transpose(0, 1))
+
+
+class _ProjectForRims(torch.autograd.Function):
+    """See `project_for_rims`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        """Maps the rows."""
+        ctx.save_for_backward(x, weight)
+        per_head = weight.unflatten(1, (x.shape[1], -1)).transpose(0, 1)
+        projected: Tensor = x.transpose(0, 1).unsqueeze(1) @ per_head
+        return projected
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Gradients of the rows and of the maps."""
+        x, weight = ctx.saved_tensors
+        heads, rims = grad.shape[:2]
+        per_head = weight.unflatten(1, (heads, -1))
+        grad_x = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            grad_x = torch.empty_like(x)
+            for n in range(heads):
+                total = grad[n, 0] @ per_head[0, n].T
+                for k in range(1, rims):
+                    total.addmm_(grad[n, k], per_head[k, n].T)
+                grad_x[:, n] = total
+        if ctx.needs_input_grad[1]:
+            grad_weight = (x.permute(1, 2, 0).unsqueeze(1) @ grad).transpose(0, 1).flatten(1, 2)
+        return grad_x, grad_weight
+
+
+def scan(
+    spec: ScanSpec, kernel: Kernel, inputs: ScanInputs
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Runs the loop over time so that gradients can flow back through it.
+
+    Returns:
+        h of all steps (T, B, K, H), c of the last (B, K, H), active, attention and weights as in
+        `ScanRecord`; the last three carry no gradient.
+    """
+    return _Scan.apply(spec, kernel, *inputs)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def project_for_rims(x: Tensor, weight: Tensor) -> Tensor:
+    """Every RIM's own map of the same rows: (M, N, I), (K, N * I, J) -> (N, K, M, J).
+
+    Plain broadcasting would sum the rows' gradient from K copies of it.
+    """
+    return _ProjectForRims.apply(x, weight)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def score_scale(key_size: int) -> float:
+    """What scores are multiplied with, 1 / sqrt(key size) (paper, equation 1)."""
+    return 1.0 / math.sqrt(key_size)

@@ -1,0 +1,1 @@
+"""Training runs: options, folders, checkpoints, tracking and evaluation."""

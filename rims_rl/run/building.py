@@ -1,0 +1,117 @@
+"""Makes the environments and the model that a configuration describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from rims_rl.agents import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy, RecurrentPPO
+from rims_rl.envs import make_vec_env, suite_of
+from rims_rl.run.config import PPOConfig, TrainConfig
+from rims_rl.run.errors import UsageError
+
+
+def make_env(
+    env_id: str, n_envs: int, seed: int, env_kwargs: Mapping[str, Any], **kwargs: Any
+) -> VecEnv:
+    """`make_vec_env` with its refusals as one line for the user.
+
+    Raises:
+        UsageError: the environment cannot be built.
+    """
+    try:
+        return make_vec_env(env_id, n_envs, seed, env_kwargs=env_kwargs, **kwargs)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def make_training_env(config: TrainConfig, seed: int) -> VecEnv:
+    """The environments to learn in."""
+    settings = config.env
+    env = make_env(settings.env, settings.n_envs, seed, settings.env_kwargs)
+    if not settings.normalize_reward:
+        return env
+    return VecNormalize(env, norm_obs=False, gamma=config.ppo.gamma)
+
+
+def whole_games(env_id: str, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings under which an environment is evaluated: no Atari game ends with a life."""
+    atari = {"episodic_life": False} if suite_of(env_id) == "atari" else {}
+    return {**env_kwargs, **atari}
+
+
+def derived_seed(seed: int, *key: int) -> int:
+    """Another seed for another purpose, the same for the same `seed` and `key`."""
+    return int(np.random.SeedSequence([seed, *key]).generate_state(1)[0] >> 1)
+
+
+def policy_class(space: spaces.Space[Any]) -> type[MlpRimPolicy]:
+    """The policy that takes observations of this space."""
+    if isinstance(space, spaces.Dict):
+        return MultiInputRimPolicy
+    return CnnRimPolicy if is_image_space(space) else MlpRimPolicy
+
+
+def make_model(config: TrainConfig, env: VecEnv) -> RecurrentPPO:
+    """A fresh model for an environment.
+
+    Raises:
+        UsageError: the model cannot be built, or the device is not there.
+    """
+    core = config.core
+    try:
+        return RecurrentPPO(
+            policy_class(env.observation_space),
+            env,
+            policy_kwargs={
+                "core": core.core,
+                "core_kwargs": core.options(),
+                "shared_core": core.shared_core,
+            },
+            n_steps=config.ppo.n_steps,
+            batch_size=config.batch_size,
+            seed=config.run.seed,
+            device=check_device(config.run.device),
+            **ppo_settings(config.ppo),
+        )
+    except (ValueError, AssertionError, NotImplementedError) as error:
+        raise UsageError(str(error)) from None
+
+
+def ppo_settings(ppo: PPOConfig) -> dict[str, Any]:
+    """The arguments of `RecurrentPPO` that may differ when a run is resumed."""
+    rate = ppo.learning_rate
+    linear = ppo.learning_rate_schedule == "linear"
+    return {
+        "learning_rate": LinearSchedule(rate, 0.0, 1.0) if linear else rate,
+        "n_epochs": ppo.n_epochs,
+        "clip_range": ppo.clip_range,
+        "gamma": ppo.gamma,
+        "gae_lambda": ppo.gae_lambda,
+        "ent_coef": ppo.ent_coef,
+        "vf_coef": ppo.vf_coef,
+        "max_grad_norm": ppo.max_grad_norm,
+        "target_kl": ppo.target_kl,
+    }
+
+
+def check_device(device: str) -> str:
+    """The device, if this machine has it.
+
+    Raises:
+        UsageError: it does not; SB3 would go on with the CPU without a word.
+    """
+    try:
+        kind = "cpu" if device == "auto" else torch.device(device).type
+    except RuntimeError:
+        raise UsageError(f"--device {device}: use auto, cpu, cuda or cuda:N") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: no CUDA device here; use --device cpu or auto")
+    return device

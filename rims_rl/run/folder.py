@@ -1,0 +1,149 @@
+"""The folder of a run: where it is, and the files that say what was run, on what."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import rims_rl
+from rims_rl.run.config import TrainConfig
+from rims_rl.run.errors import UsageError
+from rims_rl.run.files import write_text
+
+CONFIG = "config.yaml"
+COMMAND = "command.txt"
+ENVIRONMENT = "environment.json"
+PROGRESS = "progress.csv"
+EPISODES = "episodes.csv"
+MODEL = "model.zip"
+BEST_MODEL = "best_model.zip"
+CHECKPOINTS = "checkpoints"
+EVALUATIONS = "evaluations"
+TENSORBOARD = "tensorboard"
+
+_PACKAGES = (
+    "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib", "ale-py", "minigrid",
+    "opencv-python-headless", "wandb",
+)  # fmt: skip
+
+
+def default_folder(config: TrainConfig, now: datetime) -> Path:
+    """``runs/<env>/<core>-<what distinguishes it>/seed<S>-<time>``."""
+    env, label = safe_name(config.env.env), safe_name(config.core.label())
+    return Path("runs") / env / label / f"seed{config.run.seed}-{now:%Y%m%d-%H%M%S}"
+
+
+def safe_name(text: str) -> str:
+    """A text as one path component that works on every file system."""
+    return re.sub(r"[^\w.=-]+", "_", text)
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuses a folder that a new run cannot have, before anything is created.
+
+    Raises:
+        UsageError: it holds something already, or cannot be written.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        if (folder / CONFIG).exists():
+            raise UsageError(
+                f"{folder} already holds a run: continue it with --resume {folder}, or choose "
+                "another --run-dir"
+            )
+        raise UsageError(f"{folder} is not empty: choose another --run-dir")
+    check_writable(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Refuses a folder that cannot be created or written.
+
+    Raises:
+        UsageError: a file is in the way, or permission is missing.
+    """
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UsageError(f"cannot create {folder}: {existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"no permission to write in {existing}: choose another --run-dir")
+
+
+def create_folder(folder: Path, config_yaml: str, command: str) -> None:
+    """Creates a run's folder with the files that describe it.
+
+    Raises:
+        UsageError: the system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CHECKPOINTS).mkdir()
+    except OSError as error:
+        raise UsageError(
+            f"cannot create {folder}: {error.strerror}; choose another --run-dir"
+        ) from None
+    describe_run(folder, config_yaml, command)
+
+
+def describe_run(folder: Path, config_yaml: str, command: str) -> None:
+    """Writes what is run; each command that worked on the run stays in ``command.txt``."""
+    history = folder / COMMAND
+    earlier = history.read_text(encoding="utf-8") if history.exists() else ""
+    write_text(history, f"{earlier}{command}\n")
+    write_text(folder / CONFIG, config_yaml)
+    write_text(folder / ENVIRONMENT, json.dumps(describe_environment(), indent=2) + "\n")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, the commit if run from a git checkout, and the machine."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "rims_rl": rims_rl.__version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The checked-out commit, with ``-dirty`` where tracked files differ from it."""
+    source = Path(rims_rl.__file__).parents[1]
+    if not (source / ".git").exists():
+        return None
+    command = ["git", "-C", str(source), "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
+
+
+def _cpu_name() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    match = re.search(r"model name\s*: (.*)", text)
+    return match[1] if match else platform.processor()

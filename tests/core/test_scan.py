@@ -1,0 +1,256 @@
+"""Every backend computes what the reference computes, gradients included."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rims_rl import RIM
+from rims_rl.core import scan_native
+
+BACKENDS = ["torch", "native"]
+
+
+@st.composite
+def cases(draw):
+    """A random core, its inputs and resets."""
+    rims = draw(st.integers(1, 5))
+    options = {
+        "num_rims": rims,
+        "num_active": draw(st.integers(1, rims)),
+        "dynamics": draw(st.sampled_from(["gru", "lstm"])),
+        "input_attention": draw(st.sampled_from(["null", "null", "competition", None])),
+        "communication": draw(st.sampled_from(["bounded", "gated", "residual", None])),
+        "read_inactive": draw(st.sampled_from(["state", "candidate"])),
+        "input_heads": draw(st.integers(1, 3)),
+        "input_key_size": draw(st.integers(1, 5)),
+        "input_value_size": draw(st.integers(1, 5)),
+        "comm_heads": draw(st.integers(1, 3)),
+        "comm_key_size": draw(st.integers(1, 18)),
+        "comm_value_size": draw(st.integers(1, 18)),
+    }
+    sizes = {
+        "steps": draw(st.integers(1, 6)),
+        "batch": draw(st.integers(1, 9)),
+        "input": draw(st.integers(1, 7)),
+        "units": draw(st.sampled_from([1, 2, 3, 7, 17, 40])),
+    }
+    resets = draw(st.sampled_from(["none", "all", "first", "random"]))
+    return options, sizes, resets, draw(st.integers(0, 1000))
+
+
+def resets_of(kind, steps, batch):
+    starts = torch.zeros(steps, batch, dtype=torch.float64)
+    if kind == "all":
+        starts[:] = 1
+    elif kind == "first":
+        starts[0] = 1
+    elif kind == "random":
+        starts = (torch.rand(steps, batch) < 0.4).double()
+    return starts
+
+
+def run(rim, x, state, starts, probe):
+    """Output, states, info and all gradients of a random linear function of them."""
+    x = x.clone().requires_grad_()
+    h, c = (s.clone().requires_grad_() for s in state)
+    rim.zero_grad()
+    output, (new_h, new_c), info = rim(x, (h, c), starts, return_info=True)
+    ((output * probe).sum() + (new_h * probe[0]).sum() + (new_c * probe[-1]).sum()).backward()
+    grads = {name: p.grad for name, p in rim.named_parameters()}
+    grads.update(x=x.grad, h=h.grad, c=c.grad)
+    return (output, new_h, new_c), info, grads
+
+
+def twins(options, sizes, backend, seed):
+    """The same core twice: reference and backend, in float64."""
+    torch.manual_seed(seed)
+    hidden = options["num_rims"] * sizes["units"]
+    reference = RIM(sizes["input"], hidden, backend="reference", **options).double()
+    fast = RIM(sizes["input"], hidden, backend=backend, **options).double()
+    with torch.no_grad():
+        for parameter in reference.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    fast.load_state_dict(reference.state_dict())
+    return reference, fast
+
+
+def assert_same(actual, expected, tolerance=1e-10):
+    (outputs, info, grads), (expected_outputs, expected_info, expected_grads) = actual, expected
+    assert torch.equal(info.active_mask, expected_info.active_mask)
+    for name in ("input_attention", "communication_attention"):
+        a, e = getattr(info, name), getattr(expected_info, name)
+        assert (a is None) == (e is None)
+        if a is not None:
+            torch.testing.assert_close(a, e, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(outputs, expected_outputs, rtol=tolerance, atol=tolerance)
+    for name, gradient in expected_grads.items():
+        if gradient is None:
+            assert grads[name] is None or not grads[name].any(), name
+            continue
+        scale = max(1.0, gradient.abs().max().item())
+        difference = (grads[name] - gradient).abs().max().item()
+        assert difference <= tolerance * scale, f"{name} differs by {difference}"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@settings(max_examples=150, deadline=None)
+@given(case=cases())
+def test_equal_to_the_reference_in_float64(backend, case):
+    options, sizes, resets, seed = case
+    reference, fast = twins(options, sizes, backend, seed)
+    steps, batch, hidden = sizes["steps"], sizes["batch"], reference.hidden_size
+    x = torch.randn(steps, batch, sizes["input"], dtype=torch.float64)
+    state = [torch.randn(1, batch, hidden, dtype=torch.float64) for _ in range(2)]
+    starts = resets_of(resets, steps, batch)
+    probe = torch.randn(steps, batch, hidden, dtype=torch.float64)
+    assert_same(run(fast, x, state, starts, probe), run(reference, x, state, starts, probe))
+    with torch.no_grad():
+        expected = reference(x, tuple(state), starts, return_info=True)
+        actual = fast(x, tuple(state), starts, return_info=True)
+        quiet = fast(x, tuple(state), starts)
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(quiet, expected[:2], rtol=1e-10, atol=1e-10)
+
+
+@pytest.fixture(params=[0, 1, 2], ids=["portable", "avx2", "avx512"])
+def isa(request):
+    library = scan_native.library()
+    if library.rims_limit_isa(request.param) != request.param:
+        library.rims_limit_isa(2)
+        pytest.skip("this processor lacks the instruction set")
+    yield
+    library.rims_limit_isa(2)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("variant", ["default", "released"])
+def test_every_instruction_set_at_the_papers_sizes(dtype, variant):
+    torch.manual_seed(0)
+    reference = RIM(64, 510, backend="reference", variant=variant).to(dtype)
+    fast = RIM(64, 510, backend="native", variant=variant).to(dtype)
+    fast.load_state_dict(reference.state_dict())
+    x, probe = torch.randn(6, 5, 64, dtype=dtype), torch.randn(6, 5, 510, dtype=dtype)
+    state = [torch.randn(1, 5, 510, dtype=dtype) for _ in range(2)]
+    starts = resets_of("random", 6, 5).to(dtype)
+    tolerance = 1e-10 if dtype == torch.float64 else 2e-4
+    assert_same(
+        run(fast, x, state, starts, probe), run(reference, x, state, starts, probe), tolerance
+    )
+
+
+SMALL = {"num_rims": 3, "num_active": 2, "input_key_size": 4, "comm_key_size": 4,
+         "comm_value_size": 4, "comm_heads": 2}  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dynamics", ["gru", "lstm"])
+@pytest.mark.parametrize("communication", ["bounded", "gated", "residual", None])
+def test_gradcheck(backend, dynamics, communication):
+    torch.manual_seed(0)
+    rim = RIM(3, 6, backend=backend, dynamics=dynamics, communication=communication, **SMALL)
+    rim.double()
+    x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
+    h, c = (torch.randn(1, 2, 6, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    starts = torch.tensor([[0, 1], [0, 0], [1, 0], [0, 0]], dtype=torch.float64)
+    names = [name for name, _ in rim.named_parameters()]
+
+    def outputs(x, h, c, *weights):
+        return torch.func.functional_call(
+            rim, dict(zip(names, weights, strict=True)), (x, (h, c), starts)
+        )[0]
+
+    assert torch.autograd.gradcheck(outputs, (x, h, c, *rim.parameters()))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_inputs_may_have_any_strides(backend):
+    rim = RIM(4, 6, backend=backend, **SMALL)
+    wide = torch.randn(3, 10, 8)
+    x, state = wide.transpose(0, 1)[:, :, ::2], torch.randn(1, 6, 3).transpose(1, 2)
+    starts = torch.rand(3, 10).lt(0.3).float().T
+    expected = rim(x.contiguous(), (state.contiguous(),) * 2, starts.contiguous())
+    torch.testing.assert_close(rim(x, (state, state), starts), expected)
+    rim(x, (state, state), starts)[0].transpose(0, 1)[:, ::2].sum().backward()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_double_backward_is_refused(backend):
+    rim = RIM(4, 6, backend=backend, **SMALL)
+    x = torch.randn(3, 2, 4, requires_grad=True)
+    (grad,) = torch.autograd.grad(rim(x)[0].square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_calls_and_threads_do_not_disturb_each_other(backend):
+    rim = RIM(4, 6, backend=backend, **SMALL)
+    inputs = [torch.randn(20, 3, 4) for _ in range(8)]
+    expected = [rim(x)[0] for x in inputs]
+    results = [None] * len(inputs)
+
+    def work(i):
+        for _ in range(20):
+            results[i] = rim(inputs[i])[0]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(inputs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for actual, wanted in zip(results, expected, strict=True):
+        assert torch.equal(actual, wanted)
+
+
+def test_the_number_of_threads_does_not_change_the_result():
+    rim, x = RIM(8, 60), torch.randn(16, 5, 8)
+    one, _ = rim(x)
+    torch.set_num_threads(3)
+    try:
+        three, _ = rim(x)
+    finally:
+        torch.set_num_threads(1)
+    # The scan is the same to the bit; torch's products before it may add up in another order.
+    torch.testing.assert_close(one, three, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"comm_top_k": 2}, "comm_top_k is set"), ({"dropout": 0.5}, "dropout is on")],
+)
+def test_a_backend_that_cannot_run_says_why_and_auto_falls_back(backend, options, words):
+    with pytest.raises(ValueError, match=rf"{backend}.*{words}; use 'auto'"):
+        RIM(4, 6, backend=backend, **SMALL, **options)(torch.randn(2, 3, 4))
+    RIM(4, 6, **SMALL, **options)(torch.randn(2, 3, 4))
+
+
+WITHOUT_COMPILER = """
+import importlib.util, torch
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *a: None if name.endswith("_scan") else real(name, *a)
+from rims_rl.core import RIM
+rim, x = RIM(4, 12), torch.randn(5, 2, 4)
+slow = RIM(4, 12, backend="reference")
+slow.load_state_dict(rim.state_dict())
+torch.testing.assert_close(rim(x)[0], slow(x)[0])
+rim(x)[0].sum().backward()
+try:
+    RIM(4, 12, backend="native")(x)
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_without_the_compiled_library_torch_is_used():
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_COMPILER], capture_output=True, text=True, check=True
+    )
+    assert "installed without a C++ compiler" in result.stdout
+    assert result.stderr.count("\n") <= 1

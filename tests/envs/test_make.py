@@ -1,0 +1,131 @@
+"""Every family of environments from its id, and one clear line for an id or argument that fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from rims_rl.envs import AtariVecEnv, UnknownEnvError, make_vec_env, suite_of
+
+
+@pytest.mark.parametrize(
+    ("env_id", "suite"),
+    [
+        ("PongNoFrameskip-v4", "atari"),
+        ("PongNoFrameskip-v0", "atari"),
+        ("ALE/Pong-v5", "atari"),
+        ("MiniGrid-Empty-5x5-v0", "minigrid"),
+        ("BabyAI-GoToRedBallGrey-v0", "minigrid"),
+        ("rims_rl/PickupDistractors-v0", "minigrid"),
+        ("CartPole-v1", "gymnasium"),
+        ("gymnasium.envs.classic_control:CartPole-v1", "gymnasium"),
+    ],
+)
+def test_suite_of(env_id: str, suite: str) -> None:
+    assert suite_of(env_id) == suite
+
+
+def test_62_games_have_a_no_frameskip_id() -> None:
+    ids = [name for name in gym.registry if name.endswith("NoFrameskip-v4")]
+    assert len(ids) == 62
+    assert all(suite_of(name) == "atari" for name in ids)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("pongnoframeskip-v4", "PongNoFrameskip-v4"),
+        ("PongNoFramskip-v4", "PongNoFrameskip-v4"),
+        ("ALE/PongNoFrameskip-v4", "PongNoFrameskip-v4"),
+        ("BreakoutNoFrameskip", "BreakoutNoFrameskip-v4"),
+        ("Pong-v5", "ALE/Pong-v5"),
+        ("pong", "ALE/Pong-v5"),
+        ("pong", "PongNoFrameskip-v4"),
+        ("Pong-v4", "PongNoFrameskip-v4"),
+        ("ale/pong-v5", "ALE/Pong-v5"),
+        ("cartpole", "CartPole-v1"),
+        ("minigrid-doorkey-8x8", "MiniGrid-DoorKey-8x8-v0"),
+        ("PickupDistractors-v0", "rims_rl/PickupDistractors-v0"),
+    ],
+)
+def test_an_unknown_id_is_told_the_nearest(written: str, meant: str) -> None:
+    with pytest.raises(UnknownEnvError) as error:
+        make_vec_env(written)
+    assert meant in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("written", ["", "xyzzyq", "no_such_module:CartPole-v1"])
+def test_an_id_like_no_other_is_refused_plainly(written: str) -> None:
+    with pytest.raises(UnknownEnvError, match=r"no registered id is like it|cannot import"):
+        suite_of(written)
+
+
+def test_a_plain_environment_is_monitored() -> None:
+    env = make_vec_env("CartPole-v1", 3, seed=0)
+    assert isinstance(env, DummyVecEnv)
+    assert env.env_is_wrapped(Monitor) == [True] * 3
+    env.reset()
+    infos: list[dict[str, Any]] = [{}]
+    while not any("episode" in info for info in infos):
+        _, _, _, infos = env.step(np.zeros(3, dtype=np.int64))
+    episode = next(info["episode"] for info in infos if "episode" in info)
+    assert episode["r"] == episode["l"] > 5
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "MiniGrid-Empty-Random-6x6-v0"])
+def test_seeds_repeat_and_differ_between_environments(env_id: str) -> None:
+    def first(seed: int) -> Any:
+        observation = make_vec_env(env_id, 8, seed).reset()
+        return observation["grid"] if isinstance(observation, dict) else observation
+
+    np.testing.assert_array_equal(first(3), first(3))
+    assert (first(3) != first(100)).any()
+    assert (first(3)[1:] != first(3)[:-1]).any()
+
+
+def test_dict_observations_of_grids() -> None:
+    env = make_vec_env("rims_rl/PickupDistractorsSmall-v0", 2, seed=0)
+    assert isinstance(env.observation_space, spaces.Dict)
+    observation = env.reset()
+    assert isinstance(observation, dict)
+    assert observation["grid"].shape == (2, 7, 7, 3)
+
+
+@pytest.mark.parametrize(
+    "env_id", ["CartPole-v1", "MiniGrid-Empty-5x5-v0", "PongNoFrameskip-v4", "ALE/Breakout-v5"]
+)
+def test_every_family_renders(env_id: str) -> None:
+    env = make_vec_env(env_id, 1, seed=0, render_mode="rgb_array")
+    env.reset()
+    image = env.render()
+    assert image is not None
+    assert image.ndim == 3
+    assert image.any()
+    env.close()
+
+
+def test_env_kwargs_reach_the_environment() -> None:
+    env = make_vec_env("FrozenLake-v1", 1, env_kwargs={"map_name": "8x8"})
+    assert env.observation_space == spaces.Discrete(64)
+    atari = make_vec_env("PongNoFrameskip-v4", 1, env_kwargs={"frame_stack": 1})
+    assert isinstance(atari, AtariVecEnv)
+    assert atari.observation_space.shape == (1, 84, 84)
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "PongNoFrameskip-v4", "MiniGrid-Empty-5x5-v0"])
+def test_an_unknown_keyword_is_one_clear_line(env_id: str) -> None:
+    with pytest.raises(ValueError, match="gravitas") as error:
+        make_vec_env(env_id, env_kwargs={"gravitas": 1})
+    assert "\n" not in str(error.value)
+
+
+def test_some_environments_are_needed() -> None:
+    with pytest.raises(ValueError, match="n_envs must be at least 1, not 0"):
+        make_vec_env("CartPole-v1", 0)

@@ -1,0 +1,104 @@
+"""Checkpoints are whole or not there; damaged ones are skipped; random states come back."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO
+
+from rims_rl.run.checkpoints import (
+    Progress,
+    newest_checkpoint,
+    restore_rng,
+    rng_state,
+    save_checkpoint,
+    save_model,
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return PPO("MlpPolicy", "CartPole-v1", device="cpu", policy_kwargs={"net_arch": [4]})
+
+
+def saved(folder, model, steps, keep=3):
+    return save_checkpoint(folder, model, Progress(steps, 1.5, 8, "abc"), keep)
+
+
+def test_newest_is_found_with_all_it_knew(tmp_path, model):
+    saved(tmp_path, model, 9)
+    saved(tmp_path, model, 10)
+    checkpoint = newest_checkpoint(tmp_path)
+    assert checkpoint.progress == Progress(10, 1.5, 8, "abc")
+    PPO.load(checkpoint.model)
+
+
+def test_only_the_newest_are_kept(tmp_path, model):
+    for steps in (1, 2, 30, 100):
+        saved(tmp_path, model, steps, keep=2)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        f"step-{steps:012d}.{suffix}" for steps in (30, 100) for suffix in ("json", "zip")
+    ]
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def lose_description(path):
+    path.with_suffix(".json").unlink()
+
+
+def cut_description(path):
+    path.with_suffix(".json").write_text('{"sha256": ')
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_a_byte, lose_description, cut_description])
+def test_damaged_one_is_skipped_with_a_warning(tmp_path, model, damage, capsys):
+    saved(tmp_path, model, 1)
+    damage(saved(tmp_path, model, 2))
+    assert newest_checkpoint(tmp_path).progress.timesteps == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "step-000000000002.zip" in line
+
+
+def test_none_where_none_is_intact(tmp_path, model):
+    assert newest_checkpoint(tmp_path) is None
+    truncate(saved(tmp_path, model, 1))
+    assert newest_checkpoint(tmp_path) is None
+
+
+def test_failed_save_leaves_the_old_file(tmp_path, model, monkeypatch):
+    path = tmp_path / "model.zip"
+    save_model(model, path)
+    before = path.read_bytes()
+
+    def fail(target):
+        target.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(model, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_model(model, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_random_states_come_back_through_json():
+    def draw():
+        return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
+
+    state = json.loads(json.dumps(rng_state()))
+    first = draw()
+    assert draw() != first
+    restore_rng(state)
+    assert draw() == first

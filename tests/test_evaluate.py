@@ -1,0 +1,117 @@
+"""Evaluation from the command line: scores, files, videos, refusals."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v2 as imageio
+import pytest
+
+from rims_rl.evaluate import main
+from rims_rl.train import main as train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "r"
+    argv = ["--env", "CartPole-v1", "--n-envs", "4", "--n-steps", "16", "--hidden-size", "12"]
+    argv += ["--total-timesteps", "64", "--track", "off", "--device", "cpu"]
+    assert train([*argv, "--eval-episodes", "2", "--run-dir", str(folder)]) == 0
+    return folder
+
+
+def results(folder):
+    files = sorted((folder / "evaluations").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    return json.loads(files[-1].read_text())
+
+
+def test_scores_and_file(trained, capsys):
+    assert main([str(trained), "--episodes", "5", "--seed", "1"]) == 0
+    out = capsys.readouterr().out
+    result = results(trained)
+    assert len(result["returns"]) == 5
+    assert result["returns"] == [float(length) for length in result["lengths"]]
+    assert result["timesteps"] == 64
+    assert result["summary"]["mean"] == pytest.approx(sum(result["returns"]) / 5)
+    assert f"{result['summary']['mean']:.2f}" in out
+    assert "interquartile mean" in out
+    assert main([str(trained), "--episodes", "5", "--seed", "1"]) == 0
+    assert results(trained)["returns"] == result["returns"]
+
+
+def test_best_final_and_bare_models(trained, tmp_path):
+    assert main([str(trained), "--episodes", "1", "--checkpoint", "best", "--deterministic"]) == 0
+    assert results(trained)["model"].endswith("best_model.zip")
+    shutil.copy(trained / "model.zip", tmp_path)
+    argv = [str(tmp_path / "model.zip"), "--episodes", "1"]
+    assert main(argv) == 2
+    assert main([*argv, "--env", "CartPole-v1"]) == 0
+    assert results(tmp_path)["summary"]["episodes"] == 1
+
+
+def test_killed_run_is_evaluated_from_its_checkpoint(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "killed")
+    (tmp_path / "killed" / "model.zip").unlink()
+    assert main([str(tmp_path / "killed"), "--episodes", "1"]) == 0
+
+
+def test_video_is_as_long_as_the_game(trained, tmp_path, capsys):
+    path = tmp_path / "films" / "v.mp4"
+    assert main([str(trained), "--episodes", "1", "--video", str(path)]) == 0
+    frames = imageio.mimread(path)
+    assert f"({len(frames)} steps)" in capsys.readouterr().out
+
+
+def test_success_rate_where_the_environment_has_one(tmp_path):
+    argv = ["--env", "MiniGrid-Empty-5x5-v0", "--n-envs", "4", "--n-steps", "8"]
+    argv += ["--hidden-size", "12", "--total-timesteps", "32", "--eval-every", "0"]
+    assert train([*argv, "--track", "off", "--run-dir", str(tmp_path / "r")]) == 0
+    other = "MiniGrid-Empty-6x6-v0"
+    video = tmp_path / "v.gif"
+    argv = [str(tmp_path / "r"), "--env", other, "--episodes", "2", "--video", str(video)]
+    assert main([*argv, "--video-steps", "5"]) == 0
+    result = results(tmp_path / "r")
+    assert (result["env"], result["trained_in"]) == (other, "MiniGrid-Empty-5x5-v0")
+    assert 0 <= result["summary"]["success_rate"] <= 1
+    assert len(imageio.mimread(video)) <= 5
+
+
+REFUSED = {
+    "other observations": (["--env", "Acrobot-v1"], "observation space"),
+    "unknown env": (["--env", "CartPol-v1"], "CartPole-v1"),
+    "option": (["--episode", "3"], "--episodes"),
+    "type": (["--episodes", "three"], "expected int"),
+    "none": (["--episodes", "0"], "at least 1"),
+    "both": (["--stochastic", "--deterministic"], "exclude"),
+    "video": (["--video", "v.avi"], ".mp4"),
+    "checkpoint": (["--checkpoint", "newest"], "final, best"),
+}
+
+
+@pytest.mark.parametrize(("argv", "words"), REFUSED.values(), ids=REFUSED)
+def test_refusal_is_one_line_and_writes_nothing(trained, argv, words, capsys):
+    before = sorted(trained.rglob("*"))
+    assert main([str(trained), *argv]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert sorted(trained.rglob("*")) == before
+
+
+def test_no_run_and_damaged_model(tmp_path, capsys):
+    assert main([]) == 2
+    assert main([str(tmp_path / "none")]) == 2
+    assert main([str(tmp_path)]) == 2
+    (tmp_path / "model.zip").write_bytes(b"no zip")
+    assert main([str(tmp_path / "model.zip"), "--env", "CartPole-v1"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4
+    assert "damaged" in lines[-1]
+
+
+def test_module_runs(trained):
+    command = [sys.executable, "-m", "rims_rl.evaluate", str(trained), "--episodes", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert Path(result.stdout.split()[-1]).is_file()

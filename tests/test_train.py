@@ -1,0 +1,305 @@
+"""Training from the command line: complete run folders, kills, signals, refusals."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from sb3_contrib import RecurrentPPO
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rims_rl.run.parser import read_yaml
+from rims_rl.train import main
+
+TINY = (
+    "--env", "CartPole-v1", "--n-envs", "4", "--n-steps", "16", "--n-epochs", "1",
+    "--hidden-size", "12", "--eval-episodes", "2", "--device", "cpu",
+)  # fmt: skip
+ROLLOUT = 64
+COMMAND = (sys.executable, "-m", "rims_rl.train")
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def table(path):
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def steps_of(path):
+    return [int(next(iter(row.values()))) for row in table(path)]
+
+
+def start(*argv):
+    return subprocess.Popen(
+        [*COMMAND, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(process, path):
+    """Waits until a running process has written a file."""
+    for _ in range(600):
+        if path.exists():
+            return
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    raise AssertionError(f"{path} was not written")
+
+
+def history_steps(wandb_folder):
+    """The steps of all offline logs of a run, and the run records, by W&B's own reader."""
+    steps, runs = [], []
+    for log in sorted(wandb_folder.glob("offline-run-*/*.wandb")):
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        for record in map(json.loads, result.stdout.splitlines()):
+            if record["type"] == "history":
+                steps.append(record["history"]["item"]["global_step"])
+            elif record["type"] == "run":
+                runs.append(record["run"])
+    return steps, runs
+
+
+def test_run_folder_is_complete(capsys):
+    argv = [*TINY, "--total-timesteps", "256", "--eval-every", "128", "--track", "off"]
+    assert main([*argv, "--checkpoint-every", "64", "--seed", "5"]) == 0
+    (folder,) = Path("runs/CartPole-v1/rim-k6-4-h12").glob("seed5-*")
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "config.yaml", "command.txt", "environment.json", "progress.csv", "episodes.csv",
+        "tensorboard", "checkpoints", "model.zip", "best_model.zip",
+    }  # fmt: skip
+    assert read_yaml(folder / "config.yaml")["n_envs"] == 4
+    assert "--seed 5" in (folder / "command.txt").read_text()
+    assert json.loads((folder / "environment.json").read_text())["packages"]["torch"]
+    steps = [64, 128, 192, 256]
+    progress = table(folder / "progress.csv")
+    assert sorted(set(steps_of(folder / "progress.csv"))) == steps
+    for name in ("rollout/ep_rew_mean", "charts/episodic_return", "rim/active_6", "time/fps",
+                 "rim/activation_entropy", "train/value_loss", "eval/mean_reward"):  # fmt: skip
+        assert any(row[name] for row in progress), name
+    assert len(list((folder / "checkpoints").glob("*.zip"))) == 3
+    episodes = table(folder / "episodes.csv")
+    assert list(episodes[0]) == ["timesteps", "env", "return", "length", "success"]
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    assert "rim/active_1" in events.Tags()["scalars"]
+    out = capsys.readouterr().out
+    assert f"rims_rl.evaluate {folder}" in out
+    assert f"--resume {folder}" in out
+    assert RecurrentPPO.load(folder / "model.zip").num_timesteps == 256
+
+
+@pytest.mark.parametrize("core", ["lstm", "gru", "none"])
+def test_baselines_change_one_word(core):
+    argv = [*TINY, "--core", core, "--total-timesteps", "64", "--track", "off", "--run-dir", "r"]
+    assert main([*argv, "--eval-every", "0"]) == 0
+    assert not any(name.startswith("rim/") for name in table("r/progress.csv")[0])
+
+
+@pytest.mark.parametrize(
+    "env", ["PongNoFrameskip-v4", "MiniGrid-Empty-5x5-v0", "rims_rl/PickupDistractorsSmall-v0"]
+)
+def test_every_family_trains(env):
+    argv = [*TINY[2:], "--env", env, "--total-timesteps", "64", "--track", "off"]
+    assert main([*argv, "--eval-every", "0", "--run-dir", "r"]) == 0
+    assert Path("r/model.zip").exists()
+
+
+def test_kill_9_then_resume_with_one_axis_and_one_wandb_run():
+    folder = Path("r")
+    argv = [*TINY, "--track", "offline", "--run-dir", "r", "--eval-every", "0",
+            "--checkpoint-every", "64"]  # fmt: skip
+    process = start(*argv, "--total-timesteps", "1000000")
+    wait_for(process, folder / "checkpoints" / f"step-{10 * ROLLOUT:012d}.json")
+    process.kill()
+    process.communicate()
+    (folder / "progress.csv").open("a").write("99")
+    newest = max((folder / "checkpoints").glob("*.json")).with_suffix(".zip")
+    newest.write_bytes(newest.read_bytes()[:1000])
+    done = json.loads(sorted((folder / "checkpoints").glob("*.json"))[-2].read_text())["timesteps"]
+    total = done + 5 * ROLLOUT
+    result = subprocess.run(
+        [*COMMAND, "--resume", "r", "--total-timesteps", str(total)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert f"skipping the damaged checkpoint {newest}" in result.stderr
+    assert "Traceback" not in result.stderr
+    for name in ("progress.csv", "episodes.csv"):
+        steps = steps_of(folder / name)
+        assert steps == sorted(steps)
+    assert sorted(set(steps_of(folder / "progress.csv"))) == list(
+        range(ROLLOUT, total + 1, ROLLOUT)
+    )
+    rates = [float(row["train/learning_rate"] or "nan") for row in table(folder / "progress.csv")]
+    assert rates[-1] == pytest.approx(0)
+    assert np.nanmax(rates) <= 1e-3
+    steps, runs = history_steps(folder / "wandb")
+    assert steps == sorted(steps)
+    assert set(steps) >= set(range(ROLLOUT, total + 1, ROLLOUT))
+    check_wandb_runs(runs)
+    parts = [path.name.split("-")[-1] for path in (folder / "wandb").glob("offline-run-*")]
+    assert parts == [runs[0]["run_id"]] * 2
+    assert len((folder / "command.txt").read_text().splitlines()) == 2
+
+
+def check_wandb_runs(runs):
+    assert runs
+    for run in runs:
+        assert run["run_group"] == "CartPole-v1__rim"
+        assert run["job_type"] == "train"
+        assert "k6-4" in run["tags"]
+        config = run["config"]["update"]
+        for key in ("env_id", "env", "exp_name", "algo", "seed", "core", "num_rims", "num_active",
+                    "hidden_size", "param_count", "frame_skip"):  # fmt: skip
+            assert key in config, key
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_saves_and_ends_cleanly(number):
+    process = start(*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "1000000",
+                    "--checkpoint-every", "1000000")  # fmt: skip
+    wait_for(process, Path("r/checkpoints/step-000000000000.json"))
+    time.sleep(0.5)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    assert "--resume r" in out
+    description = json.loads(max(Path("r/checkpoints").glob("*.json")).read_text())
+    assert description["timesteps"] > 0
+    assert description["timesteps"] % ROLLOUT == 0
+    assert RecurrentPPO.load("r/model.zip").num_timesteps == description["timesteps"]
+
+
+def test_finished_run_goes_on_with_more_steps(capsys):
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "128"]
+    assert main(argv) == 0
+    best = json.loads(Path("r/checkpoints/step-000000000128.json").read_text())["best_return"]
+    assert main(["--resume", "r"]) == 2
+    assert "give more with --total-timesteps" in capsys.readouterr().err
+    assert main(["--resume", "r", "--total-timesteps", "256"]) == 0
+    after = json.loads(Path("r/checkpoints/step-000000000256.json").read_text())
+    assert after["best_return"] >= best
+    assert read_yaml(Path("r/config.yaml"))["total_timesteps"] == 256
+    assert sorted(set(steps_of("r/progress.csv"))) == [64, 128, 192, 256]
+
+
+def test_a_resumed_run_does_not_repeat_its_games():
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--eval-every", "0"]
+    assert main([*argv, "--total-timesteps", "1024"]) == 0
+    first = [row["length"] for row in table("r/episodes.csv")]
+    assert main(["--resume", "r", "--total-timesteps", "2048"]) == 0
+    assert [row["length"] for row in table("r/episodes.csv")][len(first) :] != first
+
+
+def test_same_seed_same_run():
+    def run(name):
+        argv = [*TINY, "--track", "off", "--run-dir", name, "--total-timesteps", "256"]
+        assert main([*argv, "--seed", "3"]) == 0
+        return Path(name, "episodes.csv").read_text()
+
+    assert run("a") == run("b")
+
+
+def test_not_finite_stops_with_one_line_and_keeps_the_good_state(capsys):
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "1024"]
+    assert main([*argv, "--learning-rate", "1e36"]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert "is not finite" in line
+    assert "--resume r" in line
+    checkpoints = list(Path("r/checkpoints").glob("*.zip"))
+    assert checkpoints
+    for path in checkpoints:
+        parameters = RecurrentPPO.load(path).policy.parameters()
+        assert all(torch.isfinite(parameter).all() for parameter in parameters)
+    assert not Path("r/model.zip").exists()
+
+
+def leaves(folder):
+    return sorted(str(path) for path in Path(folder).rglob("*"))
+
+
+REFUSED = {
+    "no env": ([], "--env"),
+    "unknown env": (["--env", "PongNoFramskip-v4"], "PongNoFrameskip-v4"),
+    "unknown option": ([*TINY, "--num-rim", "3"], "--num-rims"),
+    "wrong type": ([*TINY, "--seed", "one"], "--seed: expected int"),
+    "wrong choice": ([*TINY, "--core", "rnn"], "rim, lstm, gru, none"),
+    "hidden size": ([*TINY, "--hidden-size", "50"], "48 or 54"),
+    "num active": ([*TINY, "--num-active", "7"], "between 1 and num_rims (6)"),
+    "minibatches": ([*TINY, "--n-minibatches", "3"], "1 or 2 or 4"),
+    "no envs": ([*TINY, "--n-envs", "0"], "--n-envs must be at least 1"),
+    "core kwargs": ([*TINY, "--core-kwargs", "{heads: 2}"], "comm_heads"),
+    "core value": ([*TINY, "--core-kwargs", "{dropout: 2}"], "dropout"),
+    "core type": ([*TINY, "--core-kwargs", "{comm_heads: two}"], "core_kwargs"),
+    "env kwargs": ([*TINY, "--env-kwargs", "{gravity: 1}"], "gravity"),
+    "atari kwargs": (["--env", "PongNoFrameskip-v4", "--env-kwargs", "{noop: 1}"], "noop_max"),
+    "device": ([*TINY, "--device", "gpu"], "cpu"),
+    "resume nothing": (["--resume", "nowhere"], "no run there"),
+    "not creatable": ([*TINY, "--run-dir", "/proc/run"], "/proc"),
+}
+
+
+@pytest.mark.parametrize(("argv", "words"), REFUSED.values(), ids=REFUSED)
+def test_refusal_is_one_line_and_creates_nothing(argv, words, capsys):
+    assert main(argv) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert words in line
+    assert leaves(".") == []
+
+
+def test_folder_with_a_run_is_not_touched(capsys):
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "64"]
+    assert main(argv) == 0
+    before = {path: os.stat(path).st_mtime_ns for path in leaves("r")}
+    capsys.readouterr()
+    assert main(argv) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    for path in Path("r/checkpoints").iterdir():
+        path.write_bytes(b"")
+    assert main(["--resume", "r"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no intact checkpoint" in line
+    assert sorted(before) == leaves("r")
+    assert os.stat("r/model.zip").st_mtime_ns == before["r/model.zip"]
+
+
+def test_module_runs_and_refuses_without_traceback():
+    result = subprocess.run(
+        [*COMMAND, "--env", "PongNoFramskip-v4"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert "PongNoFrameskip-v4" in line
+
+
+class TimeBomb(gym.Wrapper):
+    """CartPole with an infinite reward now and then."""
+
+    def step(self, action):
+        observation, reward, terminated, *rest = super().step(action)
+        return observation, np.inf if terminated else reward, terminated, *rest
+
+
+def test_bad_reward_is_named(capsys):
+    gym.register("TimeBomb-v0", lambda **kw: TimeBomb(gym.make("CartPole-v1", **kw)))
+    argv = [*TINY[2:], "--env", "TimeBomb-v0", "--track", "off", "--run-dir", "r"]
+    assert main([*argv, "--eval-every", "0"]) == 1
+    assert "reward of the environment is not finite" in capsys.readouterr().err
