@@ -9,7 +9,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 from rims_rl.agents import RecurrentPPO
-from rims_rl.agents.callbacks import FiniteGuard, NonFiniteError, CoreStatistics, activation_entropy
+from rims_rl.agents.callbacks import CoreStatistics, FiniteGuard, NonFiniteError, activation_entropy
 
 
 def model_for(env="CartPole-v1", **kwargs):
