@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from scipy import stats
+
+from rims_rl.analysis.statistics import bootstrap_interval, interquartile_mean
 
 Array = NDArray[np.float64]
 
@@ -28,30 +29,21 @@ class Curve:
     values: Array
 
     def center(self) -> Array:
-        """Interquartile mean over runs (num_windows,)."""
-        return np.array([interquartile_mean(column) for column in self.values.T])
+        """Interquartile mean over runs (num_windows,); NaN where no run has anything."""
+        return np.array([interquartile_mean(c) if c.size else np.nan for c in self._columns()])
 
     def interval(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """95% bootstrap interval of `center`, two of (num_windows,)."""
-        bounds = [interval_of_mean(column, rng) for column in self.values.T]
-        low, high = zip(*bounds, strict=True)
-        return np.array(low), np.array(high)
+        nothing = [np.nan, np.nan]
+        bounds = [
+            bootstrap_interval(column, interquartile_mean, rng) or nothing
+            for column in self._columns()
+        ]
+        low, high = np.array(bounds).T
+        return low, high
 
-
-def interquartile_mean(values: Array) -> float:
-    """Mean of the middle half of some numbers, NaN left out."""
-    kept = values[~np.isnan(values)]
-    return float(stats.trim_mean(kept, 0.25)) if kept.size else float("nan")
-
-
-def interval_of_mean(values: Array, rng: np.random.Generator) -> tuple[float, float]:
-    """95% percentile bootstrap interval of the interquartile mean, NaN left out."""
-    kept = values[~np.isnan(values)]
-    if kept.size < 2:
-        return float("nan"), float("nan")
-    means = [stats.trim_mean(rng.choice(kept, kept.size), 0.25) for _ in range(2000)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    def _columns(self) -> list[Array]:
+        return [column[~np.isnan(column)] for column in self.values.T]
 
 
 def episode_curve(runs: Sequence[Path], total: int, windows: int, column: str = "return") -> Curve:

@@ -21,6 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
 from rims_rl.agents.policies import MlpRimPolicy
+from rims_rl.analysis.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.analysis.video import Mask, Picture, write_video
 from rims_rl.envs import suite_of
 from rims_rl.run.building import make_env, whole_games
@@ -29,7 +30,7 @@ from rims_rl.run.errors import UsageError
 from rims_rl.run.files import sha256, write_text
 from rims_rl.run.folder import EVALUATIONS, check_writable, describe_environment, safe_name
 from rims_rl.run.parser import HelpFormatter, metavar, parsed
-from rims_rl.run.scores import CONFIDENCE, INTERVAL_METHOD, Episodes, play
+from rims_rl.run.scores import Episodes, play
 from rims_rl.run.trained import Trained, load_trained
 
 #: Environments played side by side.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv
 
-CONFIDENCE = 0.95
-INTERVAL_METHOD = "percentile bootstrap, 9999 resamples"
+from rims_rl.analysis.statistics import CONFIDENCE, bootstrap_interval, interquartile_mean
 
 
 @dataclass
@@ -42,10 +41,10 @@ class Episodes:
         result: dict[str, Any] = {
             "episodes": len(self.returns),
             "mean": float(np.mean(self.returns)),
-            "mean_interval": _interval(self.returns, np.mean, rng),
+            "mean_interval": bootstrap_interval(self.returns, np.mean, rng),
             "median": float(np.median(self.returns)),
-            "iqm": float(stats.trim_mean(self.returns, 0.25)),
-            "iqm_interval": _interval(self.returns, _iqm, rng),
+            "iqm": float(interquartile_mean(self.returns)),
+            "iqm_interval": bootstrap_interval(self.returns, interquartile_mean, rng),
             "mean_length": float(np.mean(self.lengths)),
         }
         if self.successes:
@@ -91,20 +90,3 @@ def play(
 
     evaluate_policy(model, env, episodes, deterministic=deterministic, callback=note, warn=False)
     return finished
-
-
-def _iqm(values: Any, axis: int = -1) -> Any:
-    return stats.trim_mean(values, 0.25, axis=axis)
-
-
-def _interval(
-    values: Sequence[float], statistic: Callable[..., Any], rng: np.random.Generator
-) -> list[float] | None:
-    if len(values) < 2:
-        return None
-    if len(set(values)) == 1:
-        return [float(values[0])] * 2
-    result = stats.bootstrap(
-        (values,), statistic, confidence_level=CONFIDENCE, method="percentile", rng=rng
-    )
-    return [float(result.confidence_interval.low), float(result.confidence_interval.high)]
