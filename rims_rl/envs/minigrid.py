@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX, STATE_TO_IDX
+from minigrid.envs.wfc import WFCEnv
 
 Observation = dict[str, npt.NDArray[np.uint8]]
 
@@ -121,8 +122,16 @@ def make_minigrid(
     Returns:
         The environment with Dict observations of uint8 boxes: `grid`, and either `target` or
         `mission` and `direction`.
+
+    Raises:
+        ValueError: If MiniGrid's package lacks the files that the environment needs.
     """
     env = gym.make(env_id, render_mode=render_mode, **(env_kwargs or {}))
+    if isinstance(env.unwrapped, WFCEnv) and not env.unwrapped.config.pattern_path.is_file():
+        raise ValueError(
+            f"{env_id} needs a picture that the installed minigrid package lacks: "
+            f"{env.unwrapped.config.pattern_path}"
+        )
     assert isinstance(env.observation_space, spaces.Dict)
     return SymbolicObservation(env) if "image" in env.observation_space.spaces else env
 

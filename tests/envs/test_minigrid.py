@@ -175,3 +175,8 @@ def test_nothing_is_printed_while_layouts_are_drawn(capsys):
     for seed in range(30):
         env.reset(seed=seed)
     assert capsys.readouterr().out == ""
+
+
+def test_a_maze_without_its_picture_is_refused_in_one_line():
+    with pytest.raises(ValueError, match=r"MiniGrid-WFC-MazeSimple-v0 needs a picture.*\.png$"):
+        make_minigrid("MiniGrid-WFC-MazeSimple-v0")
