@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX, STATE_TO_IDX
-from minigrid.envs.wfc import WFCEnv
+from minigrid.envs.wfc.wfcenv import WFCEnv
 
 Observation = dict[str, npt.NDArray[np.uint8]]
 

@@ -1,0 +1,134 @@
+"""Object picking with distractors: RIM, LSTM and no core, with known, novel and more distractors.
+
+    python benchmarks/object_picking.py --runs runs/object_picking --jobs 2
+
+Trains what is missing on known distractors, evaluates on all three kinds, and writes
+docs/object_picking.png and .json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from comparison import ROOT, param_count, provenance, run_folder, train_missing, write_json
+
+from rims_rl.analysis.curves import episode_curve, plot_curves
+from rims_rl.analysis.statistics import bootstrap_interval, interquartile_mean
+
+STEPS = 303_104  # 148 rollouts of 16 x 128 steps
+WINDOWS = 20
+EPISODES = 512
+CORES = {"RIM": [], "LSTM": ["--core", "lstm"], "no core": ["--core", "none"]}
+DISTRACTORS = {"known": "", "novel": "Novel", "more": "More"}
+
+
+def evaluation(run: Path, env_id: str) -> dict[str, Any]:
+    """The summary of a run in an environment, played now if it was not before."""
+    while True:
+        for file in sorted((run / "evaluations").glob("*.json")):
+            result = json.loads(file.read_text())
+            if result["env"] == env_id and result["summary"]["episodes"] == EPISODES:
+                return dict(result["summary"])
+        subprocess.run(
+            [sys.executable, "-m", "rims_rl.evaluate", str(run), "--env", env_id,
+             "--episodes", str(EPISODES)], check=True, capture_output=True,
+        )  # fmt: skip
+
+
+def over_seeds(values: list[float], rng: np.random.Generator) -> dict[str, Any]:
+    """Interquartile mean over seeds with its interval, and the seeds' values."""
+    return {
+        "interquartile mean": interquartile_mean(values),
+        "interval": bootstrap_interval(values, interquartile_mean, rng),
+        "each seed": values,
+    }
+
+
+def main() -> None:
+    """Trains, evaluates, draws and writes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, default=Path("runs/object_picking"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    common = ["--env", "rims_rl/PickupDistractorsSmall-v0", "--total-timesteps", str(STEPS),
+              "--eval-every", "0", "--checkpoint-every", "50000"]  # fmt: skip
+    seeds = range(options.seeds)
+    unfinished = train_missing(
+        options.runs, {n: [*common, *a] for n, a in CORES.items()}, seeds, options.jobs
+    )
+
+    rng = np.random.default_rng(0)
+    curves, results = {}, {}
+    for name in CORES:
+        runs = [run_folder(options.runs, name, seed) for seed in seeds]
+        curves[name] = episode_curve(runs, STEPS, WINDOWS, "success")
+        low, high = curves[name].interval(rng)
+        result = results[name] = {
+            "parameters": param_count(runs[0]),
+            "timesteps": curves[name].timesteps.tolist(),
+            "training success of each seed": curves[name].values.tolist(),
+            "interval": [low.tolist(), high.tolist()],
+        }
+        for kind, suffix in DISTRACTORS.items():
+            summaries = [evaluation(r, f"rims_rl/PickupDistractorsSmall{suffix}-v0") for r in runs]
+            result[kind] = {
+                "success": over_seeds([s["success_rate"] for s in summaries], rng),
+                "return": over_seeds([s["mean"] for s in summaries], rng),
+            }
+    content = {**provenance(), "seeds": options.seeds, "episodes": EPISODES,
+               "unfinished": unfinished, "cores": results}  # fmt: skip
+    write_json(ROOT / "docs/object_picking.json", content)
+    draw(curves, results, options.seeds, rng)
+    print_table(results)
+
+
+def draw(curves: dict[str, Any], results: dict[str, Any], seeds: int, rng: Any) -> None:
+    """Training success on the left, evaluation on the three kinds on the right."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    plot_curves(left, curves, "success of training episodes", rng)
+    left.set_title(f"known distractors, {seeds} seeds, IQM and 95% interval")
+    width = 0.8 / len(results)
+    for i, (name, result) in enumerate(results.items()):
+        for j, kind in enumerate(DISTRACTORS):
+            success = result[kind]["success"]
+            low, high = success["interval"]
+            mean = success["interquartile mean"]
+            right.bar(j + i * width, mean, width, color=f"C{i}", label=name if not j else None)
+            right.vlines(j + i * width, low, high, color="black")
+            right.plot([j + i * width] * seeds, success["each seed"], "k.", markersize=3)
+    right.set_xticks(np.arange(3) + width, [f"{kind} distractors" for kind in DISTRACTORS])
+    right.set_ylim(0.8, 1.0)
+    right.set_ylabel("success in evaluation (axis from 0.8)")
+    right.set_title(f"{EPISODES} episodes a seed")
+    right.legend(frameon=False, loc="lower left")
+    figure.savefig(ROOT / "docs/object_picking.png", dpi=150)
+
+
+def print_table(results: dict[str, Any]) -> None:
+    """The table of docs/results.md."""
+    print(
+        "| core | parameters | " + " | ".join(f"{k}: success, return" for k in DISTRACTORS) + " |"
+    )
+    print("|---|---|" + "---|" * len(DISTRACTORS))
+    for name, result in results.items():
+        cells = []
+        for kind in DISTRACTORS:
+            success, mean = result[kind]["success"], result[kind]["return"]
+            low, high = success["interval"]
+            cells.append(
+                f"{success['interquartile mean']:.1%} [{low:.1%}, {high:.1%}], "
+                f"{mean['interquartile mean']:.3f}"
+            )
+        print(f"| {name} | {result['parameters']:,} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
