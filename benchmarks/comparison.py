@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 import rims_rl
+from rims_rl.run.folder import describe_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,29 +67,8 @@ def param_count(run: Path) -> int:
 
 
 def provenance() -> dict[str, Any]:
-    """The machine, the versions and the commit behind a result."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {
-        "rims_rl": rims_rl.__version__,
-        "commit": commit.stdout.strip(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "processor": _processor(),
-        "command": " ".join(["python", *sys.argv]),
-    }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
+    """The command, the machine, the versions and the commit behind a result."""
+    return {"command": shlex.join(["python", *sys.argv]), **describe_environment()}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -10,8 +10,8 @@ import sb3_contrib
 import torch
 from gymnasium import spaces
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
-from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
 import rims_rl
 from rims_rl.agents import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy
@@ -183,11 +183,9 @@ def test_the_policy_alone_is_saved_and_loaded(core, tmp_path):
     policy.save(tmp_path / "policy.pth")
     loaded = MlpRimPolicy.load(tmp_path / "policy.pth")
     obs = env.reset()
-    for deterministic in (True,):
-        expected = policy.predict(obs, deterministic=deterministic)
-        actual = loaded.predict(obs, deterministic=deterministic)
-        np.testing.assert_array_equal(expected[0], actual[0])
-        np.testing.assert_array_equal(expected[1][0], actual[1][0])
+    expected, actual = (p.predict(obs, deterministic=True) for p in (policy, loaded))
+    np.testing.assert_array_equal(expected[0], actual[0])
+    np.testing.assert_array_equal(expected[1][0], actual[1][0])
     assert loaded.core_kwargs == SMALL
 
 
@@ -263,3 +261,29 @@ def test_grids_get_their_own_extractor():
     assert type(model.policy.features_extractor).__name__ == "GridExtractor"
     assert isinstance(model.policy, MultiInputRimPolicy)
     model.learn(32)
+
+
+def test_stock_algorithm_with_stock_atari_environments(tmp_path):
+    env = VecFrameStack(make_atari_env("PongNoFrameskip-v4", 2, seed=0), 4)
+    options = {"core_kwargs": {"hidden_size": 60}}
+    model = sb3_contrib.RecurrentPPO(
+        "CnnRimPolicy", env, policy_kwargs=options, n_steps=16, batch_size=16, n_epochs=1,
+        device="cpu",
+    )  # fmt: skip
+    model.learn(32)
+    model.save(tmp_path / "model.zip")
+    obs = model._last_obs
+    np.save(tmp_path / "obs.npy", obs)
+    files = [tmp_path / name for name in ("model.zip", "obs.npy", "state.npy")]
+    subprocess.run([sys.executable, "-c", FRESH_PROCESS, *files], check=True, cwd=tmp_path)
+    _, state = model.predict(obs, episode_start=np.ones(2, bool), deterministic=True)
+    np.testing.assert_allclose(np.load(tmp_path / "state.npy"), state[0], atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("core", CORES)
+def test_training_on_cuda(core):
+    env = vec_env(IMAGE, spaces.Discrete(3))
+    model = make_model("CnnRimPolicy", env, rims_rl.RecurrentPPO, core=core, device="cuda")
+    model.learn(32)
+    assert next(model.policy.parameters()).is_cuda
