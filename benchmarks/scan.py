@@ -1,0 +1,107 @@
+"""The core alone against torch's LSTM: forward, backward and one step of acting.
+
+    python benchmarks/scan.py
+
+Float32, 512 inputs, 510 hidden units, 6 RIMs with 4 active, GRU dynamics, input gradient, a reset
+mask for the RIMs (the LSTM has none). Prints tables and writes benchmarks/results/scan.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import torch
+from comparison import ROOT, provenance, write_json
+from timing import Contender, medians, training_step
+from torch import nn
+
+from rims_rl import RIM
+
+INPUT, HIDDEN = 512, 510
+SHAPES = ((128, 8), (128, 2), (16, 64), (32, 32))
+CORES: dict[str, dict[str, Any]] = {
+    "RIM": {},
+    "RIM, torch path": {"backend": "torch"},
+    "RIM, LSTM dynamics": {"dynamics": "lstm"},
+    "RIM, no communication": {"communication": None},
+    "RIM, released": {"variant": "released"},
+    "RIM, reference": {"backend": "reference"},
+}
+#: Forward and backward in units of the LSTM's, measured once on 2 cores for implementations that
+#: others published; without input gradient and reset mask.
+PUBLISHED = {
+    "the authors' released cell": (18.3, 44.7, 5.1, None),
+    "dido1998's RIMCell": (5.5, 14.0, 2.8, None),
+}
+
+
+def lstm_step(x: torch.Tensor) -> Contender:
+    """torch.nn.LSTM in training."""
+    lstm = nn.LSTM(INPUT, HIDDEN)
+    return training_step(lstm, lambda leaf: lstm(leaf)[0], x)
+
+
+def rim_step(options: dict[str, Any], x: torch.Tensor, starts: torch.Tensor) -> Contender:
+    """A RIM in training."""
+    rim = RIM(INPUT, HIDDEN, **options)
+    return training_step(rim, lambda leaf: rim(leaf, None, starts)[0], x)
+
+
+def acting(module: nn.Module, batch: int) -> Contender:
+    """One step without gradient."""
+    x, state = torch.randn(1, batch, INPUT), (torch.zeros(1, batch, HIDDEN),) * 2
+
+    def step() -> tuple[float]:
+        with torch.no_grad():
+            start = time.perf_counter()
+            module(x, state)
+            return (time.perf_counter() - start,)
+
+    return step
+
+
+def ratios(ours: tuple[float, ...], theirs: tuple[float, ...]) -> str:
+    """Each part in units of the other's; where there is one part, its sum is the same."""
+    parts = [f"{a / b:.2f}" for a, b in zip(ours, theirs, strict=True)]
+    return " / ".join(parts if len(parts) > 2 else parts[-1:])
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    results: dict[str, Any] = {}
+    for steps, batch in SHAPES:
+        x = torch.randn(steps, batch, INPUT)
+        starts = (torch.rand(steps, batch) < 0.02).float()
+        contenders = {"LSTM": lstm_step(x)}
+        contenders |= {name: rim_step(extra, x, starts) for name, extra in CORES.items()}
+        times = medians(contenders, options.rounds)
+        results[f"T{steps} B{batch}"] = times
+    results["acting B8"] = medians(
+        {"LSTM": acting(nn.LSTM(INPUT, HIDDEN), 8)}
+        | {name: acting(RIM(INPUT, HIDDEN, **extra), 8) for name, extra in CORES.items()},
+        20 * options.rounds,
+    )
+    print("ratio to torch.nn.LSTM: forward / backward / both\n")
+    print("| core | " + " | ".join(results) + " |")
+    print("|---|" + "---|" * len(results))
+    for name in CORES:
+        cells = [ratios(times[name], times["LSTM"]) for times in results.values()]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    for name, published in PUBLISHED.items():
+        print(f"| {name} | " + " | ".join(str(ratio or "") for ratio in published) + " | |")
+    print("\nLSTM, ms: " + ", ".join(f"{s} {1e3 * t['LSTM'][-1]:.2f}" for s, t in results.items()))
+    write_json(
+        ROOT / "benchmarks/results/scan.json",
+        {**provenance(), "torch threads": options.threads, "median seconds": results},
+    )
+
+
+if __name__ == "__main__":
+    main()
