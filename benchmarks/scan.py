@@ -37,15 +37,14 @@ PUBLISHED = {
 }
 
 
-def lstm_step(x: torch.Tensor) -> Contender:
+def lstm_step(x: torch.Tensor, hidden: int = HIDDEN) -> Contender:
     """torch.nn.LSTM in training."""
-    lstm = nn.LSTM(INPUT, HIDDEN)
+    lstm = nn.LSTM(INPUT, hidden)
     return training_step(lstm, lambda leaf: lstm(leaf)[0], x)
 
 
-def rim_step(options: dict[str, Any], x: torch.Tensor, starts: torch.Tensor) -> Contender:
+def rim_step(rim: RIM, x: torch.Tensor, starts: torch.Tensor) -> Contender:
     """A RIM in training."""
-    rim = RIM(INPUT, HIDDEN, **options)
     return training_step(rim, lambda leaf: rim(leaf, None, starts)[0], x)
 
 
@@ -80,7 +79,9 @@ def main() -> None:
         x = torch.randn(steps, batch, INPUT)
         starts = (torch.rand(steps, batch) < 0.02).float()
         contenders = {"LSTM": lstm_step(x)}
-        contenders |= {name: rim_step(extra, x, starts) for name, extra in CORES.items()}
+        contenders |= {
+            name: rim_step(RIM(INPUT, HIDDEN, **extra), x, starts) for name, extra in CORES.items()
+        }
         times = medians(contenders, options.rounds)
         results[f"T{steps} B{batch}"] = times
     results["acting B8"] = medians(

@@ -98,8 +98,8 @@ class MlpRimPolicy(RecurrentActorCriticPolicy):
             lr=lr_schedule(1),  # type: ignore[call-arg]
             **self.optimizer_kwargs,
         )
-        #: Which RIMs were active in the latest step without gradient, (N, K) bool; None before
-        #: the first and with other cores. For statistics and videos.
+        #: Which of the actor's RIMs were active in the latest step without gradient, (N, K)
+        #: bool; None before the first and with other cores. For statistics and videos.
         self.active_mask: Tensor | None = None
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
@@ -148,7 +148,8 @@ class MlpRimPolicy(RecurrentActorCriticPolicy):
         # (N * T, ...) -> (T, N, ...)
         sequences = features.unflatten(0, (num_sequences, -1)).swapaxes(0, 1)
         starts = episode_starts.reshape(num_sequences, -1).swapaxes(0, 1)
-        if isinstance(lstm, RIM) and not torch.is_grad_enabled():
+        acts = lstm is self.lstm_actor and not torch.is_grad_enabled()
+        if acts and isinstance(lstm, RIM):
             output, states, info = lstm(sequences, (h, c), starts, return_info=True)
             self.active_mask = info.active_mask[-1]
         else:

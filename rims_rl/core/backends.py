@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from typing import cast
 
 from torch import Tensor
@@ -25,6 +27,8 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
         if reason is None:
             return cast(Kernel, scan_native)
         if config.backend == "auto":
+            if reason == scan_native.NOT_BUILT:
+                _tell_once(reason)
             return cast(Kernel, scan_torch)
     if reason is None:
         return cast(Kernel, scan_torch)
@@ -35,6 +39,8 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
 
 def _why_not_scan(config: RIMConfig, x: Tensor, training: bool) -> str | None:
     """What keeps the core from running as one scan; None if nothing does."""
+    if x.shape[1] == 0:
+        return "the batch is empty"
     if x.dim() == 4:
         return "the input has several rows"
     if config.comm_top_k is not None:
@@ -42,3 +48,10 @@ def _why_not_scan(config: RIMConfig, x: Tensor, training: bool) -> str | None:
     if config.dropout and training:
         return "dropout is on"
     return None
+
+
+@functools.cache
+def _tell_once(reason: str) -> None:
+    logging.getLogger("rims_rl").warning(
+        "rims_rl runs slower than it could: %s; install it again with a C++ compiler", reason
+    )

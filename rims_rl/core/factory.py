@@ -25,6 +25,8 @@ def make_core(name: CoreName, input_size: int, options: Mapping[str, Any]) -> Co
     Raises:
         ValueError: an unknown name or option, or a value out of range.
     """
+    if "hidden_size" not in options:
+        raise ValueError("the core's options must say hidden_size")
     unknown = set(options) - set(_RIM_OPTIONS)
     if unknown:
         raise ValueError(

@@ -79,7 +79,7 @@ class RIM(nn.Module):
         episode_starts: Tensor | None = None,
         return_info: bool = False,
     ) -> tuple[Tensor, State] | tuple[Tensor, State, RIMInfo]:
-        """Runs the core over a sequence.
+        """Runs the core over a sequence; under autocast in the weights' own type.
 
         Args:
             x: input (T, B, D), or (T, B, R, D) with several rows, such as positions of an image.
@@ -93,6 +93,12 @@ class RIM(nn.Module):
         Raises:
             ValueError: a shape does not fit, or the backend asked for cannot run here.
         """
+        device = x.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            # Attention rounded to 16 bits would choose other RIMs.
+            with torch.autocast(device, enabled=False):
+                x = x.to(self.dynamics.weight_hh.dtype)
+                return self.forward(x, state, episode_starts, return_info)
         check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
         if x.dim() == 4 and self.input_attention is None:
             raise ValueError("without input attention the input must be one row, (T, B, D)")

@@ -32,6 +32,9 @@ _DTYPES = {torch.float32: "f32", torch.float64: "f64"}
 #: The kernel keeps a row of RIMs on the stack.
 MAX_RIMS = 256
 
+#: The reason of `why_not` that a user can do something about.
+NOT_BUILT = "its compiled scan is missing or of another version"
+
 
 class _Sizes(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in _SIZES]
@@ -47,14 +50,16 @@ class _Backward(ctypes.Structure):
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled library, or None where the package was installed without a compiler."""
+    """The compiled library, or None if there is none that fits this code."""
     spec = importlib.util.find_spec("rims_rl.core._scan")
     if spec is None or spec.origin is None:
         return None
     try:
-        return ctypes.CDLL(spec.origin)
-    except OSError:
+        found = ctypes.CDLL(spec.origin)
+        layout = found.rims_layout()
+    except (OSError, AttributeError):
         return None
+    return found if layout == sum(map(ctypes.sizeof, (_Sizes, _Forward, _Backward))) else None
 
 
 def why_not(x: Tensor, num_rims: int) -> str | None:
@@ -66,12 +71,13 @@ def why_not(x: Tensor, num_rims: int) -> str | None:
     if num_rims > MAX_RIMS:
         return f"the compiled scan takes at most {MAX_RIMS} RIMs"
     if library() is None:
-        return "rims_rl was installed without a C++ compiler"
+        return NOT_BUILT
     return None
 
 
 def forward(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
     """See `rims_rl.core.scan.Kernel`."""
+    _check_types(inputs)
     inputs = ScanInputs(*(None if t is None else t.contiguous() for t in inputs))  # type: ignore[arg-type]
     record = _empty_record(spec, inputs, save)
     arrays = _Forward(*map(_pointer, (*inputs, *_in_order(record))))
@@ -106,6 +112,17 @@ def backward(
     arrays = _Backward(*map(_pointer, (grad_h, grad_c, *transposed, *grads)))
     _call("rims_backward", inputs, _sizes(spec, inputs, True), forward_arrays, arrays)
     return grads
+
+
+def _check_types(inputs: ScanInputs) -> None:
+    """Raises a ValueError where types are mixed: a pointer does not say what it points to."""
+    expected = inputs.gates_in.dtype
+    for name, tensor in zip(inputs._fields, inputs, strict=True):
+        if tensor is not None and (tensor.dtype != expected or tensor.device.type != "cpu"):
+            raise ValueError(
+                f"{name} must be {expected} on the CPU like the input, "
+                f"got {tensor.dtype} on {tensor.device}"
+            )
 
 
 def _empty_record(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:

@@ -41,6 +41,8 @@ def check_sequence(
             f"got {tuple(x.shape)}"
         )
     steps, batch = x.shape[:2]
+    if state is not None and (isinstance(state, Tensor) or len(state) != 2):
+        raise ValueError("state must be a pair (h, c)")
     for name, tensor in zip("hc", state or (), strict=False):
         if tensor.shape != (1, batch, state_size):
             raise ValueError(

@@ -1,6 +1,8 @@
 """RIM computes what its paper and its docstrings say."""
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -248,6 +250,18 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(rim(x)[0], rim(x)[0])
 
 
+def test_shapes_can_be_had_without_memory():
+    rim = make().float().to("meta")
+    assert rim(torch.zeros(7, 3, 5, device="meta"))[0].shape == (7, 3, 12)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda rim: pickle.loads(pickle.dumps(rim))])
+def test_copies_compute_the_same(copied):
+    rim, x = make(), sequence()
+    rim(x)[0].sum().backward()
+    assert torch.equal(copied(rim)(x)[0], rim(x)[0])
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -255,6 +269,7 @@ def test_dropout_acts_in_training_only():
         ({"x": torch.zeros(7, 5)}, "x must be (T, B, 5)"),
         ({"x": torch.zeros(0, 3, 5)}, "T >= 1"),
         ({"state": (torch.zeros(1, 2, 12),) * 2}, "state h must be (1, 3, 12), got (1, 2, 12)"),
+        ({"state": torch.zeros(1, 3, 12)}, "state must be a pair (h, c)"),
         ({"episode_starts": torch.zeros(3, 7)}, "episode_starts must be (7, 3), got (3, 7)"),
     ],
 )

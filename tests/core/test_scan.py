@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rims_rl import RIM
 from rims_rl.core import scan_native
+from rims_rl.core.config import VARIANTS
 
 BACKENDS = ["torch", "native"]
 
@@ -179,6 +180,79 @@ def test_inputs_may_have_any_strides(backend):
     rim(x, (state, state), starts)[0].transpose(0, 1)[:, ::2].sum().backward()
 
 
+@pytest.mark.parametrize("backend", ["reference", *BACKENDS])
+def test_autocast_changes_nothing_but_the_type_of_the_input(backend):
+    torch.manual_seed(0)
+    rim, x = RIM(4, 6, backend=backend, **SMALL), torch.randn(20, 3, 4).bfloat16()
+    expected, _ = rim(x.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output, _ = rim(x)
+    assert torch.equal(output, expected)
+    output.sum().backward()
+
+
+@pytest.mark.parametrize("backend", ["reference", *BACKENDS])
+def test_mixed_types_are_refused(backend):
+    rim, x = RIM(4, 6, backend=backend, **SMALL), torch.randn(3, 2, 4)
+    with pytest.raises((RuntimeError, ValueError), match=r"[Ff]loat"):
+        rim(x, (torch.zeros(1, 2, 6, dtype=torch.float64),) * 2)
+    rim.communication.double()
+    with pytest.raises((RuntimeError, ValueError), match=r"[Ff]loat"):
+        rim(x)
+
+
+def test_an_empty_batch_gives_an_empty_output():
+    output, (h, c) = RIM(4, 6, **SMALL)(torch.zeros(3, 0, 4))
+    assert output.shape == (3, 0, 6)
+    assert h.shape == c.shape == (1, 0, 6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("where", ["x", "h", "query_weight", "weight_hh", "qkv_weight"])
+def test_not_a_number_spreads_as_in_the_reference(backend, variant, where):
+    """It is never hidden, so that a check of the output finds it."""
+    options = {**SMALL, "num_rims": 4, "variant": variant}
+    reference, fast = twins(options, {"input": 3, "units": 2}, backend, 0)
+    x, h = torch.randn(4, 3, 3, dtype=torch.float64), torch.randn(1, 3, 8, dtype=torch.float64)
+    weights = {name.split(".")[-1]: weight for name, weight in reference.named_parameters()}
+    with torch.no_grad():
+        {"x": x[1, 1], "h": h[0, 1], **weights}[where].view(-1)[0] = torch.nan
+    fast.load_state_dict(reference.state_dict())
+    expected, _, expected_info = reference(x, (h, h), return_info=True)
+    output, _, info = fast(x, (h, h), return_info=True)
+    assert expected.isnan().any()
+    assert torch.equal(output.isnan(), expected.isnan())
+    assert torch.equal(info.active_mask, expected_info.active_mask)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_large_scores_saturate(backend):
+    # All are active: where attention is 1 to the last bit, rounding decides who is chosen.
+    options = {**SMALL, "num_rims": 4, "num_active": 4}
+    reference, fast = twins(options, {"input": 3, "units": 2}, backend, 0)
+    x = 1e4 * torch.randn(4, 3, 3, dtype=torch.float64)
+    state = [torch.randn(1, 3, 8, dtype=torch.float64) for _ in range(2)]
+    probe, starts = torch.randn(4, 3, 8, dtype=torch.float64), torch.zeros(4, 3)
+    assert_same(run(fast, x, state, starts, probe), run(reference, x, state, starts, probe))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_frozen_weights_get_no_gradient_and_the_others_theirs(backend):
+    rim, x = RIM(4, 6, backend=backend, **SMALL), torch.randn(3, 2, 4, requires_grad=True)
+    rim(x)[0].sum().backward()
+    wanted = {name: p.grad.clone() for name, p in rim.named_parameters()}
+    rim.zero_grad()
+    rim.dynamics.requires_grad_(False)
+    rim(x.detach())[0].sum().backward()
+    for name, parameter in rim.named_parameters():
+        if name.startswith("dynamics"):
+            assert parameter.grad is None
+        else:
+            torch.testing.assert_close(parameter.grad, wanted[name])
+    assert not rim.requires_grad_(False)(x.detach())[0].requires_grad
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_double_backward_is_refused(backend):
     rim = RIM(4, 6, backend=backend, **SMALL)
@@ -220,6 +294,27 @@ def test_the_number_of_threads_does_not_change_the_result():
     torch.testing.assert_close(one, three, rtol=0, atol=1e-6)
 
 
+WITHOUT_MORE_THREADS = """
+import pathlib, resource, torch
+from rims_rl.core import RIM, scan_native
+from rims_rl.core.scan import ScanSpec
+rim, x, h = RIM(4, 12), torch.randn(2, 8, 4), torch.zeros(8, 6, 2)
+spec, inputs = ScanSpec.of(rim.config), rim._scan_inputs(x, h, h, None)
+torch.set_num_threads(1)
+expected = scan_native.forward(spec, inputs, True)
+torch.set_num_threads(4)
+pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
+room = pages * resource.getpagesize() + 2**20  # not enough for another stack
+resource.setrlimit(resource.RLIMIT_AS, (room, room))
+assert torch.equal(scan_native.forward(spec, inputs, True).h, expected.h)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_where_no_thread_can_be_started_the_caller_does_the_work():
+    subprocess.run([sys.executable, "-c", WITHOUT_MORE_THREADS], check=True)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("options", "words"),
@@ -241,6 +336,7 @@ slow = RIM(4, 12, backend="reference")
 slow.load_state_dict(rim.state_dict())
 torch.testing.assert_close(rim(x)[0], slow(x)[0])
 rim(x)[0].sum().backward()
+RIM(4, 12)(x)
 try:
     RIM(4, 12, backend="native")(x)
 except ValueError as error:
@@ -252,5 +348,6 @@ def test_without_the_compiled_library_torch_is_used():
     result = subprocess.run(
         [sys.executable, "-c", WITHOUT_COMPILER], capture_output=True, text=True, check=True
     )
-    assert "installed without a C++ compiler" in result.stdout
-    assert result.stderr.count("\n") <= 1
+    assert "compiled scan is missing" in result.stdout
+    assert result.stderr.count("\n") == 1  # told once, for all calls and cores
+    assert "compiled scan is missing" in result.stderr

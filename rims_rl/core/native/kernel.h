@@ -13,12 +13,20 @@ template <class T> struct Rows {
   }
 };
 
-template <class T> void select_active(const T *total, int rims, int num_active, uint8_t *active) {
-  for (int k = 0; k < rims; ++k) {
-    int better = 0;
-    for (int j = 0; j < rims; ++j) better += total[j] > total[k] || (total[j] == total[k] && j < k);
-    active[k] = better < num_active;
+// How many go before RIM k in a stable descending sort, which puts NaN first as torch does.
+template <class T> int rank_of(const T *value, int rims, int k) {
+  const bool is_nan = value[k] != value[k];
+  int before = 0;
+  for (int j = 0; j < rims; ++j) {
+    const bool other_is_nan = value[j] != value[j];
+    const bool equal = value[j] == value[k] || (is_nan && other_is_nan);
+    before += equal ? j < k : value[j] > value[k] || other_is_nan;
   }
+  return before;
+}
+
+template <class T> void select_active(const T *total, int rims, int num_active, uint8_t *active) {
+  for (int k = 0; k < rims; ++k) active[k] = rank_of(total, rims, k) < num_active;
 }
 
 // The released code's competition: the strongest num_active share what the next one would take.
@@ -30,15 +38,12 @@ template <class T> struct Threshold {
 template <class T>
 Threshold<T> find_threshold(const T *softmax, int rims, int num_active) {
   Threshold<T> found{0, T(0), T(0)};
-  for (int k = 0; k < rims; ++k) {
-    int better = 0;
-    for (int j = 0; j < rims; ++j)
-      better += softmax[j] > softmax[k] || (softmax[j] == softmax[k] && j < k);
-    if (better == num_active) found.index = k;
-  }
-  found.value = softmax[found.index] + T(1e-7);
   for (int k = 0; k < rims; ++k)
-    found.norm += softmax[k] > found.value ? softmax[k] - found.value : T(0);
+    if (rank_of(softmax, rims, k) == num_active) found.index = k;
+  found.value = softmax[found.index] + T(1e-7);
+  // Compared so that NaN is not taken for a loser.
+  for (int k = 0; k < rims; ++k)
+    found.norm += softmax[k] <= found.value ? T(0) : softmax[k] - found.value;
   found.norm += T(1e-7);
   return found;
 }
@@ -88,7 +93,7 @@ void attend(const View<T> &v, const Forward<T> &f, int64_t t, int64_t b, const T
       for (int k = 0; k < v.K; ++k) softmax[n * v.K + k] = a[k];
       if (v.K > s.num_active + 1) {
         const Threshold<T> cut = find_threshold(a, v.K, int(s.num_active));
-        for (int k = 0; k < v.K; ++k) a[k] = a[k] > cut.value ? (a[k] - cut.value) / cut.norm : T(0);
+        for (int k = 0; k < v.K; ++k) a[k] = a[k] <= cut.value ? T(0) : (a[k] - cut.value) / cut.norm;
       }
     }
     for (int k = 0; k < v.K; ++k) total[k] += a[k];
@@ -352,7 +357,7 @@ void attention_backward(const View<T> &v, const Forward<T> &f, int64_t t, int64_
     T mean = 0, of_cut = 0;
     for (int k = 0; k < K; ++k) mean += grad[k] * a[k];
     for (int k = 0; k < K; ++k) {
-      grad[k] = softmax[k] > cut.value ? (grad[k] - mean) / cut.norm : T(0);
+      grad[k] = softmax[k] <= cut.value ? T(0) : (grad[k] - mean) / cut.norm;
       of_cut -= grad[k];
     }
     grad[cut.index] += of_cut;

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -94,10 +95,15 @@ template <class T, class Work> void in_parallel(const Sizes &s, Work work) {
   int64_t begin = 0;
   for (int64_t i = 0; i < threads; ++i) {
     const int64_t end = begin + (s.batch - begin) / (threads - i);
-    if (i + 1 < threads)
-      helpers.emplace_back(part, begin, end);
-    else
-      part(begin, end);
+    bool helped = false;
+    if (i + 1 < threads) {
+      try {
+        helpers.emplace_back(part, begin, end);
+        helped = true;
+      } catch (const std::system_error &) { // the machine gives no more threads
+      }
+    }
+    if (!helped) part(begin, end);
     begin = end;
   }
   for (std::thread &helper : helpers) helper.join();
@@ -136,6 +142,11 @@ void rims_backward_f32(const Sizes *s, const Forward<float> *f, const Backward<f
 }
 void rims_backward_f64(const Sizes *s, const Forward<double> *f, const Backward<double> *g) {
   backward(*s, *f, *g);
+}
+
+// For the caller to check that it was written for this library.
+int rims_layout() {
+  return sizeof(Sizes) + sizeof(Forward<float>) + sizeof(Backward<float>);
 }
 
 // The build expects an extension module to have this. It is a plain library, loaded by ctypes.

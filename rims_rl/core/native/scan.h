@@ -1,4 +1,4 @@
-// What a scan takes and gives. The same fields, in the same order, stand in native.py.
+// What a scan takes and gives; scan_native.py has the same fields in the same order.
 //
 // Axes: T time, B batch, M = T * B, K RIMs, H units a RIM, G gates (3 GRU, 4 LSTM), N input heads,
 // C communication heads, E = C * key size, V = C * value size, O outputs of the message (2 H, or H

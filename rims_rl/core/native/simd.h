@@ -98,7 +98,7 @@ inline float exponential(float x) {
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  int32_t bits;
+  uint32_t bits; // unsigned: NaN has bits that overflow
   std::memcpy(&bits, &shifted, 4);
   bits = (bits - 0x4b400000 + 127) << 23;
   float scale;
@@ -126,7 +126,7 @@ inline double exponential(double x) {
   p = p * r + 0.5;
   p = p * r + 1.0;
   p = p * r + 1.0;
-  int64_t bits;
+  uint64_t bits;
   std::memcpy(&bits, &shifted, 8);
   bits = (bits - 0x4338000000000000 + 1023) << 52;
   double scale;
