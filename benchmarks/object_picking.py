@@ -95,19 +95,17 @@ def draw(curves: dict[str, Any], results: dict[str, Any], seeds: int, rng: Any) 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     plot_curves(left, curves, "success of training episodes", rng)
     left.set_title(f"known distractors, {seeds} seeds, IQM and 95% interval")
-    width = 0.8 / len(results)
     for i, (name, result) in enumerate(results.items()):
         for j, kind in enumerate(DISTRACTORS):
-            success = result[kind]["success"]
-            low, high = success["interval"]
-            mean = success["interquartile mean"]
-            right.bar(j + i * width, mean, width, color=f"C{i}", label=name if not j else None)
-            right.vlines(j + i * width, low, high, color="black")
-            right.plot([j + i * width] * seeds, success["each seed"], "k.", markersize=3)
-    right.set_xticks(np.arange(3) + width, [f"{kind} distractors" for kind in DISTRACTORS])
-    right.set_ylim(0.8, 1.0)
-    right.set_ylabel("success in evaluation (axis from 0.8)")
-    right.set_title(f"{EPISODES} episodes a seed")
+            success, x = result[kind]["success"], j + 0.2 * (i - 1)
+            right.vlines(x, *success["interval"], color=f"C{i}", lw=2)
+            right.plot(x, success["interquartile mean"], "s", color=f"C{i}",
+                       label=None if j else name)  # fmt: skip
+            right.plot([x + 0.06] * seeds, success["each seed"], ".", color=f"C{i}", alpha=0.6)
+    right.set_xticks(range(3), [f"{kind} distractors" for kind in DISTRACTORS])
+    right.set_ylabel("success in evaluation")
+    right.set_title(f"{EPISODES} episodes a seed (dots: seeds)")
+    right.grid(alpha=0.3)
     right.legend(frameon=False, loc="lower left")
     figure.savefig(ROOT / "docs/object_picking.png", dpi=150)
 

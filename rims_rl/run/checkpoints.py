@@ -7,9 +7,10 @@ import dataclasses
 import json
 import random
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rims_rl.run.errors import warn
 from rims_rl.run.files import sha256, write_atomically, write_text
+
+Described = TypeVar("Described")
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,6 @@ def save_model(model: BaseAlgorithm, path: Path) -> None:
 def save_checkpoint(folder: Path, model: BaseAlgorithm, progress: Progress, keep: int) -> Path:
     """Saves a checkpoint and removes all but the newest `keep`.
 
-    The description is written after the model that it vouches for, so that a model without one
-    was never complete.
-
     Args:
         folder: the run's ``checkpoints`` folder.
         model: saved with its optimizer.
@@ -74,14 +74,32 @@ def save_checkpoint(folder: Path, model: BaseAlgorithm, progress: Progress, keep
     Returns:
         The model's file.
     """
-    path = folder / f"step-{progress.timesteps:012d}.zip"
-    save_model(model, path)
-    description = {
-        **dataclasses.asdict(progress),
-        "sha256": sha256(path),
-        "rng": rng_state(),
-        "reward_scale": reward_scale(model.get_vec_normalize_env()),
-    }
+    scale = reward_scale(model.get_vec_normalize_env())
+    facts = {**dataclasses.asdict(progress), "reward_scale": scale}
+    return save_described(folder, progress.timesteps, model.save, facts, keep)
+
+
+def save_described(
+    folder: Path, step: int, write: Callable[[Path], None], facts: dict[str, Any], keep: int
+) -> Path:
+    """Saves a file for a step with a description beside it, and removes all but the newest `keep`.
+
+    The description is written after the file that it vouches for, so that a file without one was
+    never complete.
+
+    Args:
+        folder: the run's ``checkpoints`` folder.
+        step: orders the checkpoints.
+        write: as in `write_atomically`.
+        facts: JSON to describe it with, beside the checksum and the random states.
+        keep: how many checkpoints stay.
+
+    Returns:
+        The file.
+    """
+    path = folder / f"step-{step:012d}.zip"
+    write_atomically(path, write)
+    description = {**facts, "sha256": sha256(path), "rng": rng_state()}
     write_text(path.with_suffix(".json"), json.dumps(description) + "\n")
     for old in sorted(folder.glob("step-*.zip"))[:-keep]:
         old.with_suffix(".json").unlink(missing_ok=True)
@@ -91,10 +109,22 @@ def save_checkpoint(folder: Path, model: BaseAlgorithm, progress: Progress, keep
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
     """The newest intact checkpoint, or None; warns of each damaged one that is newer."""
+    return newest_described(folder, _checkpoint)
+
+
+def newest_described(
+    folder: Path, make: Callable[[Path, dict[str, Any]], Described]
+) -> Described | None:
+    """The newest intact file of `save_described`, or None; warns of each damaged one that is newer.
+
+    Args:
+        folder: the run's ``checkpoints`` folder.
+        make: turns the file and its description into what is returned.
+    """
     damaged = []
     for path in sorted(folder.glob("step-*.zip"), reverse=True):
         try:
-            checkpoint = _read(path)
+            checkpoint = make(path, _description(path))
         except (OSError, ValueError, KeyError, TypeError) as error:
             damaged.append(f"skipping the damaged checkpoint {path}: {error}")
         else:
@@ -104,12 +134,16 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
-def _read(path: Path) -> Checkpoint:
-    description = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+def _description(path: Path) -> dict[str, Any]:
+    description: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if description["sha256"] != sha256(path):
         raise ValueError("its checksum does not match")
     if not zipfile.is_zipfile(path):
         raise ValueError("it is not a zip file")
+    return description
+
+
+def _checkpoint(path: Path, description: dict[str, Any]) -> Checkpoint:
     names = [field.name for field in dataclasses.fields(Progress)]
     progress = Progress(**{name: description[name] for name in names})
     return Checkpoint(path, progress, description["rng"], description["reward_scale"])

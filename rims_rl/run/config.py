@@ -38,10 +38,10 @@ class EnvConfig:
 
 
 @dataclass(frozen=True)
-class CoreConfig:
-    """The recurrent core between features and heads; see `rims_rl.RIMConfig`."""
+class CoreOptions:
+    """A core by name and its sizes; see `rims_rl.RIMConfig`. Subclasses say which names exist."""
 
-    core: CoreName = field(default="rim", metadata={"help": "recurrent core"})
+    core: str
     hidden_size: int = field(default=60, metadata={"help": "units of the core, all RIMs together"})
     num_rims: int = field(default=RIMConfig.num_rims, metadata={"help": "number of RIMs"})
     num_active: int = field(
@@ -52,9 +52,6 @@ class CoreConfig:
     )
     core_kwargs: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "any other argument of RIMConfig, as {key: value}"}
-    )
-    shared_core: bool = field(
-        default=True, metadata={"help": "one core for policy and value, or one each"}
     )
 
     def __post_init__(self) -> None:
@@ -85,16 +82,29 @@ class CoreConfig:
 
     def label(self) -> str:
         """A short name that tells runs of one environment apart, e.g. ``rim-k6-4-h510``."""
-        if self.core == "none":
-            return "none"
-        parts: list[str] = [self.core]
+        parts = [self.core]
         if self.core == "rim":
             parts += [self.variant] if self.variant != RIMConfig.variant else []
             parts.append(f"k{self.num_rims}-{self.num_active}")
         parts.append(f"h{self.hidden_size}")
         parts += [f"{key}={value}" for key, value in sorted(self.core_kwargs.items())]
-        parts += [] if self.shared_core else ["separate"]
         return "-".join(parts)
+
+
+@dataclass(frozen=True)
+class CoreConfig(CoreOptions):
+    """The recurrent core between features and heads of a policy."""
+
+    core: CoreName = field(default="rim", metadata={"help": "recurrent core"})
+    shared_core: bool = field(
+        default=True, metadata={"help": "one core for policy and value, or one each"}
+    )
+
+    def label(self) -> str:
+        """See `CoreOptions.label`."""
+        if self.core == "none":
+            return "none"
+        return super().label() + ("" if self.shared_core else "-separate")
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,7 @@ class PPOConfig:
         at_least(self, 1, "n_steps", "n_minibatches", "n_epochs")
         at_least(self, 0.0, "learning_rate", "ent_coef", "vf_coef")
         _in_unit_interval(self, "gamma", "gae_lambda")
-        _above_zero(self, "clip_range", "max_grad_norm", "target_kl")
+        above_zero(self, "clip_range", "max_grad_norm", "target_kl")
 
 
 @dataclass(frozen=True)
@@ -241,7 +251,8 @@ def at_least(group: object, lowest: float, *names: str) -> None:
             raise UsageError(f"{flag(name)} must be at least {lowest}, got {getattr(group, name)}")
 
 
-def _above_zero(group: object, *names: str) -> None:
+def above_zero(group: object, *names: str) -> None:
+    """Refuses options of a group that are 0 or below; None stands for none."""
     for name in names:
         value = getattr(group, name)
         if value is not None and not value > 0:

@@ -91,14 +91,25 @@ def resolve_resumed(saved: Mapping[str, Any], values: Mapping[str, Any]) -> Trai
     Raises:
         UsageError: a change that would make it another run.
     """
+    refuse_changes(saved, values, RESUMABLE)
+    return TrainConfig.from_flat({**saved, **values})
+
+
+def refuse_changes(
+    saved: Mapping[str, Any], values: Mapping[str, Any], resumable: frozenset[str]
+) -> None:
+    """Refuses new values of options that a run cannot change when it is resumed.
+
+    Raises:
+        UsageError: with those that it can.
+    """
     for name, value in values.items():
-        if name not in RESUMABLE and value != saved.get(name):
-            allowed = ", ".join(flag(other) for other in sorted(RESUMABLE))
+        if name not in resumable and value != saved.get(name):
+            allowed = ", ".join(flag(other) for other in sorted(resumable))
             raise UsageError(
                 f"{flag(name)} cannot change when a run is resumed (it has "
                 f"{saved.get(name)}); these can: {allowed}"
             )
-    return TrainConfig.from_flat({**saved, **values})
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -151,16 +162,24 @@ def _parser() -> jsonargparse.ArgumentParser:
     start.add_argument("--resume", type=str, metavar="DIR", help="continue the run in this folder")
     titles = {"env": "Environment", "core": "Core", "ppo": "PPO", "run": "Run"}
     for name, group in GROUPS.items():
-        _add_options(parser.add_argument_group(titles[name]), group)
+        add_options(parser.add_argument_group(titles[name]), group)
     return parser
 
 
-def _add_options(arguments: Any, group: type) -> None:
+def add_options(arguments: Any, group: type, note: Callable[[str], str] = lambda name: "") -> None:
+    """Adds a flag for every field of a dataclass to an argument group.
+
+    Args:
+        arguments: of jsonargparse.
+        group: the dataclass, whose fields bring their help.
+        note: what follows the help of an option of this name.
+    """
     types = typing.get_type_hints(group)
     for field in dataclasses.fields(group):
         kind = types[field.name]
         choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
         text = field.metadata["help"] + (f": {', '.join(choices)}" if choices else "")
+        text += note(field.name)
         arguments.add_argument(flag(field.name), type=kind, metavar=metavar(kind), help=text)
 
 

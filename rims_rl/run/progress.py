@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
@@ -11,6 +12,57 @@ from tqdm import tqdm
 
 #: Seconds between two lines where the output is not a terminal.
 LINE_EVERY = 15.0
+
+
+class Bar:
+    """A bar on a terminal; where the output is no terminal, a line now and then.
+
+    Args:
+        total: steps of the whole run.
+        done: steps done before.
+        unit: what a step is called.
+        note: says how training goes.
+    """
+
+    def __init__(self, total: int, done: int, unit: str, note: Callable[[], str]) -> None:
+        self._total, self._began_at, self._done = total, done, done
+        self._unit, self._note = unit, note
+        self._live = sys.stderr.isatty()
+        self._began = self._last_line = time.monotonic()
+        self._bar = tqdm(
+            total=total, initial=done, unit=unit, disable=not self._live,
+            dynamic_ncols=True, unit_scale=True, smoothing=0.05,
+        )  # fmt: skip
+
+    def advance(self, steps: int) -> None:
+        """Goes on by so many steps."""
+        self._done += steps
+        self._bar.update(steps)
+        if not self._live and time.monotonic() - self._last_line >= LINE_EVERY:
+            self.print_line()
+
+    def show_note(self) -> None:
+        """Brings the note on the bar up to date."""
+        self._bar.set_postfix_str(self._note(), refresh=False)
+
+    def print_line(self) -> None:
+        """Prints how far the run is, unless a bar shows it."""
+        if self._live:
+            return
+        self._last_line = time.monotonic()
+        seconds = self._last_line - self._began
+        speed = (self._done - self._began_at) / max(seconds, 1e-9)
+        left = tqdm.format_interval(int(max(0, self._total - self._done) / max(speed, 1e-9)))
+        print(
+            f"{self._done:,}/{self._total:,} {self._unit}s ({self._done / self._total:.0%})  "
+            f"{speed:.4g} {self._unit}s/s  ETA {left}  {self._note()}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def close(self) -> None:
+        """Leaves the bar as it stands, so that other lines can follow it."""
+        self._bar.close()
 
 
 class ProgressReport(BaseCallback):
@@ -23,46 +75,25 @@ class ProgressReport(BaseCallback):
     def __init__(self, total: int) -> None:
         super().__init__()
         self._total = total
-        self._live = sys.stderr.isatty()
 
     def _on_training_start(self) -> None:
-        self._began_at = self.model.num_timesteps
-        self._began = self._last_line = time.monotonic()
-        self._bar = tqdm(
-            total=self._total, initial=self._began_at, unit="step", disable=not self._live,
-            dynamic_ncols=True, unit_scale=True, smoothing=0.05,
-        )  # fmt: skip
+        self._bar = Bar(self._total, self.model.num_timesteps, "step", self._score)
 
     def _on_step(self) -> bool:
-        self._bar.update(self.training_env.num_envs)
-        if not self._live and time.monotonic() - self._last_line >= LINE_EVERY:
-            self._print_line()
+        self._bar.advance(self.training_env.num_envs)
         return True
 
     def _on_rollout_end(self) -> None:
-        self._bar.set_postfix_str(self._score(), refresh=False)
+        self._bar.show_note()
 
     def _on_training_end(self) -> None:
-        if not self._live:
-            self._print_line()
+        self._bar.print_line()
         self.close()
 
     def close(self) -> None:
         """Leaves the bar as it stands, so that other lines can follow it."""
         if hasattr(self, "_bar"):
             self._bar.close()
-
-    def _print_line(self) -> None:
-        self._last_line = time.monotonic()
-        steps, seconds = self.model.num_timesteps, self._last_line - self._began
-        speed = (steps - self._began_at) / max(seconds, 1e-9)
-        left = tqdm.format_interval(int(max(0, self._total - steps) / max(speed, 1e-9)))
-        print(
-            f"{steps:,}/{self._total:,} steps ({steps / self._total:.0%})  {speed:.0f} steps/s  "
-            f"ETA {left}  {self._score()}",
-            file=sys.stderr,
-            flush=True,
-        )
 
     def _score(self) -> str:
         episodes = self.model.ep_info_buffer

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import wandb
 from stable_baselines3.common.logger import KVWriter, filter_excluded_keys
 
-from rims_rl.run.config import TrainConfig
+from rims_rl.run.config import CoreOptions, TrainConfig
 from rims_rl.run.errors import warn
 from rims_rl.run.writers import read_numbers
 from rims_rl.version import __version__
@@ -89,13 +89,37 @@ def start_tracking(
     Returns:
         The open run, or None if untracked.
     """
-    mode = tracking_mode(config.run.track)
+    core = config.core
+    return open_run(
+        config.run.track,
+        folder,
+        run_id,
+        name=f"{config.env.env}__{core.label()}__seed{config.run.seed}",
+        group=f"{config.env.env}__{core.core}",
+        tags=size_tags(core),
+        config={**config.flat(), **facts},
+    )
+
+
+def open_run(track: str, folder: Path, run_id: str | None, **about: Any) -> wandb.Run | None:
+    """Opens a W&B run, offline where online is not possible.
+
+    Args:
+        track: as ``--track``.
+        folder: the training run's folder.
+        run_id: of the W&B run to continue, None for a new one.
+        **about: name, group, tags and config, as `wandb.init`.
+
+    Returns:
+        The open run, or None if untracked.
+    """
+    mode = tracking_mode(track)
     if mode == "disabled":
         return None
-    run = _try_init(config, folder, facts, run_id, mode)
+    run = _try_init(folder, run_id, mode, about)
     if run is None and mode == "online":
         warn("Weights & Biases cannot be reached: going on offline")
-        run = _try_init(config, folder, facts, run_id, "offline")
+        run = _try_init(folder, run_id, "offline", about)
     return run
 
 
@@ -154,11 +178,15 @@ def sync_hint(run: wandb.Run) -> str | None:
     return f"wandb sync {Path(run.dir).parent}" if run.offline else None
 
 
+def size_tags(core: CoreOptions) -> list[str]:
+    """What runs are tagged with: the version, and ``k6-4`` for six RIMs with four active."""
+    sizes = [f"k{core.num_rims}-{core.num_active}"] if core.core == "rim" else []
+    return [f"v{__version__}", *sizes]
+
+
 def _try_init(
-    config: TrainConfig, folder: Path, facts: dict[str, Any], run_id: str | None, mode: Mode
+    folder: Path, run_id: str | None, mode: Mode, about: dict[str, Any]
 ) -> wandb.Run | None:
-    label = config.core.label()
-    core = config.core
     try:
         return wandb.init(
             project=os.environ.get("WANDB_PROJECT", "rims-rl"),
@@ -166,11 +194,8 @@ def _try_init(
             id=run_id,
             resume="allow" if run_id else None,
             mode=mode,
-            name=f"{config.env.env}__{label}__seed{config.run.seed}",
-            group=f"{config.env.env}__{core.core}",
             job_type="train",
-            tags=[f"v{__version__}", *_size_tags(config)],
-            config={**config.flat(), **facts},
+            **about,
             allow_val_change=True,
             settings=wandb.Settings(
                 silent=True, console="off", init_timeout=CONNECT_TIMEOUT, disable_git=True
@@ -179,8 +204,3 @@ def _try_init(
     except Exception as error:  # whatever goes wrong with tracking, training goes on
         warn(f"Weights & Biases ({mode}): {error}")
         return None
-
-
-def _size_tags(config: TrainConfig) -> list[str]:
-    core = config.core
-    return [f"k{core.num_rims}-{core.num_active}"] if core.core == "rim" else []

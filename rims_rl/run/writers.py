@@ -69,10 +69,12 @@ class CsvWriter(KVWriter):
     Args:
         path: the file.
         keep_until: as in `CsvTable`.
+        step_name: name of the first column, the step axis.
     """
 
-    def __init__(self, path: Path, keep_until: int) -> None:
-        self._table = CsvTable(path, [STEP], keep_until)
+    def __init__(self, path: Path, keep_until: int, step_name: str = STEP) -> None:
+        self._step_name = step_name
+        self._table = CsvTable(path, [step_name], keep_until)
 
     def write(
         self,
@@ -81,7 +83,8 @@ class CsvWriter(KVWriter):
         step: int = 0,
     ) -> None:
         """Appends one row."""
-        self._table.append([{**filter_excluded_keys(key_values, key_excluded, "csv"), STEP: step}])
+        values = filter_excluded_keys(key_values, key_excluded, "csv")
+        self._table.append([{**values, self._step_name: step}])
 
     def close(self) -> None:
         """Closes the file."""

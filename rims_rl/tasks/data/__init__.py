@@ -1,0 +1,1 @@
+"""Data of the supervised tasks: generated or shipped, seeded, in plain NumPy."""
