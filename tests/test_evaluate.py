@@ -115,3 +115,22 @@ def test_module_runs(trained):
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert Path(result.stdout.split()[-1]).is_file()
+
+
+def test_tracked_offline_as_a_run_of_its_own(trained, tmp_path, capsys):
+    folder = tmp_path / "tracked"
+    shutil.copytree(trained, folder)
+    assert main([str(folder), "--episodes", "2", "--track", "offline"]) == 0
+    assert "wandb sync" in capsys.readouterr().out
+    (log,) = folder.glob("wandb/offline-run-*/*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for words in ("CartPole-v1__rim", "k6-4", "eval/mean", "eval/iqm"):
+        assert words in text
+    assert '"eval"' in text
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    shutil.copy(trained / "model.zip", bare)
+    argv = [str(bare / "model.zip"), "--env", "CartPole-v1", "--track", "offline"]
+    assert main(argv) == 2
+    assert "is not a run folder" in capsys.readouterr().err

@@ -25,12 +25,13 @@ from rims_rl.analysis.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.analysis.video import Mask, Picture, write_video
 from rims_rl.envs import suite_of
 from rims_rl.run.building import make_env, whole_games
-from rims_rl.run.config import at_least, flag
+from rims_rl.run.config import Track, at_least, flag
 from rims_rl.run.errors import UsageError
 from rims_rl.run.files import sha256, write_text
-from rims_rl.run.folder import EVALUATIONS, check_writable, describe_environment, safe_name
+from rims_rl.run.folder import CONFIG, EVALUATIONS, check_writable, describe_environment, safe_name
 from rims_rl.run.parser import HelpFormatter, metavar, parsed
 from rims_rl.run.scores import Episodes, play
+from rims_rl.run.tracking import track_evaluation
 from rims_rl.run.trained import Trained, load_trained
 
 #: Environments played side by side.
@@ -64,6 +65,10 @@ class Request:
         default=None, metadata={"help": "write a video of one more game, .mp4 or .gif"}
     )
     video_steps: int = field(default=1500, metadata={"help": "longest video, in agent steps"})
+    track: Track = field(
+        default="off",
+        metadata={"help": "Weights & Biases, as in training: auto, online, offline or off"},
+    )
 
     def __post_init__(self) -> None:
         at_least(self, 1, "episodes", "video_steps")
@@ -107,6 +112,8 @@ def evaluate(request: Request) -> Path:
     check_writable(trained.folder)
     env = make_env(env_id, min(request.episodes, MAX_ENVS), request.seed, kwargs)
     _check_spaces(trained, env, env_id)
+    if request.track != "off" and not (trained.folder / CONFIG).is_file():
+        raise UsageError(f"--track {request.track}: {trained.folder} is not a run folder")
     if request.video is not None:
         check_writable(Path(request.video).parent)
     trained.model.set_random_seed(request.seed)
@@ -116,7 +123,9 @@ def evaluate(request: Request) -> Path:
     _print_table(summary, env_id, trained)
     if request.video is not None:
         _film(trained, env_id, kwargs, request)
-    return _write(trained, env_id, kwargs, request, episodes, summary)
+    file, result = _write(trained, env_id, kwargs, request, episodes, summary)
+    track_evaluation(request.track, trained.folder, env_id, result)
+    return file
 
 
 def _parser() -> jsonargparse.ArgumentParser:
@@ -240,7 +249,7 @@ def _write(
     request: Request,
     episodes: Episodes,
     summary: dict[str, Any],
-) -> Path:
+) -> tuple[Path, dict[str, Any]]:
     result = {
         "env": env_id,
         "env_kwargs": kwargs,
@@ -259,4 +268,4 @@ def _write(
     folder.mkdir(exist_ok=True)
     name = f"{safe_name(env_id)}-{trained.file.stem}-{datetime.now():%Y%m%d-%H%M%S-%f}.json"
     write_text(folder / name, json.dumps(result, indent=2) + "\n")
-    return folder / name
+    return folder / name, result

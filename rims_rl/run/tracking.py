@@ -8,7 +8,7 @@ import netrc
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -16,8 +16,10 @@ from urllib.parse import urlsplit
 import wandb
 from stable_baselines3.common.logger import KVWriter, filter_excluded_keys
 
-from rims_rl.run.config import CoreOptions, TrainConfig
+from rims_rl.run.config import CoreOptions, Track, TrainConfig
 from rims_rl.run.errors import warn
+from rims_rl.run.folder import CONFIG
+from rims_rl.run.parser import read_yaml
 from rims_rl.run.writers import read_numbers
 from rims_rl.version import __version__
 
@@ -101,6 +103,38 @@ def start_tracking(
     )
 
 
+def track_evaluation(track: Track, folder: Path, env_id: str, result: Mapping[str, Any]) -> None:
+    """Sends the summary of an evaluation to a W&B run of its own, beside the training run's.
+
+    Args:
+        track: as ``--track``.
+        folder: of the training run, with its configuration.
+        env_id: of the environment played.
+        result: of the evaluation, with its ``summary`` and ``timesteps``.
+    """
+    if track == "off":
+        return
+    config = TrainConfig.from_flat(read_yaml(folder / CONFIG))
+    run = open_run(
+        track,
+        folder,
+        None,
+        job_type="eval",
+        name=f"{env_id}__{config.core.label()}__seed{config.run.seed}",
+        group=f"{config.env.env}__{config.core.core}",
+        tags=size_tags(config.core),
+        config={**config.flat(), "env_id": env_id},
+    )
+    if run is None:
+        return
+    writer = WandbWriter(run)
+    numbers = {f"eval/{k}": v for k, v in result["summary"].items() if not isinstance(v, list)}
+    writer.write(numbers, {}, result["timesteps"])
+    writer.close()
+    if hint := sync_hint(run):
+        print(f"upload   {hint}")
+
+
 def open_run(track: str, folder: Path, run_id: str | None, **about: Any) -> wandb.Run | None:
     """Opens a W&B run, offline where online is not possible.
 
@@ -108,7 +142,7 @@ def open_run(track: str, folder: Path, run_id: str | None, **about: Any) -> wand
         track: as ``--track``.
         folder: the training run's folder.
         run_id: of the W&B run to continue, None for a new one.
-        **about: name, group, tags and config, as `wandb.init`.
+        **about: name, group, tags, config and job_type, as `wandb.init`.
 
     Returns:
         The open run, or None if untracked.
@@ -194,8 +228,7 @@ def _try_init(
             id=run_id,
             resume="allow" if run_id else None,
             mode=mode,
-            job_type="train",
-            **about,
+            **{"job_type": "train", **about},
             allow_val_change=True,
             settings=wandb.Settings(
                 silent=True, console="off", init_timeout=CONNECT_TIMEOUT, disable_git=True
