@@ -1,0 +1,57 @@
+"""Options that several tasks share, and checks of lists."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rims_rl.run.config import at_least, flag
+from rims_rl.run.errors import UsageError
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """What a step of a sequence is turned into."""
+
+    embedding_size: int = field(default=64, metadata={"help": "features of a step before the core"})
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "embedding_size")
+
+
+def all_at_least(group: object, lowest: float, *names: str) -> None:
+    """Refuses lists among a group's options that hold a value below `lowest`."""
+    for name in names:
+        for value in getattr(group, name):
+            if not value >= lowest:
+                raise UsageError(f"{flag(name)}: each must be at least {lowest}, got {value}")
+
+
+@dataclass(frozen=True)
+class CacheOptions:
+    """Where generated videos are kept."""
+
+    cache_dir: str | None = field(
+        default=None, metadata={"help": "folder of generated videos; default ~/.cache/rims_rl"}
+    )
+
+    @property
+    def cache(self) -> Path:
+        """The folder, that of the system's caches by default."""
+        if self.cache_dir is not None:
+            return Path(self.cache_dir).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "rims_rl"
+
+
+@dataclass(frozen=True)
+class RolloutOptions(CacheOptions):
+    """How a video model is tested: true frames first, then its own predictions."""
+
+    given: int = field(default=15, metadata={"help": "true frames before a rollout"})
+    rollout_size: int = field(
+        default=256, metadata={"help": "sequences of a rollout in validation, at most"}
+    )
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "given", "rollout_size")

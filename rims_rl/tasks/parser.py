@@ -1,0 +1,224 @@
+"""The command line of `rims_rl.tasks`: flags over a file over the task's preset."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import functools
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import yaml
+
+from rims_rl.run.config import option_names
+from rims_rl.run.errors import UsageError
+from rims_rl.run.folder import CONFIG
+from rims_rl.run.parser import HelpFormatter, add_options, parsed, refuse_changes
+from rims_rl.tasks.config import GROUPS, TaskConfig
+from rims_rl.tasks.suite import TASKS
+
+PROGRAM = "python -m rims_rl.tasks"
+
+_RESUMABLE = frozenset(
+    (
+        *("epochs", "learning_rate", "max_grad_norm", "test_size"),
+        *("device", "threads", "track", "checkpoint_every", "keep_checkpoints", "cache_dir"),
+    )
+)
+_EXAMPLES = """\
+examples:
+  python -m rims_rl.tasks {task} --quick
+  python -m rims_rl.tasks {task} --core lstm --hidden-size 300 --seed 1
+  python -m rims_rl.tasks --resume runs/{task}/rim-k6-4-h600/seed0-20260101-120000
+Flags win over --config FILE (YAML, the flags' names as keys), which wins over the task's preset
+(rims_rl/configs/tasks). Every run writes its resolved config.yaml and, at the end, results.json.
+Ctrl-C and SIGTERM save a checkpoint; a run continues with --resume, even after a kill -9.
+exit status: 0 done, 2 a request that cannot be done, 130 or 143 after Ctrl-C or SIGTERM, 1 a
+loss that is not finite.
+"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        task: its name.
+        values: options given by the user, from the file and the flags.
+        resume: the run folder to continue, or None for a new run.
+    """
+
+    task: str
+    values: Mapping[str, Any]
+    resume: Path | None
+
+
+def overview() -> str:
+    """The help for those who have not chosen a task yet."""
+    tasks = "\n".join(f"  {name:<14}{task.summary}" for name, task in TASKS.items())
+    return (
+        f"usage: {PROGRAM} TASK [options]\n\nTrain a sequence model on a supervised task of the "
+        f"RIMs paper and test how it generalises.\n\ntasks:\n{tasks}\n\n"
+        f"{PROGRAM} TASK --help shows a task's options, {PROGRAM} --resume DIR continues a run."
+    )
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """Reads the command line and the file that it names.
+
+    Raises:
+        UsageError: an unknown task, option or key, or a value of another type.
+    """
+    named = bool(argv) and not argv[0].startswith("-")
+    task = argv[0] if named else _resumed_task(argv)
+    if task not in TASKS:
+        raise UsageError(f"unknown task {task!r}: choose from {', '.join(TASKS)}{_nearest(task)}")
+    flags = list(argv[named:])
+    given = parsed(_parser(task), lambda: _parser(task).parse_args(flags, defaults=False))
+    config, resume = given.pop("config", None), given.pop("resume", None)
+    values = {**(read_config(Path(config), task)[1] if config else {}), **given}
+    return Request(task, values, Path(resume) if resume else None)
+
+
+def resolve(task: str, values: Mapping[str, Any]) -> TaskConfig[Any]:
+    """Completes the user's values with the task's preset and the defaults.
+
+    Raises:
+        UsageError: values out of range or that do not go together.
+    """
+    quick = read_preset(f"{task}-quick") if values.get("quick") else {}
+    return _config(task, {**read_preset(task), **quick, **values})
+
+
+def resolve_resumed(
+    task: str, saved: Mapping[str, Any], values: Mapping[str, Any]
+) -> TaskConfig[Any]:
+    """The saved configuration of a run with what the user changes when resuming it.
+
+    Raises:
+        UsageError: a change that would make it another run.
+    """
+    own = (name for name in option_names(TASKS[task].options_type) if name.startswith("test_"))
+    refuse_changes(saved, values, _RESUMABLE | frozenset(own))
+    return _config(task, {**saved, **values})
+
+
+def read_config(path: Path, task: str | None = None) -> tuple[str, dict[str, Any]]:
+    """Reads a flat YAML file of options: the task that it names, or the given one, and the options.
+
+    Raises:
+        UsageError: no such file, not YAML, another or no task, an unknown key or a wrong type.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no such file: {path}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: not a mapping of options to values, such as `seed: 1`")
+    found = values.pop("task", task)
+    if found not in TASKS or (task and found != task):
+        raise UsageError(f"{path}: it is for the task {found!r}, not {task or 'a known one'}")
+    return found, _checked(found, values, str(path))
+
+
+@functools.cache
+def read_preset(name: str) -> Mapping[str, Any]:
+    """The options that a preset shipped with the package sets, e.g. ``copying-quick``."""
+    with resources.as_file(resources.files("rims_rl") / "configs" / "tasks") as folder:
+        return read_config(folder / f"{name}.yaml", name.removesuffix("-quick"))[1]
+
+
+def to_yaml(config: TaskConfig[Any]) -> str:
+    """The resolved configuration as a file that ``--config`` reads."""
+    return yaml.safe_dump(config.flat(), sort_keys=False, allow_unicode=True)
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """The command of this run, ready to paste into a shell."""
+    return shlex.join(["python", "-m", "rims_rl.tasks", *argv])
+
+
+def _config(task: str, values: Mapping[str, Any]) -> TaskConfig[Any]:
+    return TaskConfig.from_flat(task, TASKS[task].options_type, values)
+
+
+def _checked(task: str, values: dict[str, Any], source: str) -> dict[str, Any]:
+    for key in ("config", "resume"):
+        if key in values:
+            raise UsageError(f"{source}: {key} belongs on the command line")
+    parser = _parser(task)
+    return parsed(parser, lambda: parser.parse_object(values, defaults=False), f"{source}: ")
+
+
+def _resumed_task(argv: Sequence[str]) -> str:
+    """The task of the run that ``--resume`` names."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--resume", nargs="?")
+    folder = finder.parse_known_args(list(argv))[0].resume
+    if folder is None:
+        raise UsageError(f"no task given: choose from {', '.join(TASKS)}")
+    if not (Path(folder) / CONFIG).is_file():
+        raise UsageError(f"--resume {folder}: no run there (it has no {CONFIG})")
+    return read_config(Path(folder) / CONFIG)[0]
+
+
+def _nearest(task: str) -> str:
+    nearest = difflib.get_close_matches(task, TASKS, n=1)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
+@functools.cache
+def _parser(task: str) -> jsonargparse.ArgumentParser:
+    options = TASKS[task].options_type
+    parser = jsonargparse.ArgumentParser(
+        prog=f"{PROGRAM} {task}",
+        usage="%(prog)s [options]",
+        description=f"Train a sequence model: {TASKS[task].summary}.",
+        epilog=_EXAMPLES.format(task=task),
+        exit_on_error=False,
+        allow_abbrev=False,
+        formatter_class=HelpFormatter,
+    )
+    start = parser.add_argument_group("Start")
+    start.add_argument("--quick", action="store_true", help="small sizes, to try things out")
+    start.add_argument("--config", type=str, metavar="FILE", help="read options from YAML")
+    start.add_argument("--resume", type=str, metavar="DIR", help="continue the run in this folder")
+    titles = {"model": "Model", "learning": "Learning", "place": "Run"}
+    groups = {task.capitalize(): options, **{titles[name]: kind for name, kind in GROUPS.items()}}
+    for title, group in groups.items():
+        add_options(parser.add_argument_group(title), group, _Notes(task, group))
+    return parser
+
+
+class _Notes:
+    """`` [600; quick 60]``: the default of an option here, and that of ``--quick``."""
+
+    def __init__(self, task: str, group: type) -> None:
+        self._defaults = {field.name: field for field in fields(group)}
+        self._task = task
+
+    def __call__(self, name: str) -> str:
+        default = _raw_preset(self._task).get(name, self._default(name))
+        quick = _raw_preset(f"{self._task}-quick").get(name, default)
+        shown = [] if default in (None, "", {}, []) else [str(default)]
+        shown += [f"quick {quick}"] if quick != default else []
+        return f" [{'; '.join(shown)}]" if shown else ""
+
+    def _default(self, name: str) -> Any:
+        field = self._defaults[name]
+        return field.default_factory() if callable(field.default_factory) else field.default
+
+
+@functools.cache
+def _raw_preset(name: str) -> Mapping[str, Any]:
+    """A preset as it stands in its file, for the help, which is there before a parser is."""
+    file = resources.files("rims_rl") / "configs" / "tasks" / f"{name}.yaml"
+    values: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return values

@@ -1,0 +1,86 @@
+"""The results of a run: what figures and tables read, beside the trained model itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rims_rl.run.errors import UsageError
+from rims_rl.run.files import write_text
+from rims_rl.run.folder import BEST_MODEL, CONFIG, describe_environment
+from rims_rl.tasks.models import parameter_count
+from rims_rl.tasks.parser import read_config, resolve_resumed
+from rims_rl.tasks.state import Progress, load_weights
+from rims_rl.tasks.suite import make_task
+from rims_rl.tasks.task import Task
+
+RESULTS = "results.json"
+
+
+@dataclass(frozen=True)
+class TrainedTask:
+    """A trained model with the task that it was trained on.
+
+    Attributes:
+        task: with its configuration; call its `prepare` before using its data.
+        model: in evaluation mode.
+    """
+
+    task: Task[Any]
+    model: nn.Module
+
+
+def write_results(
+    folder: Path, task: Task[Any], model: nn.Module, progress: Progress
+) -> dict[str, Any]:
+    """Tests a run's best model and writes ``results.json``.
+
+    Args:
+        folder: of the run.
+        task: trained on.
+        model: the best one.
+        progress: of the run.
+
+    Returns:
+        The test metrics.
+    """
+    model.eval()
+    with torch.no_grad():
+        metrics = task.test(model)
+    results = {
+        "task": task.name,
+        "model": task.config.label(),
+        "quick": task.config.quick,
+        "metrics": metrics,
+        "best": {"epoch": progress.best_epoch, task.goal: progress.best},
+        "param_count": parameter_count(model),
+        "updates": progress.updates,
+        "seconds": round(progress.seconds, 1),
+        "config": task.config.flat(),
+        "environment": describe_environment(),
+    }
+    write_text(folder / RESULTS, json.dumps(results, indent=2) + "\n")
+    return metrics
+
+
+def load_trained(folder: Path, file: Path | None = None) -> TrainedTask:
+    """Loads a model of a run, on the CPU.
+
+    Args:
+        folder: of the run.
+        file: a checkpoint of the run; its best model by default.
+
+    Raises:
+        UsageError: there is no such run or model, or it cannot be read.
+    """
+    if not (folder / CONFIG).is_file():
+        raise UsageError(f"{folder} holds no run of a task (it has no {CONFIG})")
+    task = make_task(resolve_resumed(*read_config(folder / CONFIG), {}))
+    model = task.make_model()
+    load_weights(file or folder / BEST_MODEL, model)
+    return TrainedTask(task, model.eval())

@@ -1,0 +1,219 @@
+"""A run of a task from start to end: prepared completely before it leaves a trace on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import wandb
+from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.utils import get_device
+from torch import nn
+from torch.optim import Adam, Optimizer
+
+from rims_rl.run import folder as files
+from rims_rl.run.building import check_device
+from rims_rl.run.checkpoints import restore_rng
+from rims_rl.run.errors import UsageError, report
+from rims_rl.run.stop import StopRequest
+from rims_rl.run.tracking import WandbWriter, open_run, sent_until, size_tags, sync_hint
+from rims_rl.run.writers import CsvWriter, TensorBoardWriter
+from rims_rl.tasks.models import parameter_count
+from rims_rl.tasks.parser import read_config, resolve, resolve_resumed, to_yaml
+from rims_rl.tasks.results import RESULTS, write_results
+from rims_rl.tasks.state import Progress, load_weights, newest_checkpoint
+from rims_rl.tasks.suite import make_task
+from rims_rl.tasks.task import Task
+from rims_rl.tasks.training import NonFiniteLossError, Trainer
+
+#: The step axis of ``progress.csv``.
+STEP = "time/updates"
+
+
+@dataclass
+class Session:
+    """A run that is ready to train.
+
+    Attributes:
+        folder: of the run.
+        task: data, loss and metrics, with the resolved configuration.
+        model: fresh or from a checkpoint.
+        optimizer: likewise.
+        progress: so far.
+        rng: random states of the checkpoint, None for a new run.
+    """
+
+    folder: Path
+    task: Task[Any]
+    model: nn.Module
+    optimizer: Optimizer
+    progress: Progress
+    rng: dict[str, Any] | None = None
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the run goes on from a checkpoint."""
+        return self.rng is not None
+
+
+def new_session(task: str, values: Mapping[str, Any]) -> Session:
+    """Prepares a new run; nothing is written to its folder yet.
+
+    Args:
+        task: its name.
+        values: the options that the user gave.
+
+    Raises:
+        UsageError: the run cannot be done as asked.
+    """
+    config = resolve(task, values)
+    place = config.place
+    default = Path("runs") / task / files.safe_name(config.label())
+    name = f"seed{place.seed}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = Path(place.run_dir) if place.run_dir else default / name
+    files.check_new_folder(folder)
+    return _session(folder, make_task(config), Progress())
+
+
+def resumed_session(folder: Path, values: Mapping[str, Any]) -> Session:
+    """Prepares the continuation of a run from its newest intact checkpoint.
+
+    Args:
+        folder: of the run.
+        values: the options that the user changes.
+
+    Raises:
+        UsageError: there is nothing to continue, or not as asked.
+    """
+    if not (folder / files.CONFIG).is_file():
+        raise UsageError(f"--resume {folder}: no run there (it has no {files.CONFIG})")
+    config = resolve_resumed(*read_config(folder / files.CONFIG), values)
+    checkpoint = newest_checkpoint(folder / files.CHECKPOINTS)
+    if checkpoint is None:
+        raise UsageError(f"--resume {folder}: it holds no intact checkpoint; start a new run")
+    files.check_writable(folder)
+    session = _session(folder, make_task(config), checkpoint.progress)
+    total = config.learning.epochs * session.task.updates_per_epoch
+    if checkpoint.progress.updates >= total and (folder / RESULTS).exists():
+        raise UsageError(
+            f"--resume {folder}: its {config.learning.epochs} epochs are done; give more with "
+            "--epochs"
+        )
+    load_weights(checkpoint.file, session.model, session.optimizer)
+    for group in session.optimizer.param_groups:
+        group["lr"] = config.learning.learning_rate
+    session.rng = checkpoint.rng
+    return session
+
+
+def run_session(session: Session, command: str) -> int:
+    """Trains to the end and tests the best model, unless a signal or the loss stops it.
+
+    Args:
+        session: prepared; from here on the run writes to its folder.
+        command: as typed, for ``command.txt``.
+
+    Returns:
+        The exit status: 0; 130 or 143 after Ctrl-C or SIGTERM; 1 where the loss is not finite.
+    """
+    _write_description(session, command)
+    tracked = _track(session)
+    logger = _logger(session, tracked)
+    try:
+        with StopRequest() as stop:
+            return _train(session, logger, stop)
+    finally:
+        logger.close()
+        if tracked is not None and (hint := sync_hint(tracked)):
+            print(f"upload   {hint}")
+
+
+def _session(folder: Path, task: Task[Any], progress: Progress) -> Session:
+    config = task.config
+    device = get_device(check_device(config.place.device))
+    if config.place.threads:
+        torch.set_num_threads(config.place.threads)
+    torch.manual_seed(config.place.seed)
+    model = task.make_model().to(device)
+    task.prepare()
+    optimizer = Adam(model.parameters(), lr=config.learning.learning_rate)
+    return Session(folder, task, model, optimizer, progress)
+
+
+def _train(session: Session, logger: Logger, stop: StopRequest) -> int:
+    config, folder = session.task.config, session.folder
+    trainer = Trainer(
+        session.task, session.model, session.optimizer, session.progress, folder, logger, stop
+    )
+    if session.rng is not None:
+        restore_rng(session.rng)
+    try:
+        trainer.run()
+    except NonFiniteLossError as error:
+        report(
+            "tasks",
+            f"{error}; the checkpoints before it are intact: continue with another setting, e.g. "
+            f"--resume {folder} --learning-rate {config.learning.learning_rate / 2:g}",
+        )
+        return 1
+    trainer.save()
+    if stop:
+        print(
+            f"stopped at epoch {trainer.epoch} of {config.learning.epochs}: {folder}\n"
+            f"continue python -m rims_rl.tasks --resume {folder}",
+            flush=True,
+        )
+        return stop.exit_status
+    load_weights(folder / files.BEST_MODEL, session.model)
+    metrics = write_results(folder, session.task, session.model, trainer.progress)
+    numbers = (f"{key} {value:.4g}" for key, value in metrics.items() if isinstance(value, float))
+    print(f"test     {', '.join(numbers)}\nwritten  {folder / RESULTS}", flush=True)
+    return 0
+
+
+def _write_description(session: Session, command: str) -> None:
+    config = session.task.config
+    write = files.describe_run if session.resumed else files.create_folder
+    write(session.folder, to_yaml(config), command)
+    device = next(session.model.parameters()).device
+    start = f" from update {session.progress.updates:,}" if session.resumed else ""
+    print(
+        f"{config.task}, {config.label()}, {parameter_count(session.model):,} parameters, "
+        f"{device}{start}\nrun folder {session.folder}",
+        flush=True,
+    )
+
+
+def _track(session: Session) -> wandb.Run | None:
+    config = session.task.config
+    facts = {"exp_name": config.label(), "param_count": parameter_count(session.model)}
+    run = open_run(
+        config.place.track,
+        session.folder,
+        session.progress.wandb_id,
+        name=f"{config.task}__{config.label()}__seed{config.place.seed}",
+        group=f"{config.task}__{config.model.core}",
+        tags=size_tags(config.model),
+        config={**config.flat(), **facts},
+    )
+    if run is not None:
+        session.progress = dataclasses.replace(session.progress, wandb_id=run.id)
+    return run
+
+
+def _logger(session: Session, tracked: wandb.Run | None) -> Logger:
+    done, folder = session.progress.updates, session.folder
+    formats: list[KVWriter] = [
+        CsvWriter(folder / files.PROGRESS, done, STEP),
+        TensorBoardWriter(folder / files.TENSORBOARD, done),
+    ]
+    if tracked is not None:
+        writer = WandbWriter(tracked, sent_until(folder, tracked.id) if session.resumed else -1)
+        writer.catch_up(folder / files.PROGRESS)
+        formats.append(writer)
+    return Logger(str(folder), formats)

@@ -1,0 +1,152 @@
+"""Partial view (paper, section D.5): predict windows one frame ahead, with other numbers of balls.
+
+Axes: N sequences, T time, B batch, V windows, C pixels along a side, S pixels of a frame's side.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rims_rl.run.config import at_least
+from rims_rl.tasks.data import partial_view
+from rims_rl.tasks.data.seeding import Split
+from rims_rl.tasks.metrics import Confusion, frame_bce
+from rims_rl.tasks.options import CacheOptions, all_at_least
+from rims_rl.tasks.task import (
+    RECURRENT,
+    Batch,
+    StoredSequences,
+    Task,
+    chunks,
+    final_rng,
+    on_device_of,
+    valid_rng,
+    weighted_mean,
+)
+from rims_rl.tasks.video import EVAL_BATCH, as_frames, unit
+from rims_rl.tasks.view_models import ViewModel
+
+
+@dataclass(frozen=True)
+class PartialViewOptions(CacheOptions):
+    """Options of the partial view."""
+
+    balls: int = field(
+        default=partial_view.PartialViewSpec.balls, metadata={"help": "moving balls in training"}
+    )
+    test_balls: list[int] = field(
+        default_factory=lambda: [1, 2, 3, 4, 5, 6],
+        metadata={"help": "numbers of moving balls in the test, e.g. [1, 6]"},
+    )
+    views: int = field(default=partial_view.VIEWS, metadata={"help": "windows of a frame"})
+    view_side: int = field(
+        default=partial_view.VIEW_SIDE, metadata={"help": "pixels along a side of a window"}
+    )
+    frames: int = field(
+        default=partial_view.PartialViewSpec.frames, metadata={"help": "frames of a video"}
+    )
+    data_seed: int = field(default=0, metadata={"help": "seed of the videos"})
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "balls", "views", "view_side")
+        at_least(self, 2, "frames")
+        at_least(self, 0, "data_seed")
+        all_at_least(self, 1, "test_balls")
+
+
+class PartialView(Task[PartialViewOptions]):
+    """Predict what windows at random places show one frame later."""
+
+    name = "partial-view"
+    summary = "predict small windows of a frame of balls; tested with 1 to 6 balls"
+    options_type = PartialViewOptions
+    cores = (*RECURRENT, "tto")
+    goal = "valid/f1"
+    larger_is_better = True
+
+    def prepare(self) -> None:
+        """Generates the videos, or finds them on disk."""
+        learning = self.config.learning
+        self._order = StoredSequences(self)
+        self._train = self.load("train", self.options.balls, learning.train_size)
+        self._valid = self.load("validation", self.options.balls, learning.valid_size)
+        for number in self.options.test_balls:
+            self.test_videos(number)
+
+    def load(self, split: Split, number: int, size: int) -> NDArray[np.uint8]:
+        """So many videos with so many moving balls, (N, T, S, S)."""
+        spec = partial_view.PartialViewSpec(
+            number, size, self.options.data_seed, self.options.frames
+        )
+        return partial_view.load(spec, split, self.options.cache)
+
+    @functools.cache  # noqa: B019 (a task lives as long as its run)
+    def test_videos(self, number: int) -> NDArray[np.uint8]:
+        """The test videos with so many moving balls."""
+        return self.load("test", number, self.config.learning.test_size)
+
+    def make_model(self) -> nn.Module:
+        """An encoder and a decoder of windows with the core between them, or the oracle."""
+        return ViewModel(self.config.model, partial_view.SIDE, self.options.view_side)
+
+    def batch(self, update: int) -> Batch:
+        """Windows, their corners, the windows a frame later and, for the oracle, whole frames."""
+        videos = self._train[np.sort(self._order.indices(update))]
+        return self._batch(videos, self.train_rng(update))
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Binary cross-entropy of the windows, in nats a pixel."""
+        logits, targets = _predict(model, batch)
+        return frame_bce(logits, targets).mean()
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Metrics with as many balls as in training."""
+        metrics = self._metrics(model, self._valid, valid_rng())
+        return {f"valid/{name}": value for name, value in metrics.items()}
+
+    def test(self, model: nn.Module) -> dict[str, Any]:
+        """Metrics for every number of balls."""
+        return {
+            f"{name}_{number}": value
+            for number in self.options.test_balls
+            for name, value in self._metrics(model, self.test_videos(number), final_rng()).items()
+        }
+
+    def _metrics(
+        self, model: nn.Module, videos: NDArray[np.uint8], rng: np.random.Generator
+    ) -> dict[str, float]:
+        """Cross-entropy, F1 and balanced accuracy over all pixels of all windows."""
+        counts, losses = Confusion(), []
+        for part in chunks(len(videos), EVAL_BATCH):
+            batch = on_device_of(model, self._batch(videos[part], rng))
+            logits, targets = _predict(model, batch)
+            counts += Confusion.of(logits, targets)
+            losses.append((part.stop - part.start, frame_bce(logits, targets).mean()))
+        return {
+            "bce": float(weighted_mean(losses)),
+            "f1": counts.f1,
+            "balanced_accuracy": counts.balanced_accuracy,
+        }
+
+    def _batch(self, videos: NDArray[np.uint8], rng: np.random.Generator) -> Batch:
+        views = partial_view.views(videos, rng, self.options.views, self.options.view_side)
+        time_first = (np.ascontiguousarray(part.swapaxes(0, 1)) for part in views)
+        corners, seen, targets = map(torch.from_numpy, time_first)
+        oracle = self.config.model.core == "tto"
+        following = (as_frames(videos[:, 1:]),) if oracle else ()
+        return (seen, corners, targets, *following)
+
+
+def _predict(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Logits and targets, each (T, B, V, C, C)."""
+    seen, corners, targets, *following = batch
+    whole = unit(following[0]) if following else None
+    logits: Tensor = model(unit(seen), corners, whole)
+    return logits, unit(targets)

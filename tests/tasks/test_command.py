@@ -1,0 +1,257 @@
+"""The command: complete run folders, kills and resumes, refusals of one line."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from rims_rl.run.errors import UsageError
+from rims_rl.tasks.__main__ import main
+from rims_rl.tasks.parser import read_preset, resolve
+from rims_rl.tasks.results import load_trained
+from rims_rl.tasks.suite import TASKS
+
+MODEL = ("--hidden-size", "12", "--num-rims", "3", "--num-active", "2", "--slots", "3")
+SIZES = ("--batch-size", "4", "--train-size", "10", "--valid-size", "6", "--test-size", "6")
+COPYING = ("copying", "--quick", *MODEL, *SIZES, "--span", "2", "--test-spans", "[3]")
+UNTRACKED = ("--track", "off", "--device", "cpu", "--run-dir", "r")
+COMMAND = (sys.executable, "-m", "rims_rl.tasks")
+UPDATES = 3  # of an epoch
+
+TINY_TASKS = {
+    "adding": ("--length", "5", "--test-lengths", "[6]"),
+    "mnist": ("--resolution", "4", "--test-resolutions", "[5]"),
+    "balls": ("--frames", "8", "--given", "4", "--test-sets", '["4", 4-curtain]'),
+    "partial-view": ("--frames", "5", "--test-balls", "[1]"),
+    "moving-mnist": ("--frames", "8", "--given", "4"),
+}
+
+
+def table(path):
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)["model"]
+
+
+def results(folder="r"):
+    return json.loads(Path(folder, "results.json").read_text())
+
+
+def test_run_folder_is_complete(capsys):
+    assert main([*COPYING, "--epochs", "2", *UNTRACKED, "--seed", "5"]) == 0
+    assert {path.name for path in Path("r").iterdir()} == {
+        "config.yaml", "command.txt", "environment.json", "progress.csv", "tensorboard",
+        "checkpoints", "best_model.zip", "results.json",
+    }  # fmt: skip
+    config = yaml.safe_load(Path("r/config.yaml").read_text())
+    assert config["task"] == "copying"
+    assert config["quick"] is True
+    assert "--seed 5" in Path("r/command.txt").read_text()
+    rows = table("r/progress.csv")
+    assert [row["time/updates"] for row in rows] == ["3", "6"]
+    assert float(rows[0]["train/loss"]) > 0
+    found = results()
+    assert set(found["metrics"]) == {"cross_entropy_2", "cross_entropy_3"}
+    assert found["best"]["epoch"] in (1, 2)
+    best = min(float(row["valid/cross_entropy"]) for row in rows)
+    assert found["best"]["valid/cross_entropy"] == pytest.approx(best)
+    trained = load_trained(Path("r"))
+    assert found["param_count"] == sum(p.numel() for p in trained.model.parameters())
+    with torch.no_grad():
+        assert trained.task.test(trained.model) == pytest.approx(found["metrics"])
+    out = capsys.readouterr().out
+    assert f"{found['param_count']:,} parameters" in out
+    assert "cross_entropy_3" in out
+
+
+@pytest.mark.parametrize("core", ["lstm", "gru", "rmc", "transformer"])
+def test_baselines_change_one_word(core):
+    assert main([*COPYING, "--core", core, "--epochs", "1", *UNTRACKED]) == 0
+    assert results()["model"].startswith(core)
+
+
+@pytest.mark.parametrize("task", TINY_TASKS)
+def test_every_task_trains(task):
+    argv = [task, "--quick", *MODEL, *SIZES, *TINY_TASKS[task], "--epochs", "1", *UNTRACKED]
+    assert main(argv) == 0
+    found = results()
+    assert found["metrics"]
+    if task == "balls":
+        assert len(found["metrics"]["rollout_bce_4-curtain"]) == 7
+    if task == "partial-view":
+        assert set(found["metrics"]) == {"bce_1", "f1_1", "balanced_accuracy_1"}
+
+
+def test_the_oracle_runs_on_the_partial_view():
+    argv = ["partial-view", "--quick", "--core", "tto", *SIZES, *TINY_TASKS["partial-view"]]
+    assert main([*argv, "--epochs", "1", *UNTRACKED]) == 0
+
+
+def test_one_encoder_a_rim_runs_on_balls():
+    argv = ["balls", "--quick", *MODEL, *SIZES, *TINY_TASKS["balls"], "--own-strips", "true"]
+    assert main([*argv, "--epochs", "1", *UNTRACKED]) == 0
+
+
+def wait_for(process, path):
+    for _ in range(1200):
+        if path.exists():
+            return
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    raise AssertionError(f"{path} was not written")
+
+
+def start(*argv):
+    return subprocess.Popen(
+        [*COMMAND, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_kill_9_and_resume_end_where_an_unbroken_run_ends(capsys):
+    argv = [*COPYING, "--epochs", "2000", "--track", "offline", "--device", "cpu", "--run-dir"]
+    process = start(*argv, "r")
+    wait_for(process, Path(f"r/checkpoints/step-{4 * UPDATES:012d}.json"))
+    process.kill()
+    process.communicate()
+    newest = max(Path("r/checkpoints").glob("*.json")).with_suffix(".zip")
+    newest.write_bytes(newest.read_bytes()[:500])
+    with Path("r/progress.csv").open("a") as file:
+        file.write("99")  # a line that the kill cut short
+    done = int(newest.stem.split("-")[1]) // UPDATES
+    epochs = str(done + 2)
+    assert main(["--resume", "r", "--epochs", epochs]) == 0
+    assert f"skipping the damaged checkpoint {newest}" in capsys.readouterr().err
+    assert main([*COPYING, "--epochs", epochs, "--track", "off", "--run-dir", "whole"]) == 0
+    steps = [int(row["time/updates"]) for row in table("r/progress.csv")]
+    assert steps == list(range(UPDATES, UPDATES * int(epochs) + 1, UPDATES))
+    last = f"step-{UPDATES * int(epochs):012d}.zip"
+    one, other = (weights(Path(folder, "checkpoints", last)) for folder in ("r", "whole"))
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+    assert results("r")["metrics"] == results("whole")["metrics"]
+    assert len(Path("r/command.txt").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_saves_and_ends_cleanly(number):
+    process = start(*COPYING, "--epochs", "100000", *UNTRACKED, "--checkpoint-every", "100000")
+    wait_for(process, Path("r/checkpoints/step-000000000000.json"))
+    time.sleep(0.5)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    assert "--resume r" in out
+    assert json.loads(max(Path("r/checkpoints").glob("*.json")).read_text())["updates"] > 0
+
+
+def test_finished_run_goes_on_with_more_epochs(capsys):
+    assert main([*COPYING, "--epochs", "1", *UNTRACKED]) == 0
+    assert main(["--resume", "r"]) == 2
+    assert "give more with --epochs" in capsys.readouterr().err
+    assert main(["copying", "--resume", "r", "--epochs", "2", "--test-spans", "[4]"]) == 0
+    assert set(results()["metrics"]) == {"cross_entropy_2", "cross_entropy_4"}
+    assert [row["time/epoch"] for row in table("r/progress.csv")] == ["1", "2"]
+
+
+def test_a_loss_that_is_not_finite_ends_with_one_line(capsys):
+    argv = [*COPYING, "--epochs", "50", *UNTRACKED, "--learning-rate", "1e36"]
+    assert main(argv) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert "is not finite at update" in line
+    assert "--resume r --learning-rate 5e+35" in line
+    for path in Path("r/checkpoints").glob("*.zip"):
+        assert all(torch.isfinite(value).all() for value in weights(path).values())
+    assert not Path("r/results.json").exists()
+
+
+REFUSED = {
+    "unknown task": (["copyin"], "partial-view, moving-mnist; did you mean copying?"),
+    "no task": (["--seed", "1"], "choose from copying, adding"),
+    "unknown core": (["copying", "--core", "rnn"], "rim, lstm, gru, rmc, transformer"),
+    "unknown option": (["copying", "--spam", "3"], "--span"),
+    "wrong type": (["copying", "--span", "x"], "--span: expected int"),
+    "wrong list": (["copying", "--test-spans", "[0]"], "--test-spans: each must be at least 1"),
+    "rim size": (["copying", "--hidden-size", "50"], "48 or 54"),
+    "rmc size": (["copying", "--core", "rmc", "--hidden-size", "50"], "use 48 or 72"),
+    "transformer size": (["mnist", "--core", "transformer", "--hidden-size", "50"], "48 or 52"),
+    "transformer video": (["balls", "--core", "transformer"], "use rim, lstm, gru, rmc"),
+    "oracle elsewhere": (["copying", "--core", "tto"], "use rim, lstm"),
+    "strips": (["balls", "--quick", "--core", "lstm", "--own-strips", "true"], "--core rim"),
+    "balls": (["balls", "--train-set", "many"], "'many' balls"),
+    "colours": (["balls", "--train-set", "4-coloured"], "must both be coloured"),
+    "device": (["copying", "--device", "gpu"], "cpu"),
+    "config": (["copying", "--config", "none.yaml"], "no such file"),
+    "resume nothing": (["--resume", "nowhere"], "no run there"),
+    "not creatable": (["copying", "--run-dir", "/proc/run"], "/proc"),
+}
+
+
+@pytest.mark.parametrize(("argv", "words"), REFUSED.values(), ids=REFUSED)
+def test_refusal_is_one_line_and_creates_nothing(argv, words, capsys):
+    small = [*argv, *SIZES[2:]] if argv[0] == "balls" else argv
+    assert main(small) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert not [path for path in Path().rglob("*") if "cache" not in path.parts]
+
+
+def test_a_changed_model_cannot_be_resumed(capsys):
+    assert main([*COPYING, "--epochs", "1", *UNTRACKED]) == 0
+    capsys.readouterr()
+    assert main(["--resume", "r", "--epochs", "2", "--hidden-size", "24"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--hidden-size cannot change" in line
+
+
+def test_a_checkpoint_of_another_model_is_named(capsys):
+    assert main([*COPYING, "--epochs", "1", *UNTRACKED]) == 0
+    config = Path("r/config.yaml")
+    config.write_text(config.read_text().replace("hidden_size: 12", "hidden_size: 24"))
+    capsys.readouterr()
+    assert main(["--resume", "r", "--epochs", "2"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "checkpoint of another model" in line
+    with pytest.raises(UsageError, match="checkpoint of another model"):
+        load_trained(Path("r"))
+
+
+def test_folder_with_a_run_is_not_touched(capsys):
+    assert main([*COPYING, "--epochs", "1", *UNTRACKED]) == 0
+    before = results()
+    capsys.readouterr()
+    assert main([*COPYING, "--epochs", "1", *UNTRACKED]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert results() == before
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_presets_are_complete_and_quick_ones_small(task):
+    assert read_preset(task)
+    assert resolve(task, {}).flat()["task"] == task
+    assert resolve(task, {"quick": True}).learning.epochs < resolve(task, {}).learning.epochs
+
+
+def test_help_needs_no_task_and_shows_those_there_are(capsys):
+    assert main(["--help"]) == 0
+    assert "moving-mnist" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["copying", "--help"])
+    assert "[600; quick 120]" in capsys.readouterr().out
+
+
+def test_module_refuses_without_traceback():
+    result = subprocess.run([*COMMAND, "copyin"], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("rims_rl.tasks: error: unknown task 'copyin'")

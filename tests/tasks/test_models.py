@@ -1,0 +1,184 @@
+"""Models of the tasks: shapes, causality, masks, and what the oracle sees."""
+
+import pytest
+import torch
+from torch import nn
+
+from rims_rl.core import RIM
+from rims_rl.run.errors import UsageError
+from rims_rl.tasks.config import ModelConfig
+from rims_rl.tasks.cores import make_task_core
+from rims_rl.tasks.models import SequenceModel, parameter_count
+from rims_rl.tasks.own_rows import own_rows_rim
+from rims_rl.tasks.video_models import FEATURES, StripEncoders, VideoModel, rollout
+from rims_rl.tasks.view_models import ViewModel
+
+SIZES = {"hidden_size": 24, "num_rims": 3, "num_active": 2, "slots": 3, "heads": 4}
+SEQUENCE = ["rim", "lstm", "gru", "rmc", "transformer"]
+RECURRENT = SEQUENCE[:-1]
+
+
+def config(core="rim", **options):
+    return ModelConfig(core=core, **{**SIZES, **options})
+
+
+@pytest.mark.parametrize("core", SEQUENCE)
+@pytest.mark.parametrize("last_only", [False, True])
+def test_sequence_models_answer_at_each_step_or_at_the_last(core, last_only):
+    torch.manual_seed(0)
+    model = SequenceModel(nn.Embedding(10, 8), 8, config(core), 7, last_only=last_only)
+    tokens = torch.randint(10, (6, 2))
+    output = model(tokens)
+    assert output.shape == ((2, 7) if last_only else (6, 2, 7))
+    changed = tokens.clone()
+    changed[-1] = (changed[-1] + 1) % 10
+    if not last_only:  # what comes later changes nothing before
+        torch.testing.assert_close(model(changed)[:-1], output[:-1])
+        assert not torch.allclose(model(changed)[-1], output[-1])
+
+
+@pytest.mark.parametrize("core", ["rim", "lstm", "gru"])
+@pytest.mark.parametrize("dynamics", ["lstm", "gru"])
+def test_gates_start_by_keeping_the_state(core, dynamics):
+    options = {"dynamics": dynamics, "communication": None}
+    has_cells = core == "lstm" or (core == "rim" and dynamics == "lstm")
+    for bias, share in ((50.0, 1.0), (-50.0, 0.0)):
+        made = make_task_core(config(core, keep_bias=bias, num_active=3, core_kwargs=options), 8)
+        given = [torch.rand(1, 2, 24, requires_grad=True) for _ in range(2)]
+        _, after = made(torch.zeros(1, 2, 8), tuple(given))
+        kept = torch.autograd.grad(after[has_cells].sum(), given[has_cells])[0]
+        if share or has_cells:  # a GRU that forgets makes its new state of the old one
+            torch.testing.assert_close(kept, torch.full_like(kept, share))
+
+
+def test_parameters_held_at_zero_do_not_count():
+    free = own_rows_rim(5, {"hidden_size": 24, "num_rims": 3, "num_active": 2})
+    one_row = RIM(5, 24, 3, 2, input_value_size=10)
+    projections = 3 * 5 * (64 + 10)  # each row has keys and values of its own
+    expected = parameter_count(one_row) - 5 * (64 + 10) + projections
+    assert parameter_count(free) == expected
+
+
+@pytest.mark.parametrize("attention", ["null", None])
+def test_each_rim_reads_its_own_row(attention):
+    torch.manual_seed(0)
+    options = {"hidden_size": 12, "num_rims": 3, "num_active": 3, "communication": None}
+    core = own_rows_rim(5, {**options, "input_attention": attention})
+    x = torch.randn(4, 2, 15)
+    output, _ = core(x)
+    changed = x.clone()
+    changed[..., 5:10] += 1.0
+    other, _ = core(changed)
+    same = (output - other).abs().amax((0, 1)).view(3, 4).amax(1) == 0
+    assert same.tolist() == [True, False, True]
+
+
+def test_masks_outlast_training_and_the_plain_step_agrees():
+    torch.manual_seed(0)
+    options = {"hidden_size": 12, "num_rims": 3, "num_active": 2}
+    core = own_rows_rim(5, options)
+    x = torch.randn(4, 2, 15)
+    optimizer = torch.optim.Adam(core.parameters(), lr=0.1)
+    core(x)[0].square().sum().backward()
+    optimizer.step()
+    weight = core.dynamics.weight_ih.unflatten(1, (3, -1))
+    assert weight[0, 1:].abs().max() == 0
+    assert weight[0, 0].abs().max() > 0
+    plain = own_rows_rim(5, {**options, "backend": "reference"})
+    plain.load_state_dict(core.state_dict())
+    torch.testing.assert_close(plain(x)[0], core(x)[0])
+
+
+def test_the_rim_with_most_attention_on_its_own_row_is_active():
+    torch.manual_seed(0)
+    core = own_rows_rim(5, {"hidden_size": 12, "num_rims": 3, "num_active": 1})
+    x, h = torch.randn(1, 8, 15), torch.randn(1, 8, 12)
+    _, _, info = core(x, (h, h), return_info=True)
+    own = []
+    for k in range(3):
+        rows = torch.zeros_like(x)
+        rows[..., 5 * k : 5 * k + 5] = x[..., 5 * k : 5 * k + 5]
+        own.append(core(rows, (h, h), return_info=True)[2].input_attention[0, :, k])
+    assert torch.equal(torch.stack(own).argmax(0), info.active_mask[0].float().argmax(1))
+
+
+def test_rims_with_an_input_each_do_not_compete():
+    with pytest.raises(UsageError, match="--variant"):
+        own_rows_rim(5, {"hidden_size": 12, "num_rims": 3, "num_active": 2, "variant": "released"})
+
+
+@pytest.mark.parametrize("core", RECURRENT)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_video_models_predict_frames_of_the_same_shape(core, channels):
+    model = VideoModel((channels, 64, 64), config(core))
+    frames = torch.rand(3, 2, channels, 64, 64)
+    logits, state = model(frames)
+    assert logits.shape == frames.shape
+    first, between = model(frames[:1])
+    second, after = model(frames[1:], between)
+    torch.testing.assert_close(torch.cat([first, second]), logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(after, state, atol=1e-4, rtol=1e-4)
+
+
+def test_each_strip_is_encoded_alone():
+    torch.manual_seed(0)
+    encoder = StripEncoders((1, 64, 64), 6)
+    frames = torch.rand(1, 1, 1, 64, 64)
+    cut = encoder.strips(frames[0])
+    heights = [stop - start for start, stop in zip(encoder.edges, encoder.edges[1:], strict=False)]
+    rows = [cut[0, k, 0, :height] for k, height in enumerate(heights)]
+    assert torch.equal(torch.cat(rows), frames[0, 0, 0])
+    changed = frames.clone()
+    changed[..., 25:30, :] = 0.0  # inside strip 2, rows 21 to 31
+    difference = (encoder(frames) - encoder(changed)).abs().view(6, FEATURES).amax(1)
+    assert [k for k in range(6) if difference[k] > 1e-5] == [2]
+
+
+def test_own_strips_need_rims():
+    model = VideoModel((1, 64, 64), config(), own_strips=True)
+    assert model(torch.rand(2, 1, 1, 64, 64))[0].shape == (2, 1, 1, 64, 64)
+    with pytest.raises(UsageError, match="--core rim"):
+        VideoModel((1, 64, 64), config("lstm"), own_strips=True)
+
+
+def test_rollout_is_true_frames_then_its_own():
+    torch.manual_seed(0)
+    model = VideoModel((1, 64, 64), config()).eval()
+    frames = torch.rand(6, 2, 1, 64, 64)
+    with torch.no_grad():
+        logits = rollout(model, frames, given=3)
+        changed = frames.clone()
+        changed[3:] = 0.0
+        torch.testing.assert_close(rollout(model, changed, given=3), logits)
+        by_hand = frames[:3]
+        for _ in range(2):
+            by_hand = torch.cat([by_hand, model(by_hand)[0][-1:].sigmoid()])
+        expected = model(by_hand)[0]
+    assert logits.shape == (5, 2, 1, 64, 64)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_masked_rim_does_not_reach_the_decoder():
+    model = VideoModel((1, 64, 64), config()).eval()
+    frames = torch.rand(2, 1, 1, 64, 64)
+    with torch.no_grad():
+        whole, state = model(frames)
+        masked, same = model(frames, None, 1)
+        states, _ = model.core(model.encoder(frames))
+        states[..., 8:16] = 0.0
+        torch.testing.assert_close(model.decoder(states), masked)
+    torch.testing.assert_close(state, same)
+    assert not torch.allclose(whole, masked)
+
+
+@pytest.mark.parametrize("core", [*RECURRENT, "tto"])
+def test_view_models_predict_windows(core):
+    model = ViewModel(config(core), side=48, view_side=11)
+    windows, corners = torch.rand(3, 2, 4, 11, 11), torch.randint(38, (3, 2, 4, 2))
+    following = torch.rand(3, 2, 1, 48, 48)
+    logits = model(windows, corners, following)
+    assert logits.shape == windows.shape
+    blind = model(torch.zeros_like(windows), corners, following)
+    assert torch.equal(logits, blind) == (core == "tto")
+    elsewhere = model(windows, corners.flip(-1) // 2, following)
+    assert not torch.allclose(elsewhere, logits)
