@@ -9,14 +9,13 @@ heads. Within a step RIMs come first, (K, B, ...), so that their maps are batche
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from rims_rl.core.attention import SPARSIFY_EPSILON, compete, select_active
-from rims_rl.core.scan import ScanGradients, ScanInputs, ScanRecord, ScanSpec
+from rims_rl.core.scan import ScanGradients, ScanInputs, ScanRecord, ScanSpec, score_scale
 
 
 class _Attended(NamedTuple):
@@ -129,7 +128,7 @@ def _communicate(
     qkv = torch.bmm(readable, inputs.weight_qkv)
     queries, keys, values = _split_heads(spec, qkv)  # (B, C, K, key or value size)
     scores = queries @ keys.transpose(-1, -2)
-    weights = (scores * (1.0 / math.sqrt(spec.key_size))).softmax(-1)
+    weights = (scores * score_scale(spec.key_size)).softmax(-1)
     weights = weights * active.T[:, None, :, None]
     read = (weights @ values).permute(2, 0, 1, 3).flatten(2)  # (B, C, K, .) -> (K, B, V)
     if spec.message == "residual":
@@ -257,7 +256,7 @@ def _communicate_backward(
     grad_weights = grad_read @ values.transpose(-1, -2)
     weighted = weights * grad_weights
     grad_scores = weighted - weights * weighted.sum(-1, keepdim=True)
-    grad_scores = grad_scores * (1.0 / math.sqrt(spec.key_size))
+    grad_scores = grad_scores * score_scale(spec.key_size)
     parts = (grad_scores @ keys, grad_scores.transpose(-1, -2) @ queries,
              weights.transpose(-1, -2) @ grad_read)  # fmt: skip
     # (B, C, K, size) -> (K, B, Q)
