@@ -29,10 +29,11 @@ def _sequence_fields(
 
     def pick(array: Array) -> Tensor:
         # (T, n_envs, ...) -> (N * T, ...), ordered by environment as the policies expect
-        return buffer.to_torch(array[:, envs].swapaxes(0, 1).reshape(-1, *array.shape[2:]))
+        picked = np.ascontiguousarray(array.swapaxes(0, 1)[envs])
+        return buffer.to_torch(picked.reshape(-1, *array.shape[2:]), copy=False)
 
     def first(array: Array) -> Tensor:
-        return buffer.to_torch(np.ascontiguousarray(array[0][:, envs]))
+        return buffer.to_torch(np.ascontiguousarray(array[0][:, envs]), copy=False)
 
     states = RNNStates(
         (first(buffer.hidden_states_pi), first(buffer.cell_states_pi)),

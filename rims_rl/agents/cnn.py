@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+#: What the convolutions compute in. bfloat16 is faster where the processor has units for it.
+Precision = Literal["float32", "bfloat16"]
 
 
 class AtariCnn(BaseFeaturesExtractor):
@@ -19,9 +25,10 @@ class AtariCnn(BaseFeaturesExtractor):
         observation_space: an image, channels first, at least 36 x 36.
         features_dim: size of the result.
         normalized_image: whether the image is already scaled to [0, 1].
+        precision: of the arithmetic; parameters and features are float32 either way.
 
     Raises:
-        ValueError: the space is not an image of that kind.
+        ValueError: the space is not an image of that kind, or the precision is unknown.
     """
 
     def __init__(
@@ -29,8 +36,12 @@ class AtariCnn(BaseFeaturesExtractor):
         observation_space: spaces.Space,  # type: ignore[type-arg]
         features_dim: int = 512,
         normalized_image: bool = False,
+        precision: Precision = "float32",
     ) -> None:
         super().__init__(observation_space, features_dim)
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision {precision!r}: use one of {get_args(Precision)}")
+        self.precision = precision
         if not is_image_space(
             observation_space, check_channels=False, normalized_image=normalized_image
         ):
@@ -59,6 +70,22 @@ class AtariCnn(BaseFeaturesExtractor):
         self.linear = nn.Sequential(nn.Linear(flat, features_dim), nn.ReLU())
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Images (B, channels, height, width) in [0, 1] -> features (B, features_dim)."""
-        features: Tensor = self.linear(self.convolutions(observations))
-        return features
+        """Images (B, channels, height, width) -> features (B, features_dim).
+
+        Bytes are scaled to [0, 1] here, by the first convolution's weights: a pass over the
+        weights instead of the images. Floats are taken as already scaled.
+        """
+        first, *rest = self.convolutions
+        assert isinstance(first, nn.Conv2d)
+        is_bytes = observations.dtype == torch.uint8
+        # oneDNN's backward pass is twice as fast with channels last.
+        images = observations.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(
+            images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
+        ):
+            weight = first.weight / 255 if is_bytes else first.weight
+            x = F.conv2d(images.to(weight.dtype), weight, first.bias, first.stride)
+            for layer in rest:
+                x = layer(x)
+            features: Tensor = self.linear(x)
+        return features.to(first.weight.dtype)

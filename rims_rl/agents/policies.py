@@ -79,6 +79,11 @@ class MlpRimPolicy(RecurrentActorCriticPolicy):
         self.core = core
         self.core_kwargs = {"hidden_size": DEFAULT_HIDDEN_SIZE, **(core_kwargs or {})}
         self.shared_core = shared_core
+        if kwargs.setdefault("optimizer_class", torch.optim.Adam) is torch.optim.Adam:
+            # SB3's epsilon; one fused pass over each parameter instead of eight.
+            kwargs["optimizer_kwargs"] = {
+                "eps": 1e-5, "fused": True, **(kwargs.get("optimizer_kwargs") or {})
+            }  # fmt: skip
         super().__init__(  # type: ignore[misc]
             observation_space,
             action_space,
@@ -216,6 +221,19 @@ class CnnRimPolicy(MlpRimPolicy):
         kwargs.setdefault("features_extractor_class", AtariCnn)
         kwargs.setdefault("net_arch", [])
         super().__init__(*args, **kwargs)
+
+    def extract_features(  # type: ignore[override]
+        self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """As the parent's; our CNN gets the bytes, which it scales faster than SB3 does."""
+        features: Tensor | tuple[Tensor, Tensor]
+        if self.share_features_extractor and self.normalize_images:
+            extractor = features_extractor or self.features_extractor
+            if isinstance(extractor, AtariCnn):
+                features = extractor(obs)
+                return features
+        features = super().extract_features(obs, features_extractor)
+        return features
 
 
 class MultiInputRimPolicy(MlpRimPolicy):
