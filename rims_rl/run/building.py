@@ -13,6 +13,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rims_rl.agents import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy, RecurrentPPO
+from rims_rl.agents.cnn import Precision
 from rims_rl.envs import make_vec_env, suite_of
 from rims_rl.run.config import PPOConfig, TrainConfig
 from rims_rl.run.errors import UsageError
@@ -66,14 +67,16 @@ def make_model(config: TrainConfig, env: VecEnv) -> RecurrentPPO:
         UsageError: the model cannot be built, or the device is not there.
     """
     core = config.core
+    policy = policy_class(env.observation_space)
     try:
         return RecurrentPPO(
-            policy_class(env.observation_space),
+            policy,
             env,
             policy_kwargs={
                 "core": core.core,
                 "core_kwargs": core.options(),
                 "shared_core": core.shared_core,
+                **_precision(policy, config.run.precision),
             },
             n_steps=config.ppo.n_steps,
             batch_size=config.batch_size,
@@ -83,6 +86,17 @@ def make_model(config: TrainConfig, env: VecEnv) -> RecurrentPPO:
         )
     except (ValueError, AssertionError, NotImplementedError) as error:
         raise UsageError(str(error)) from None
+
+
+def _precision(policy: type[MlpRimPolicy], precision: Precision) -> dict[str, Any]:
+    """The policy's arguments for the arithmetic of its CNN, none if that is the default."""
+    if precision == "float32":
+        return {}
+    if policy is not CnnRimPolicy:
+        raise UsageError(
+            f"--precision {precision} is for image observations; leave it out for others"
+        )
+    return {"features_extractor_kwargs": {"precision": precision}}
 
 
 def ppo_settings(ppo: PPOConfig) -> dict[str, Any]:

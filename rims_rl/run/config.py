@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rims_rl.agents.cnn import Precision
 from rims_rl.core import CoreName, RIMConfig
 from rims_rl.core.config import Variant
 from rims_rl.run.errors import UsageError
@@ -154,6 +155,10 @@ class RunConfig:
     seed: int = field(default=0, metadata={"help": "seed of everything random"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
     threads: int = field(default=0, metadata={"help": "CPU threads of torch; 0: torch's choice"})
+    precision: Precision = field(
+        default="float32",
+        metadata={"help": "arithmetic of the images' CNN; bfloat16 is faster on recent processors"},
+    )
     run_dir: str | None = field(
         default=None, metadata={"help": "this run's folder; default runs/ENV/CORE/seedS-TIME"}
     )
