@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,53 @@ ROOT = Path(__file__).resolve().parent.parent
 def run_folder(runs: Path, name: str, seed: int) -> Path:
     """Where a run of a comparison lies."""
     return runs / name / f"seed{seed}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of a comparison.
+
+    Attributes:
+        seeds: how many runs a core has.
+        runs: their folders by the core's name.
+        unfinished: those that did not get to their end, as ``name/seedS``.
+    """
+
+    seeds: int
+    runs: Mapping[str, Sequence[Path]]
+    unfinished: Sequence[str]
+
+    def about(self) -> dict[str, Any]:
+        """What stands beside the numbers of the comparison."""
+        return {**provenance(), "seeds": self.seeds, "unfinished": self.unfinished}
+
+
+def compare(
+    description: str | None,
+    name: str,
+    seeds: int,
+    common: Sequence[str],
+    cores: Mapping[str, Sequence[str]],
+) -> Comparison:
+    """Reads the command line of a comparison and trains what is missing.
+
+    Args:
+        description: for the help.
+        name: of the comparison, and of its folder below ``runs``.
+        seeds: how many by default.
+        common: arguments of ``rims_rl.train`` for all cores.
+        cores: further arguments by the core's name.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--runs", type=Path, default=Path("runs") / name)
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    arguments = {core: [*common, *extra] for core, extra in cores.items()}
+    chosen = range(options.seeds)
+    unfinished = train_missing(options.runs, arguments, chosen, options.jobs)
+    runs = {core: [run_folder(options.runs, core, seed) for seed in chosen] for core in cores}
+    return Comparison(options.seeds, runs, unfinished)
 
 
 def train_missing(

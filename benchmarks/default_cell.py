@@ -7,12 +7,9 @@ Trains what is missing and writes docs/default_cell.png and .json.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
-from comparison import ROOT, param_count, provenance, run_folder, train_missing, write_json
+from comparison import ROOT, compare, param_count, write_json
 
 from rims_rl.analysis.curves import episode_curve, plot_curves, progress_values
 
@@ -30,21 +27,13 @@ CORES = {
 
 def main() -> None:
     """Trains, draws and writes."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, default=Path("runs/default_cell"))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=2)
-    options = parser.parse_args()
     common = ["--env", "rims_rl/CartPoleNoVelocity-v1", "--total-timesteps", str(STEPS),
               "--eval-every", "0", "--checkpoint-every", str(STEPS)]  # fmt: skip
-    arguments = {name: [*common, *extra] for name, extra in CORES.items()}
-    seeds = range(options.seeds)
-    unfinished = train_missing(options.runs, arguments, seeds, options.jobs)
+    comparison = compare(__doc__, "default_cell", 5, common, CORES)
 
     rng = np.random.default_rng(0)
     curves, results = {}, {}
-    for name in CORES:
-        runs = [run_folder(options.runs, name, seed) for seed in seeds]
+    for name, runs in comparison.runs.items():
         curve = curves[name] = episode_curve(runs, STEPS, WINDOWS)
         low, high = curve.interval(rng)
         largest = [float(progress_values(run, "core/largest_state").max()) for run in runs]
@@ -57,13 +46,10 @@ def main() -> None:
             "largest state of each seed": largest,
             "parameters": param_count(whole[0]) if whole else None,
         }
-    write_json(
-        ROOT / "docs/default_cell.json",
-        {**provenance(), "seeds": options.seeds, "unfinished": unfinished, "cores": results},
-    )
+    write_json(ROOT / "docs/default_cell.json", {**comparison.about(), "cores": results})
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     plot_curves(axes, curves, "return of training episodes", rng)
-    axes.set_title(f"CartPole without velocities, {options.seeds} seeds, IQM and 95% interval")
+    axes.set_title(f"CartPole without velocities, {comparison.seeds} seeds, IQM and 95% interval")
     figure.savefig(ROOT / "docs/default_cell.png", dpi=150)
 
     print("| core | parameters | last window, IQM [95%] | largest state |\n|---|---|---|---|")
@@ -73,7 +59,7 @@ def main() -> None:
             f"| {name} | {result['parameters']:,} | {result['interquartile mean'][-1]:.0f} "
             f"[{low:.0f}, {high:.0f}] | {max(result['largest state of each seed']):.3g} |"
         )
-    print("did not get to the end:", ", ".join(unfinished) or "none")
+    print("did not get to the end:", ", ".join(comparison.unfinished) or "none")
 
 
 if __name__ == "__main__":

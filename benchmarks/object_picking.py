@@ -8,7 +8,6 @@ docs/object_picking.png and .json.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from comparison import ROOT, param_count, provenance, run_folder, train_missing, write_json
+from comparison import ROOT, compare, param_count, write_json
 
 from rims_rl.analysis.curves import episode_curve, plot_curves
 from rims_rl.analysis.statistics import bootstrap_interval, interquartile_mean
@@ -53,22 +52,13 @@ def over_seeds(values: list[float], rng: np.random.Generator) -> dict[str, Any]:
 
 def main() -> None:
     """Trains, evaluates, draws and writes."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, default=Path("runs/object_picking"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=2)
-    options = parser.parse_args()
     common = ["--env", "rims_rl/PickupDistractorsSmall-v0", "--total-timesteps", str(STEPS),
               "--eval-every", "0", "--checkpoint-every", "50000"]  # fmt: skip
-    seeds = range(options.seeds)
-    unfinished = train_missing(
-        options.runs, {n: [*common, *a] for n, a in CORES.items()}, seeds, options.jobs
-    )
+    comparison = compare(__doc__, "object_picking", 3, common, CORES)
 
     rng = np.random.default_rng(0)
     curves, results = {}, {}
-    for name in CORES:
-        runs = [run_folder(options.runs, name, seed) for seed in seeds]
+    for name, runs in comparison.runs.items():
         curves[name] = episode_curve(runs, STEPS, WINDOWS, "success")
         low, high = curves[name].interval(rng)
         result = results[name] = {
@@ -83,10 +73,9 @@ def main() -> None:
                 "success": over_seeds([s["success_rate"] for s in summaries], rng),
                 "return": over_seeds([s["mean"] for s in summaries], rng),
             }
-    content = {**provenance(), "seeds": options.seeds, "episodes": EPISODES,
-               "unfinished": unfinished, "cores": results}  # fmt: skip
+    content = {**comparison.about(), "episodes": EPISODES, "cores": results}
     write_json(ROOT / "docs/object_picking.json", content)
-    draw(curves, results, options.seeds, rng)
+    draw(curves, results, comparison.seeds, rng)
     print_table(results)
 
 

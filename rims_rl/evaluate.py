@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rims_rl.envs import UnknownEnvError
-from rims_rl.run.errors import UsageError, report
+from rims_rl.run.errors import exit_status
 from rims_rl.run.evaluation import evaluate, parse
 
 
@@ -21,16 +20,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0; 2 for a request that cannot be done; 130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        request = parse(arguments)
-        result: Path = evaluate(request)
-    except (UsageError, UnknownEnvError, OSError) as error:
-        report("evaluate", error)
-        return 2
-    except KeyboardInterrupt:
-        report("evaluate", "interrupted; nothing was written")
-        return 130
-    print(f"written {result}")
+    return exit_status(
+        "evaluate",
+        lambda: _evaluate(arguments),
+        "interrupted; nothing was written",
+        UnknownEnvError,
+        OSError,
+    )
+
+
+def _evaluate(arguments: Sequence[str]) -> int:
+    print(f"written {evaluate(parse(arguments))}")
     return 0
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from rims_rl.envs import UnknownEnvError
-from rims_rl.run.errors import UsageError, report
+from rims_rl.run.errors import exit_status
 from rims_rl.run.parser import command_line, parse
 from rims_rl.run.session import new_session, resumed_session, run_session
 
@@ -22,19 +22,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         SIGTERM, with a checkpoint saved; 1 where a tensor is not finite.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        request = parse(arguments)
-        if request.resume is not None:
-            session = resumed_session(request.resume, request.values)
-        else:
-            session = new_session(request.values)
-        return run_session(session, command_line(arguments))
-    except (UsageError, UnknownEnvError) as error:
-        report("train", error)
-        return 2
-    except KeyboardInterrupt:
-        report("train", "interrupted at once; the checkpoints saved before are intact")
-        return 130
+    return exit_status(
+        "train",
+        lambda: _train(arguments),
+        "interrupted at once; the checkpoints saved before are intact",
+        UnknownEnvError,
+    )
+
+
+def _train(arguments: Sequence[str]) -> int:
+    request = parse(arguments)
+    if request.resume is not None:
+        session = resumed_session(request.resume, request.values)
+    else:
+        session = new_session(request.values)
+    return run_session(session, command_line(arguments))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Settings for all tests."""
+"""Settings for all tests, and the place where those of a command run."""
 
 import pytest
 import torch
@@ -7,3 +7,14 @@ import torch
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)  # tiny networks: more threads only wait for each other
+
+
+@pytest.fixture
+def in_empty_folder(tmp_path, monkeypatch):
+    """An empty working folder, without an account, and one thread for processes started there."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from processes import finish, start, wait_for
 from sb3_contrib import RecurrentPPO
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -24,16 +25,9 @@ TINY = (
     "--hidden-size", "12", "--eval-episodes", "2", "--device", "cpu",
 )  # fmt: skip
 ROLLOUT = 64
-COMMAND = (sys.executable, "-m", "rims_rl.train")
+MODULE = "rims_rl.train"
 
-
-@pytest.fixture(autouse=True)
-def in_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
 
 def table(path):
@@ -43,22 +37,6 @@ def table(path):
 
 def steps_of(path):
     return [int(next(iter(row.values()))) for row in table(path)]
-
-
-def start(*argv):
-    return subprocess.Popen(
-        [*COMMAND, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for(process, path):
-    """Waits until a running process has written a file."""
-    for _ in range(600):
-        if path.exists():
-            return
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.1)
-    raise AssertionError(f"{path} was not written")
 
 
 def history_steps(wandb_folder):
@@ -120,14 +98,13 @@ def test_every_family_trains(env):
     assert Path("r/model.zip").exists()
 
 
-# Slow because it failed twice in about twenty runs, not understood yet: the next thing to find out.
-@pytest.mark.slow
 def test_kill_9_then_resume_with_one_axis_and_one_wandb_run():
     folder = Path("r")
     argv = [*TINY, "--track", "offline", "--run-dir", "r", "--eval-every", "0",
-            "--checkpoint-every", "64"]  # fmt: skip
-    process = start(*argv, "--total-timesteps", "1000000")
-    wait_for(process, folder / "checkpoints" / f"step-{10 * ROLLOUT:012d}.json")
+            "--checkpoint-every", "64", "--keep-checkpoints", "1000"]  # fmt: skip
+    process = start(MODULE, *argv, "--total-timesteps", "1000000")
+    # Long enough for W&B's log to hold a block, which ends somewhere in a row.
+    wait_for(process, folder / "checkpoints" / f"step-{25 * ROLLOUT:012d}.json")
     process.kill()
     process.communicate()
     (folder / "progress.csv").open("a").write("99")
@@ -135,13 +112,10 @@ def test_kill_9_then_resume_with_one_axis_and_one_wandb_run():
     newest.write_bytes(newest.read_bytes()[:1000])
     done = json.loads(sorted((folder / "checkpoints").glob("*.json"))[-2].read_text())["timesteps"]
     total = done + 5 * ROLLOUT
-    result = subprocess.run(
-        [*COMMAND, "--resume", "r", "--total-timesteps", str(total)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert f"skipping the damaged checkpoint {newest}" in result.stderr
-    assert "Traceback" not in result.stderr
+    status, _, err = finish(start(MODULE, "--resume", "r", "--total-timesteps", str(total)))
+    assert status == 0, err
+    assert f"skipping the damaged checkpoint {newest}" in err
+    assert "Traceback" not in err
     for name in ("progress.csv", "episodes.csv"):
         steps = steps_of(folder / name)
         assert steps == sorted(steps)
@@ -152,8 +126,7 @@ def test_kill_9_then_resume_with_one_axis_and_one_wandb_run():
     assert rates[-1] == pytest.approx(0)
     assert np.nanmax(rates) <= 1e-3
     steps, runs = history_steps(folder / "wandb")
-    assert steps == sorted(steps)
-    assert set(steps) >= set(range(ROLLOUT, total + 1, ROLLOUT))
+    assert steps == steps_of(folder / "progress.csv")
     check_wandb_runs(runs)
     parts = [path.name.split("-")[-1] for path in (folder / "wandb").glob("offline-run-*")]
     assert parts == [runs[0]["run_id"]] * 2
@@ -174,8 +147,8 @@ def check_wandb_runs(runs):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_saves_and_ends_cleanly(number):
-    process = start(*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "1000000",
-                    "--checkpoint-every", "1000000")  # fmt: skip
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "1000000"]
+    process = start(MODULE, *argv, "--checkpoint-every", "1000000")
     wait_for(process, Path("r/checkpoints/step-000000000000.json"))
     time.sleep(0.5)
     process.send_signal(number)
@@ -284,11 +257,9 @@ def test_folder_with_a_run_is_not_touched(capsys):
 
 
 def test_module_runs_and_refuses_without_traceback():
-    result = subprocess.run(
-        [*COMMAND, "--env", "PongNoFramskip-v4"], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 2
-    (line,) = result.stderr.splitlines()
+    status, _, err = finish(start(MODULE, "--env", "PongNoFramskip-v4"))
+    assert status == 2
+    (line,) = err.splitlines()
     assert "PongNoFrameskip-v4" in line
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 
 class UsageError(ValueError):
@@ -13,6 +14,31 @@ def report(command: str, message: object) -> None:
     """Prints an error as exactly one line on stderr, whatever the exception's layout was."""
     text = " ".join(str(message).split())
     print(f"rims_rl.{command}: error: {text}", file=sys.stderr)
+
+
+def exit_status(
+    command: str, work: Callable[[], int], interrupted: str, *refusals: type[Exception]
+) -> int:
+    """Does the work of a command; what goes wrong by the user's doing becomes one line.
+
+    Args:
+        command: its name.
+        work: returns the exit status.
+        interrupted: what to say after Ctrl-C.
+        *refusals: errors beside `UsageError` that say what the user should change.
+
+    Returns:
+        That of the work; 2 for a request that cannot be done; 130 after Ctrl-C.
+    """
+    refused: tuple[type[Exception], ...] = (UsageError, *refusals)
+    try:
+        return work()
+    except refused as error:
+        report(command, error)
+        return 2
+    except KeyboardInterrupt:
+        report(command, interrupted)
+        return 130
 
 
 def warn(message: object) -> None:

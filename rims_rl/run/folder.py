@@ -8,16 +8,19 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 import rims_rl
-from rims_rl.run.config import TrainConfig
 from rims_rl.run.errors import UsageError
 from rims_rl.run.files import write_text
+
+Config = TypeVar("Config")
+Checkpoint = TypeVar("Checkpoint")
 
 CONFIG = "config.yaml"
 COMMAND = "command.txt"
@@ -36,10 +39,26 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def default_folder(config: TrainConfig, now: datetime) -> Path:
-    """``runs/<env>/<core>-<what distinguishes it>/seed<S>-<time>``."""
-    env, label = safe_name(config.env.env), safe_name(config.core.label())
-    return Path("runs") / env / label / f"seed{config.run.seed}-{now:%Y%m%d-%H%M%S}"
+def new_folder(given: str | None, subject: str, label: str, seed: int) -> Path:
+    """The folder of a new run, which is not created yet.
+
+    Args:
+        given: as ``--run-dir``, None for the default.
+        subject: what is learned, an environment or a task.
+        label: what distinguishes the model.
+        seed: of the run.
+
+    Raises:
+        UsageError: a new run cannot have the folder.
+    """
+    folder = Path(given) if given else default_folder(subject, label, seed, datetime.now())
+    check_new_folder(folder)
+    return folder
+
+
+def default_folder(subject: str, label: str, seed: int, now: datetime) -> Path:
+    """``runs/<env or task>/<model>-<what distinguishes it>/seed<S>-<time>``."""
+    return Path("runs") / safe_name(subject) / safe_name(label) / f"seed{seed}-{now:%Y%m%d-%H%M%S}"
 
 
 def safe_name(text: str) -> str:
@@ -63,6 +82,34 @@ def check_new_folder(folder: Path) -> None:
     check_writable(folder)
 
 
+def resumed_folder(
+    folder: Path,
+    read_config: Callable[[Path], Config],
+    newest_checkpoint: Callable[[Path], Checkpoint | None],
+) -> tuple[Config, Checkpoint]:
+    """What a resumed run goes on from.
+
+    Args:
+        folder: of the run.
+        read_config: reads its configuration file.
+        newest_checkpoint: finds the newest intact one in the folder of checkpoints.
+
+    Returns:
+        The configuration and the checkpoint.
+
+    Raises:
+        UsageError: one of them is missing, or the folder cannot be written.
+    """
+    if not (folder / CONFIG).is_file():
+        raise UsageError(f"--resume {folder}: no run there (it has no {CONFIG})")
+    config = read_config(folder / CONFIG)
+    checkpoint = newest_checkpoint(folder / CHECKPOINTS)
+    if checkpoint is None:
+        raise UsageError(f"--resume {folder}: it holds no intact checkpoint; start a new run")
+    check_writable(folder)
+    return config, checkpoint
+
+
 def check_writable(folder: Path) -> None:
     """Refuses a folder that cannot be created or written.
 
@@ -76,6 +123,16 @@ def check_writable(folder: Path) -> None:
         raise UsageError(f"cannot create {folder}: {existing} is a file")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UsageError(f"no permission to write in {existing}: choose another --run-dir")
+
+
+def enter_folder(folder: Path, resumed: bool, config_yaml: str, command: str) -> None:
+    """Creates the folder of a new run, or notes in that of a resumed one how it goes on.
+
+    Raises:
+        UsageError: the system refuses.
+    """
+    write = describe_run if resumed else create_folder
+    write(folder, config_yaml, command)
 
 
 def create_folder(folder: Path, config_yaml: str, command: str) -> None:

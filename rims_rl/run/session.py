@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import wandb
-from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecEnv
 
 from rims_rl.agents import RecurrentPPO
@@ -37,13 +35,14 @@ from rims_rl.run.checkpoints import (
 )
 from rims_rl.run.config import TrainConfig
 from rims_rl.run.errors import UsageError, report
+from rims_rl.run.loggers import open_logger
 from rims_rl.run.parser import read_yaml, resolve, resolve_resumed, to_yaml
 from rims_rl.run.progress import ProgressReport
 from rims_rl.run.recording import EpisodeLog, Recorder, StopTraining
 from rims_rl.run.stop import StopRequest
-from rims_rl.run.tracking import WandbWriter, sent_until, start_tracking, sync_hint
+from rims_rl.run.tracking import start_tracking
 from rims_rl.run.trained import load_model
-from rims_rl.run.writers import CsvWriter, TensorBoardWriter
+from rims_rl.run.writers import STEP
 
 _EVAL = 1
 _RESUMED = 2
@@ -88,9 +87,8 @@ def new_session(values: Mapping[str, Any]) -> Session:
         UnknownEnvError: no such environment.
     """
     config = resolve(values)
-    given = config.run.run_dir
-    folder = Path(given) if given else files.default_folder(config, datetime.now())
-    files.check_new_folder(folder)
+    run = config.run
+    folder = files.new_folder(run.run_dir, config.env.env, config.core.label(), run.seed)
     check_device(config.run.device)
     env = make_training_env(config, config.run.seed)
     return Session(config, folder, env, _eval_env(config, 0), make_model(config, env), Progress())
@@ -106,19 +104,15 @@ def resumed_session(folder: Path, values: Mapping[str, Any]) -> Session:
     Raises:
         UsageError: there is nothing to continue, or not as asked.
     """
-    if not (folder / files.CONFIG).is_file():
-        raise UsageError(f"--resume {folder}: no run there (it has no {files.CONFIG})")
-    config = resolve_resumed(read_yaml(folder / files.CONFIG), values)
-    checkpoint = newest_checkpoint(folder / files.CHECKPOINTS)
-    if checkpoint is None:
-        raise UsageError(f"--resume {folder}: it holds no intact checkpoint; start a new run")
+    config, checkpoint = files.resumed_folder(
+        folder, lambda file: resolve_resumed(read_yaml(file), values), newest_checkpoint
+    )
     done = checkpoint.progress.timesteps
     if done >= config.run.total_timesteps:
         raise UsageError(
             f"--resume {folder}: it has {done} of {config.run.total_timesteps} steps already; "
             "give more with --total-timesteps"
         )
-    files.check_writable(folder)
     seed = derived_seed(config.run.seed, _RESUMED, done)
     env = make_training_env(config, seed)
     restore_reward_scale(env, checkpoint.reward_scale)
@@ -143,17 +137,16 @@ def run_session(session: Session, command: str) -> int:
     """
     _write_description(session, command)
     tracked = _track(session)
-    session.model.set_logger(_logger(session, tracked))
+    done, resumed = session.progress.timesteps, session.resumed
     try:
-        with StopRequest() as stop:
-            return _train(session, stop)
+        with open_logger(session.folder, STEP, done, tracked, resumed) as logger:
+            session.model.set_logger(logger)
+            with StopRequest() as stop:
+                return _train(session, stop)
     finally:
-        session.model.logger.close()
         session.env.close()
         if session.eval_env is not None:
             session.eval_env.close()
-        if tracked is not None and (hint := sync_hint(tracked)):
-            print(f"upload   {hint}")
 
 
 def _train(session: Session, stop: StopRequest) -> int:
@@ -202,11 +195,7 @@ def _train(session: Session, stop: StopRequest) -> int:
 
 
 def _write_description(session: Session, command: str) -> None:
-    config_yaml = to_yaml(session.config)
-    if session.resumed:
-        files.describe_run(session.folder, config_yaml, command)
-    else:
-        files.create_folder(session.folder, config_yaml, command)
+    files.enter_folder(session.folder, session.resumed, to_yaml(session.config), command)
     config, model = session.config, session.model
     start = f" from {session.progress.timesteps:,} steps" if session.resumed else ""
     print(
@@ -230,19 +219,6 @@ def _track(session: Session) -> wandb.Run | None:
     if run is not None:
         session.progress = dataclasses.replace(session.progress, wandb_id=run.id)
     return run
-
-
-def _logger(session: Session, tracked: wandb.Run | None) -> Logger:
-    done, folder = session.progress.timesteps, session.folder
-    formats: list[KVWriter] = [
-        CsvWriter(folder / files.PROGRESS, done),
-        TensorBoardWriter(folder / files.TENSORBOARD, done),
-    ]
-    if tracked is not None:
-        writer = WandbWriter(tracked, sent_until(folder, tracked.id) if session.resumed else -1)
-        writer.catch_up(folder / files.PROGRESS)
-        formats.append(writer)
-    return Logger(str(folder), formats)
 
 
 def _eval_env(config: TrainConfig, done: int) -> VecEnv | None:

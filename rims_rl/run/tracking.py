@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import netrc
 import os
-import subprocess
-import sys
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +18,7 @@ from rims_rl.run.config import CoreOptions, Track, TrainConfig
 from rims_rl.run.errors import warn
 from rims_rl.run.folder import CONFIG
 from rims_rl.run.parser import read_yaml
+from rims_rl.run.sent import NOTHING_SENT, STEP_AXIS, Sent
 from rims_rl.run.writers import read_numbers
 from rims_rl.version import __version__
 
@@ -34,15 +33,16 @@ class WandbWriter(KVWriter):
 
     Args:
         run: the open W&B run.
-        sent_until: a resumed run repeats steps that its killed part has sent; up to this step
-            nothing is sent again, so that the axis stays monotone.
+        sent: a resumed run repeats rows that its killed part has sent; up to here nothing is sent
+            again, so that the axis stays monotone.
     """
 
-    def __init__(self, run: wandb.Run, sent_until: int = -1) -> None:
+    def __init__(self, run: wandb.Run, sent: Sent = NOTHING_SENT) -> None:
         self._run: wandb.Run | None = run
-        self._sent_until = sent_until
-        run.define_metric("global_step")
-        run.define_metric("*", step_metric="global_step")
+        self._sent = sent
+        self._repeated_rows = 0
+        run.define_metric(STEP_AXIS)
+        run.define_metric("*", step_metric=STEP_AXIS)
 
     def write(
         self,
@@ -51,11 +51,11 @@ class WandbWriter(KVWriter):
         step: int = 0,
     ) -> None:
         """Sends the numbers of one dump."""
-        if step <= self._sent_until or self._run is None:
+        if self._was_sent(step) or self._run is None:
             return
         values = filter_excluded_keys(key_values, key_excluded, "wandb")
         with self._untracked_on_error():
-            self._run.log({**values, "global_step": step})
+            self._run.log({**values, STEP_AXIS: step})
 
     def catch_up(self, progress: Path) -> None:
         """Sends the rows of ``progress.csv`` that a killed part of the run did not get to send."""
@@ -67,6 +67,12 @@ class WandbWriter(KVWriter):
         if self._run is not None:
             with self._untracked_on_error():
                 self._run.finish()
+
+    def _was_sent(self, step: int) -> bool:
+        if step == self._sent.step and self._repeated_rows < self._sent.rows:
+            self._repeated_rows += 1
+            return True
+        return step < self._sent.step
 
     @contextlib.contextmanager
     def _untracked_on_error(self) -> Iterator[None]:
@@ -157,20 +163,6 @@ def open_run(track: str, folder: Path, run_id: str | None, **about: Any) -> wand
     return run
 
 
-def sent_until(folder: Path, run_id: str) -> int:
-    """The last step that the local log of a W&B run holds, -1 if none can be read.
-
-    W&B writes its log in blocks, so a killed run may have lost its latest rows.
-    """
-    steps = [-1]
-    for log in folder.glob(f"wandb/*run-*-{run_id}/*.wandb"):
-        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json"]
-        result = subprocess.run([*command, str(log)], capture_output=True, text=True, check=False)
-        with contextlib.suppress(ValueError, KeyError):
-            steps.append(json.loads(result.stdout)["summary"]["global_step"])
-    return max(steps)
-
-
 def tracking_mode(track: str) -> Mode:
     """What ``--track`` means here: ``online``, ``offline`` or ``disabled``.
 
@@ -208,8 +200,12 @@ def logged_in() -> bool:
 
 
 def sync_hint(run: wandb.Run) -> str | None:
-    """The command that uploads an offline run, None for one that is online."""
-    return f"wandb sync {Path(run.dir).parent}" if run.offline else None
+    """The command that uploads an offline run with its earlier parts, None for one online."""
+    if not run.offline:
+        return None
+    wandb_folder = Path(run.dir).parents[1]
+    parts = sorted(wandb_folder.glob(f"offline-run-*-{run.id}"))
+    return shlex.join(["wandb", "sync", *map(str, parts)])
 
 
 def size_tags(core: CoreOptions) -> list[str]:

@@ -72,7 +72,7 @@ class CsvWriter(KVWriter):
         step_name: name of the first column, the step axis.
     """
 
-    def __init__(self, path: Path, keep_until: int, step_name: str = STEP) -> None:
+    def __init__(self, path: Path, keep_until: int, step_name: str) -> None:
         self._step_name = step_name
         self._table = CsvTable(path, [step_name], keep_until)
 

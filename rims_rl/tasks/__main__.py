@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rims_rl.run.errors import UsageError, report
+from rims_rl.run.errors import exit_status
 from rims_rl.tasks.parser import command_line, overview, parse
 from rims_rl.tasks.session import new_session, resumed_session, run_session
 
@@ -24,19 +24,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments in ([], ["-h"], ["--help"]):
         print(overview())
         return 0 if arguments else 2
-    try:
-        request = parse(arguments)
-        if request.resume is not None:
-            session = resumed_session(request.resume, request.values)
-        else:
-            session = new_session(request.task, request.values)
-        return run_session(session, command_line(arguments))
-    except UsageError as error:
-        report("tasks", error)
-        return 2
-    except KeyboardInterrupt:
-        report("tasks", "interrupted at once; the checkpoints saved before are intact")
-        return 130
+    return exit_status(
+        "tasks",
+        lambda: _train(arguments),
+        "interrupted at once; the checkpoints saved before are intact",
+    )
+
+
+def _train(arguments: Sequence[str]) -> int:
+    request = parse(arguments)
+    if request.resume is not None:
+        session = resumed_session(request.resume, request.values)
+    else:
+        session = new_session(request.task, request.values)
+    return run_session(session, command_line(arguments))
 
 
 if __name__ == "__main__":

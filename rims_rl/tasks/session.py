@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 import wandb
-from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import get_device
 from torch import nn
 from torch.optim import Adam, Optimizer
@@ -20,9 +19,9 @@ from rims_rl.run import folder as files
 from rims_rl.run.building import check_device
 from rims_rl.run.checkpoints import restore_rng
 from rims_rl.run.errors import UsageError, report
+from rims_rl.run.loggers import open_logger
 from rims_rl.run.stop import StopRequest
-from rims_rl.run.tracking import WandbWriter, open_run, sent_until, size_tags, sync_hint
-from rims_rl.run.writers import CsvWriter, TensorBoardWriter
+from rims_rl.run.tracking import open_run, size_tags
 from rims_rl.tasks.models import parameter_count
 from rims_rl.tasks.parser import read_config, resolve, resolve_resumed, to_yaml
 from rims_rl.tasks.results import RESULTS, write_results
@@ -73,10 +72,7 @@ def new_session(task: str, values: Mapping[str, Any]) -> Session:
     """
     config = resolve(task, values)
     place = config.place
-    default = Path("runs") / task / files.safe_name(config.label())
-    name = f"seed{place.seed}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = Path(place.run_dir) if place.run_dir else default / name
-    files.check_new_folder(folder)
+    folder = files.new_folder(place.run_dir, task, config.label(), place.seed)
     return _session(folder, make_task(config), Progress())
 
 
@@ -90,13 +86,9 @@ def resumed_session(folder: Path, values: Mapping[str, Any]) -> Session:
     Raises:
         UsageError: there is nothing to continue, or not as asked.
     """
-    if not (folder / files.CONFIG).is_file():
-        raise UsageError(f"--resume {folder}: no run there (it has no {files.CONFIG})")
-    config = resolve_resumed(*read_config(folder / files.CONFIG), values)
-    checkpoint = newest_checkpoint(folder / files.CHECKPOINTS)
-    if checkpoint is None:
-        raise UsageError(f"--resume {folder}: it holds no intact checkpoint; start a new run")
-    files.check_writable(folder)
+    config, checkpoint = files.resumed_folder(
+        folder, lambda file: resolve_resumed(*read_config(file), values), newest_checkpoint
+    )
     session = _session(folder, make_task(config), checkpoint.progress)
     total = config.learning.epochs * session.task.updates_per_epoch
     if checkpoint.progress.updates >= total and (folder / RESULTS).exists():
@@ -123,14 +115,9 @@ def run_session(session: Session, command: str) -> int:
     """
     _write_description(session, command)
     tracked = _track(session)
-    logger = _logger(session, tracked)
-    try:
-        with StopRequest() as stop:
-            return _train(session, logger, stop)
-    finally:
-        logger.close()
-        if tracked is not None and (hint := sync_hint(tracked)):
-            print(f"upload   {hint}")
+    done, resumed = session.progress.updates, session.resumed
+    with open_logger(session.folder, STEP, done, tracked, resumed) as logger, StopRequest() as stop:
+        return _train(session, logger, stop)
 
 
 def _session(folder: Path, task: Task[Any], progress: Progress) -> Session:
@@ -178,8 +165,7 @@ def _train(session: Session, logger: Logger, stop: StopRequest) -> int:
 
 def _write_description(session: Session, command: str) -> None:
     config = session.task.config
-    write = files.describe_run if session.resumed else files.create_folder
-    write(session.folder, to_yaml(config), command)
+    files.enter_folder(session.folder, session.resumed, to_yaml(config), command)
     device = next(session.model.parameters()).device
     start = f" from update {session.progress.updates:,}" if session.resumed else ""
     print(
@@ -204,16 +190,3 @@ def _track(session: Session) -> wandb.Run | None:
     if run is not None:
         session.progress = dataclasses.replace(session.progress, wandb_id=run.id)
     return run
-
-
-def _logger(session: Session, tracked: wandb.Run | None) -> Logger:
-    done, folder = session.progress.updates, session.folder
-    formats: list[KVWriter] = [
-        CsvWriter(folder / files.PROGRESS, done, STEP),
-        TensorBoardWriter(folder / files.TENSORBOARD, done),
-    ]
-    if tracked is not None:
-        writer = WandbWriter(tracked, sent_until(folder, tracked.id) if session.resumed else -1)
-        writer.catch_up(folder / files.PROGRESS)
-        formats.append(writer)
-    return Logger(str(folder), formats)

@@ -8,12 +8,10 @@ import pytest
 
 from rims_rl.run.errors import UsageError
 from rims_rl.run.folder import check_new_folder, default_folder, describe_environment
-from rims_rl.run.parser import resolve
 
 
 def test_default_folder_is_safe_and_tells_all():
-    config = resolve({"env": "ALE/Pong-v5", "seed": 7})
-    folder = default_folder(config, datetime(2026, 1, 2, 3, 4, 5))
+    folder = default_folder("ALE/Pong-v5", "rim-k6-4-h510", 7, datetime(2026, 1, 2, 3, 4, 5))
     assert folder == Path("runs/ALE_Pong-v5/rim-k6-4-h510/seed7-20260102-030405")
 
 

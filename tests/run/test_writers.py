@@ -42,7 +42,7 @@ def test_rows_are_on_disk_before_the_file_is_closed(tmp_path):
 
 
 def test_logger_dumps_become_rows(tmp_path):
-    logger = Logger(None, [CsvWriter(tmp_path / "progress.csv", 0)])
+    logger = Logger(None, [CsvWriter(tmp_path / "progress.csv", 0, STEP)])
     logger.record("a", 1.5)
     logger.record("hidden", 1, exclude="csv")
     logger.dump(8)

@@ -3,14 +3,13 @@
 import csv
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from processes import finish, start, wait_for
 
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.__main__ import main
@@ -22,7 +21,7 @@ MODEL = ("--hidden-size", "12", "--num-rims", "3", "--num-active", "2", "--slots
 SIZES = ("--batch-size", "4", "--train-size", "10", "--valid-size", "6", "--test-size", "6")
 COPYING = ("copying", "--quick", *MODEL, *SIZES, "--span", "2", "--test-spans", "[3]")
 UNTRACKED = ("--track", "off", "--device", "cpu", "--run-dir", "r")
-COMMAND = (sys.executable, "-m", "rims_rl.tasks")
+MODULE = "rims_rl.tasks"
 UPDATES = 3  # of an epoch
 
 TINY_TASKS = {
@@ -95,6 +94,7 @@ def test_every_task_trains(task):
 def test_the_oracle_runs_on_the_partial_view():
     argv = ["partial-view", "--quick", "--core", "tto", *SIZES, *TINY_TASKS["partial-view"]]
     assert main([*argv, "--epochs", "1", *UNTRACKED]) == 0
+    assert results()["metrics"]["f1_1"] == results()["metrics"]["balanced_accuracy_1"] == 1.0
 
 
 def test_one_encoder_a_rim_runs_on_balls():
@@ -102,24 +102,9 @@ def test_one_encoder_a_rim_runs_on_balls():
     assert main([*argv, "--epochs", "1", *UNTRACKED]) == 0
 
 
-def wait_for(process, path):
-    for _ in range(1200):
-        if path.exists():
-            return
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    raise AssertionError(f"{path} was not written")
-
-
-def start(*argv):
-    return subprocess.Popen(
-        [*COMMAND, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
 def test_kill_9_and_resume_end_where_an_unbroken_run_ends(capsys):
-    argv = [*COPYING, "--epochs", "2000", "--track", "offline", "--device", "cpu", "--run-dir"]
-    process = start(*argv, "r")
+    argv = [*COPYING, "--epochs", "2000", "--track", "offline", "--keep-checkpoints", "2000"]
+    process = start(MODULE, *argv, "--device", "cpu", "--run-dir", "r")
     wait_for(process, Path(f"r/checkpoints/step-{4 * UPDATES:012d}.json"))
     process.kill()
     process.communicate()
@@ -144,7 +129,9 @@ def test_kill_9_and_resume_end_where_an_unbroken_run_ends(capsys):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_saves_and_ends_cleanly(number):
-    process = start(*COPYING, "--epochs", "100000", *UNTRACKED, "--checkpoint-every", "100000")
+    process = start(
+        MODULE, *COPYING, "--epochs", "100000", *UNTRACKED, "--checkpoint-every", "100000"
+    )
     wait_for(process, Path("r/checkpoints/step-000000000000.json"))
     time.sleep(0.5)
     process.send_signal(number)
@@ -251,7 +238,7 @@ def test_help_needs_no_task_and_shows_those_there_are(capsys):
 
 
 def test_module_refuses_without_traceback():
-    result = subprocess.run([*COMMAND, "copyin"], capture_output=True, text=True, check=False)
-    assert result.returncode == 2
-    (line,) = result.stderr.splitlines()
+    status, _, err = finish(start(MODULE, "copyin"))
+    assert status == 2
+    (line,) = err.splitlines()
     assert line.startswith("rims_rl.tasks: error: unknown task 'copyin'")

@@ -17,15 +17,8 @@ from rims_rl.run.config import at_least
 from rims_rl.tasks.data import adding
 from rims_rl.tasks.models import SequenceModel
 from rims_rl.tasks.options import EmbeddingOptions, all_at_least
-from rims_rl.tasks.task import (
-    Batch,
-    Task,
-    chunks,
-    final_rng,
-    on_device_of,
-    valid_rng,
-    weighted_mean,
-)
+from rims_rl.tasks.sampling import sampled_loss
+from rims_rl.tasks.task import Batch, Task, final_rng, valid_rng
 
 
 @dataclass(frozen=True)
@@ -92,12 +85,7 @@ class Adding(Task[AddingOptions]):
     def _error(
         self, model: nn.Module, length: int, count: int, size: int, rng: np.random.Generator
     ) -> float:
-        parts = []
-        for part in chunks(size):
-            sequences = part.stop - part.start
-            batch = on_device_of(model, _sample(sequences, length, count, rng))
-            parts.append((sequences, self.loss(model, batch)))
-        return float(weighted_mean(parts))
+        return sampled_loss(self, model, size, lambda many: _sample(many, length, count, rng))
 
 
 def _sample(size: int, length: int, count: int, rng: np.random.Generator) -> Batch:

@@ -17,15 +17,8 @@ from rims_rl.tasks.data import copying
 from rims_rl.tasks.metrics import last_steps_cross_entropy
 from rims_rl.tasks.models import SequenceModel
 from rims_rl.tasks.options import EmbeddingOptions, all_at_least
-from rims_rl.tasks.task import (
-    Batch,
-    Task,
-    chunks,
-    final_rng,
-    on_device_of,
-    valid_rng,
-    weighted_mean,
-)
+from rims_rl.tasks.sampling import sampled_loss
+from rims_rl.tasks.task import Batch, Task, final_rng, valid_rng
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ class Copying(Task[CopyingOptions]):
 
     def batch(self, update: int) -> Batch:
         """Fresh sequences, each (T, B)."""
-        return self._sample(self.batch_size(update), self.options.span, self.train_rng(update))
+        return _sample(self.batch_size(update), self.options.span, self.train_rng(update))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Cross-entropy of the last ten steps."""
@@ -91,14 +84,9 @@ class Copying(Task[CopyingOptions]):
     def _cross_entropy(
         self, model: nn.Module, span: int, size: int, rng: np.random.Generator
     ) -> float:
-        parts = []
-        for part in chunks(size):
-            count = part.stop - part.start
-            batch = on_device_of(model, self._sample(count, span, rng))
-            parts.append((count, self.loss(model, batch)))
-        return float(weighted_mean(parts))
+        return sampled_loss(self, model, size, lambda count: _sample(count, span, rng))
 
-    @staticmethod
-    def _sample(size: int, span: int, rng: np.random.Generator) -> Batch:
-        inputs, targets = copying.sample(size, span, rng)
-        return torch.from_numpy(inputs), torch.from_numpy(targets)
+
+def _sample(size: int, span: int, rng: np.random.Generator) -> Batch:
+    inputs, targets = copying.sample(size, span, rng)
+    return torch.from_numpy(inputs), torch.from_numpy(targets)
