@@ -24,8 +24,7 @@ def make_task_core(config: ModelConfig, input_size: int) -> nn.Module:
         return RMC(input_size, config.hidden_size, config.slots, config.heads)
     if config.core == "transformer":
         return Transformer(input_size, config.hidden_size, config.layers, config.heads)
-    if config.core == "tto":
-        return make_core("none", input_size, config.options())
+    assert config.core != "tto", "the oracle is a model without a core"
     core = make_core(config.core, input_size, config.options())
     start_by_keeping(core, config.keep_bias)
     return core

@@ -135,7 +135,8 @@ class VideoTask(Task[Options]):
 def as_frames(videos: Videos) -> Tensor:
     """Videos (B, T, Y, X) or (B, T, Y, X, C) as frames (T, B, C, Y, X), still uint8."""
     with_channels = videos if videos.ndim == 5 else videos[..., np.newaxis]
-    return torch.from_numpy(np.ascontiguousarray(with_channels.transpose(1, 0, 4, 2, 3)))
+    # A copy, as torch wants what it can write to and stored videos are read-only.
+    return torch.from_numpy(np.array(with_channels.transpose(1, 0, 4, 2, 3), order="C"))
 
 
 def unit(frames: Tensor) -> Tensor:

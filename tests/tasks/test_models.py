@@ -1,5 +1,6 @@
-"""Models of the tasks: shapes, causality, masks, and what the oracle sees."""
+"""Models of the tasks: shapes, causality, masks, and the bound that the oracle is."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -8,10 +9,13 @@ from rims_rl.core import RIM
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.config import ModelConfig
 from rims_rl.tasks.cores import make_task_core
+from rims_rl.tasks.data.partial_view import PartialViewSpec, load, views
+from rims_rl.tasks.metrics import Confusion
 from rims_rl.tasks.models import SequenceModel, parameter_count
 from rims_rl.tasks.own_rows import own_rows_rim
+from rims_rl.tasks.video import as_frames, unit
 from rims_rl.tasks.video_models import FEATURES, StripEncoders, VideoModel, rollout
-from rims_rl.tasks.view_models import ViewModel
+from rims_rl.tasks.view_models import Oracle, ViewModel
 
 SIZES = {"hidden_size": 24, "num_rims": 3, "num_active": 2, "slots": 3, "heads": 4}
 SEQUENCE = ["rim", "lstm", "gru", "rmc", "transformer"]
@@ -171,14 +175,21 @@ def test_a_masked_rim_does_not_reach_the_decoder():
     assert not torch.allclose(whole, masked)
 
 
-@pytest.mark.parametrize("core", [*RECURRENT, "tto"])
+@pytest.mark.parametrize("core", RECURRENT)
 def test_view_models_predict_windows(core):
     model = ViewModel(config(core), side=48, view_side=11)
     windows, corners = torch.rand(3, 2, 4, 11, 11), torch.randint(38, (3, 2, 4, 2))
-    following = torch.rand(3, 2, 1, 48, 48)
-    logits = model(windows, corners, following)
+    logits = model(windows, corners)
     assert logits.shape == windows.shape
-    blind = model(torch.zeros_like(windows), corners, following)
-    assert torch.equal(logits, blind) == (core == "tto")
-    elsewhere = model(windows, corners.flip(-1) // 2, following)
-    assert not torch.allclose(elsewhere, logits)
+    assert not torch.allclose(model(torch.zeros_like(windows), corners), logits)
+    assert not torch.allclose(model(windows, corners.flip(-1) // 2), logits)
+
+
+@pytest.mark.parametrize("balls", [1, 6])
+def test_no_model_can_beat_the_oracle(balls, tmp_path):
+    videos = load(PartialViewSpec(balls=balls, sequences=3, frames=6), "test", tmp_path)
+    corners, _, targets = views(videos, np.random.default_rng(0))
+    corners, targets = (torch.from_numpy(part).transpose(0, 1) for part in (corners, targets))
+    logits = Oracle(view_side=11)(unit(as_frames(videos[:, 1:])), corners)
+    assert Confusion.of(logits, unit(targets)).f1 == 1.0
+    torch.testing.assert_close(logits.sigmoid(), unit(targets), atol=2e-6, rtol=0)

@@ -31,7 +31,7 @@ from rims_rl.tasks.task import (
     weighted_mean,
 )
 from rims_rl.tasks.video import EVAL_BATCH, as_frames, unit
-from rims_rl.tasks.view_models import ViewModel
+from rims_rl.tasks.view_models import Oracle, ViewModel
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,12 @@ class PartialView(Task[PartialViewOptions]):
 
     def make_model(self) -> nn.Module:
         """An encoder and a decoder of windows with the core between them, or the oracle."""
+        if self._has_oracle:
+            return Oracle(self.options.view_side)
         return ViewModel(self.config.model, partial_view.SIDE, self.options.view_side)
 
     def batch(self, update: int) -> Batch:
-        """Windows, their corners, the windows a frame later and, for the oracle, whole frames."""
+        """What the model sees (windows; the oracle: whole next frames), corners, next windows."""
         videos = self._train[np.sort(self._order.indices(update))]
         return self._batch(videos, self.train_rng(update))
 
@@ -139,14 +141,16 @@ class PartialView(Task[PartialViewOptions]):
         views = partial_view.views(videos, rng, self.options.views, self.options.view_side)
         time_first = (np.ascontiguousarray(part.swapaxes(0, 1)) for part in views)
         corners, seen, targets = map(torch.from_numpy, time_first)
-        oracle = self.config.model.core == "tto"
-        following = (as_frames(videos[:, 1:]),) if oracle else ()
-        return (seen, corners, targets, *following)
+        shown = as_frames(videos[:, 1:]) if self._has_oracle else seen
+        return (shown, corners, targets)
+
+    @property
+    def _has_oracle(self) -> bool:
+        return self.config.model.core == "tto"
 
 
 def _predict(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     """Logits and targets, each (T, B, V, C, C)."""
-    seen, corners, targets, *following = batch
-    whole = unit(following[0]) if following else None
-    logits: Tensor = model(unit(seen), corners, whole)
+    shown, corners, targets = batch
+    logits: Tensor = model(unit(shown), corners)
     return logits, unit(targets)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from rims_rl.run.errors import UsageError
-from rims_rl.tasks.data.partial_view import PartialViewSpec, load, simulate, views
+from rims_rl.tasks.data.balls_render import render
+from rims_rl.tasks.data.partial_view import SIDE, PartialViewSpec, load, simulate, views
+from rims_rl.tasks.data.physics import Discs, advance
 
 FEW = PartialViewSpec(sequences=5, frames=20)
 
@@ -32,6 +34,16 @@ def test_balls_bounce_off_the_fixed_one():
     assert apart.min() < 8.5
     energies = (motion.velocities**2).sum(axis=(2, 3))
     np.testing.assert_allclose(energies, np.repeat(energies[:, :1], 100, axis=1), rtol=1e-11)
+
+
+def test_the_state_and_the_dynamics_give_the_next_frame(tmp_path):
+    spec = PartialViewSpec(balls=6, sequences=3, frames=20)
+    videos, motion = load(spec, "test", tmp_path), simulate(spec, "test")
+    for time in range(19):
+        now = motion.positions[:, time], motion.velocities[:, time]
+        ahead = advance(Discs(*now, motion.radii, motion.masses), SIDE)
+        (drawn,) = render(ahead.positions[:, None], motion.radii, SIDE).swapaxes(0, 1)
+        assert np.array_equal(drawn, videos[:, time + 1])
 
 
 def test_seeds_and_splits(tmp_path):

@@ -1,0 +1,1 @@
+"""The paper's figures and tables of the supervised tasks, each by one command."""

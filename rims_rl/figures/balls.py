@@ -1,0 +1,113 @@
+"""Bouncing balls, RIMs against LSTMs: the cross-entropy over a rollout (figures 3, 8 and 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Picture
+
+from rims_rl.figures.ball_curves import (
+    CLAIM,
+    bce_curves,
+    draw_panel,
+    frames_given,
+    panel_numbers,
+)
+from rims_rl.figures.ball_models import EXPERIMENTS, LARGE_LSTM, SMALL_LSTM, Experiment, lstm, rim
+from rims_rl.figures.figure import Drawing, Figure
+from rims_rl.figures.partial_view import draw_scores, score_curves, view_models
+from rims_rl.figures.rollouts import roll_out
+from rims_rl.figures.runs import Runs, Wanted
+from rims_rl.figures.strips import draw_strips, predicted_strip, rollout_marks, truth_strip
+from rims_rl.figures.styles import model_name
+
+#: What figure 8 shows: the last true frames, and frames of the rollout.
+_GIVEN_SHOWN, _ROLLED_SHOWN = 6, 15
+
+
+def _with_small_lstm(train_set: str) -> list[Wanted]:
+    return [rim(train_set), lstm(train_set, SMALL_LSTM)]
+
+
+def _with_both_lstms(train_set: str) -> list[Wanted]:
+    return [*_with_small_lstm(train_set), lstm(train_set, LARGE_LSTM)]
+
+
+def _figure3(runs: Runs) -> Drawing:
+    models = {e.train_set: _with_small_lstm(e.train_set) for e in EXPERIMENTS}
+    runs.prepare([*(model for part in models.values() for model in part), *view_models()])
+    picture = Picture(figsize=(16, 3.4), layout="constrained")
+    *panels, right = picture.subplots(1, len(EXPERIMENTS) + 1)
+    numbers = {}
+    for axes, experiment in zip(panels, EXPERIMENTS, strict=True):
+        numbers[experiment.title] = _panel(runs, axes, models[experiment.train_set], experiment)
+    _name_axes(panels)
+    f1 = score_curves(runs, "f1")
+    draw_scores(right, f1, "F1 score")
+    right.set_title("partial view", fontsize=10)
+    numbers["partial view, F1 by number of balls"] = {c.label: c.numbers() for c in f1}
+    return Drawing(picture, numbers, {"claim": CLAIM})
+
+
+def _figure8(runs: Runs) -> Drawing:
+    runs.prepare([model for e in EXPERIMENTS for model in _with_both_lstms(e.train_set)])
+    picture = Picture(figsize=(12, 2.6 * len(EXPERIMENTS)), layout="constrained")
+    grid = picture.subplots(len(EXPERIMENTS), 2, width_ratios=(1.7, 1))
+    numbers = {}
+    for (left, right), experiment in zip(grid, EXPERIMENTS, strict=True):
+        models = _with_both_lstms(experiment.train_set)
+        numbers[experiment.title] = _panel(runs, right, models, experiment)
+        given = frames_given(runs, models[0])
+        right.set_xlim(given - _GIVEN_SHOWN + 1, given + _ROLLED_SHOWN)
+        _example(runs, left, models, experiment)
+    _name_axes(grid[:, 1])
+    return Drawing(picture, numbers, {"claim": CLAIM})
+
+
+def _figure10(runs: Runs) -> Drawing:
+    runs.prepare([model for e in EXPERIMENTS for model in _with_both_lstms(e.train_set)])
+    picture = Picture(figsize=(14, 3.6), layout="constrained")
+    panels = picture.subplots(1, len(EXPERIMENTS))
+    numbers = {
+        e.title: _panel(runs, axes, _with_both_lstms(e.train_set), e)
+        for axes, e in zip(panels, EXPERIMENTS, strict=True)
+    }
+    _name_axes(panels)
+    return Drawing(picture, numbers, {"claim": CLAIM})
+
+
+def _panel(
+    runs: Runs, axes: Axes, models: Sequence[Wanted], experiment: Experiment
+) -> dict[str, object]:
+    curves = bce_curves(runs, models, experiment)
+    given = frames_given(runs, models[0])
+    draw_panel(axes, curves, experiment.title, given)
+    return panel_numbers(curves, experiment, given)
+
+
+def _name_axes(panels: Sequence[Axes]) -> None:
+    for axes in panels:
+        axes.set_ylabel("cross-entropy (nats a pixel)")
+    panels[0].legend(frameon=False, fontsize=8)
+
+
+def _example(runs: Runs, axes: Axes, models: Sequence[Wanted], experiment: Experiment) -> None:
+    """The first test video: the truth, and each model's prediction."""
+    stored = [runs.run(model) for model in models]
+    rollouts = [roll_out(run, experiment.test_set) for run in stored]
+    given = rollouts[0].given
+    shown = rollouts[0].frames(2, start=max(1, given - _GIVEN_SHOWN + 1))
+    frames = [frame for frame in shown if frame <= given + _ROLLED_SHOWN]
+    named = zip(stored, rollouts, strict=True)
+    strips = [predicted_strip(model_name(run), rollout, frames) for run, rollout in named]
+    strips.insert(0, truth_strip("truth", rollouts[0], frames))
+    draw_strips(axes, strips, frames, rollout_marks(given))
+    axes.set_title(experiment.title, fontsize=10)
+
+
+FIGURES = (
+    Figure("fig3", "rollouts of balls and F1 of the partial view, RIM and baselines", _figure3),
+    Figure("fig8", "balls: cross-entropy around the rollout's start, with examples", _figure8),
+    Figure("fig10", "balls: cross-entropy over the whole rollout, RIM and two LSTMs", _figure10),
+)

@@ -1,0 +1,68 @@
+"""Writes a figure: the picture, and the JSON of the numbers behind it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rims_rl.analysis.statistics import CONFIDENCE, INTERVAL_METHOD
+from rims_rl.figures.figure import Drawing, Figure
+from rims_rl.figures.runs import Runs, StoredRun
+from rims_rl.run.files import write_atomically, write_text
+from rims_rl.run.folder import describe_environment
+
+#: What a picture of small budgets says of itself.
+QUICK_NOTE = "quick: small budget, not a result"
+
+_DPI = 150
+
+
+def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, command: str) -> Path:
+    """Writes ``<name>.png`` and ``<name>.json``; each is either the old file or the new.
+
+    Args:
+        figure: what was drawn.
+        drawing: what came of it.
+        runs: that it was made from.
+        folder: for the two files.
+        command: as typed.
+
+    Returns:
+        The picture.
+    """
+    if runs.quick:
+        drawing.picture.text(0.5, -0.01, QUICK_NOTE, ha="center", va="top", color="firebrick")
+    picture = folder / f"{figure.name}.png"
+    write_atomically(
+        picture,
+        lambda path: drawing.picture.savefig(
+            path, dpi=_DPI, bbox_inches="tight", facecolor="white"
+        ),
+    )
+    content = _content(figure, drawing, runs, command)
+    write_text(picture.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
+    return picture
+
+
+def _content(figure: Figure, drawing: Drawing, runs: Runs, command: str) -> dict[str, Any]:
+    return {
+        "figure": figure.name,
+        "title": figure.title,
+        "quick": runs.quick,
+        "seeds": list(runs.seeds),
+        "intervals": f"{CONFIDENCE:.0%} {INTERVAL_METHOD}, of the interquartile mean over seeds",
+        "numbers": drawing.numbers,
+        "paper": drawing.paper,
+        "runs": {str(path.relative_to(runs.root)): _facts(run) for path, run in runs.used.items()},
+        "command": command,
+        "environment": describe_environment(),
+    }
+
+
+def _facts(run: StoredRun) -> dict[str, Any]:
+    """What a reader needs to know of a run: settings, size, effort and the code it came from."""
+    names = ("config", "param_count", "best", "updates", "seconds")
+    environment = run.results["environment"]
+    code = {name: environment[name] for name in ("rims_rl", "commit", "cpu", "gpus")}
+    return {**{name: run.results[name] for name in names}, "environment": code}

@@ -1,0 +1,170 @@
+"""The store of trained runs that figures are made from: what is missing is trained."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from rims_rl.figures.training import Job, train_all
+from rims_rl.run.errors import UsageError
+from rims_rl.run.folder import safe_name
+from rims_rl.tasks.config import TaskConfig
+from rims_rl.tasks.parser import resolve
+from rims_rl.tasks.results import RESULTS, TrainedTask, load_trained
+from rims_rl.tasks.task import Task
+
+#: Options that change where and how a run is computed, not what comes out.
+_ELSEWHERE = ("device", "threads", "run_dir", "track", "checkpoint_every", "cache_dir", "seed")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model that a figure needs, trained once for each seed.
+
+    Attributes:
+        task: its name.
+        options: that differ from the task's preset, which has the paper's settings.
+        quick: what ``--quick`` changes further, over the task's quick preset.
+    """
+
+    task: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    quick: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A trained and tested run.
+
+    Attributes:
+        folder: of the run.
+        seed: of weights and training data.
+        results: the content of its ``results.json``; the test's numbers are under ``metrics``.
+    """
+
+    folder: Path
+    seed: int
+    results: dict[str, Any]
+
+    @functools.cached_property
+    def trained(self) -> TrainedTask:
+        """The best model and its task, on the CPU."""
+        return load_trained(self.folder)
+
+    @property
+    def task(self) -> Task[Any]:
+        """The task with its configuration; call its `prepare` before using its data."""
+        return self.trained.task
+
+    @property
+    def model(self) -> nn.Module:
+        """The best model, in evaluation mode."""
+        return self.trained.model
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The numbers of the test."""
+        metrics: dict[str, Any] = self.results["metrics"]
+        return metrics
+
+
+class Runs:
+    """Finds stored runs by their exact settings and trains those that are not there.
+
+    Attributes:
+        quick: whether budgets are small.
+        root: folder of the store.
+        seeds: of every model.
+        used: the runs that were handed out, by folder.
+
+    Args:
+        quick: as above.
+        root: as above.
+        seeds: as above.
+        workers: how many trainings at once.
+    """
+
+    def __init__(self, quick: bool, root: Path, seeds: Sequence[int], workers: int = 1) -> None:
+        self.quick, self.root, self.seeds = quick, root, tuple(seeds)
+        self.used: dict[Path, StoredRun] = {}
+        self._workers = workers
+
+    def prepare(self, models: Sequence[Wanted]) -> None:
+        """Trains what is missing of some models, with every seed, several at once.
+
+        Raises:
+            UsageError: a run cannot be done as asked, or its folder holds another one.
+            TrainingStoppedError: a training did not get to its end.
+        """
+        jobs = [self._job(model, seed) for model in models for seed in self.seeds]
+        missing = {job.folder: job for job in jobs if not job.is_done}
+        if missing:
+            print(f"runs to train: {len(missing)}, into {self.root}", flush=True)
+            train_all(list(missing.values()), self._workers)
+
+    def every_seed(self, model: Wanted) -> list[StoredRun]:
+        """The runs of a model, one for each seed; see `prepare` for what it raises."""
+        self.prepare([model])
+        return [self.run(model, seed) for seed in self.seeds]
+
+    def trained(self, task: str, seed: int | None = None, **options: Any) -> StoredRun:
+        """The run of a task with such options; see `prepare` for what it raises.
+
+        Args:
+            task: its name.
+            seed: the first of `seeds` by default.
+            **options: that differ from the task's preset.
+        """
+        return self.run(Wanted(task, options), seed)
+
+    def run(self, model: Wanted, seed: int | None = None) -> StoredRun:
+        """The run of a model with one seed, the first of `seeds` by default.
+
+        Raises:
+            UsageError: as `prepare`.
+            TrainingStoppedError: as `prepare`.
+        """
+        seed = self.seeds[0] if seed is None else seed
+        job = self._job(model, seed)
+        if not job.is_done:
+            train_all([job], workers=1)
+        results = json.loads((job.folder / RESULTS).read_text(encoding="utf-8"))
+        if _settings(results["config"]) != _settings(self.config(model, seed).flat()):
+            raise UsageError(
+                f"{job.folder} holds a run of other settings (was it continued?): move it away, or "
+                "choose another --runs"
+            )
+        return self.used.setdefault(job.folder, StoredRun(job.folder, seed, results))
+
+    def config(self, model: Wanted, seed: int) -> TaskConfig[Any]:
+        """The complete settings of a run."""
+        return resolve(model.task, self._values(model, seed))
+
+    def _values(self, model: Wanted, seed: int) -> dict[str, Any]:
+        quick = {"quick": True, **model.quick} if self.quick else {}
+        return {**model.options, **quick, "seed": seed}
+
+    def _job(self, model: Wanted, seed: int) -> Job:
+        config = self.config(model, seed)
+        label, settings = config.label(), _settings(config.flat())
+        digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
+        return Job(
+            task=model.task,
+            values=self._values(model, seed),
+            folder=self.root / model.task / f"{safe_name(label)}-{digest}" / f"seed{seed}",
+            epochs=config.learning.epochs,
+            title=f"{model.task}, {label}, seed {seed}",
+        )
+
+
+def _settings(flat: Mapping[str, Any]) -> str:
+    """What tells runs apart beside their seed, as text."""
+    chosen = {name: value for name, value in flat.items() if name not in _ELSEWHERE}
+    return json.dumps(chosen, sort_keys=True)

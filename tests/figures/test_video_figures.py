@@ -1,0 +1,167 @@
+"""The video figures from nothing with the least budgets there are."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rims_rl.figures import ball_models, masking, partial_view
+from rims_rl.figures.__main__ import main
+from rims_rl.figures.ablations import ablations
+from rims_rl.figures.catalogue import FIGURES
+from rims_rl.figures.masked_encoders import correlations, ink_of_strips
+from rims_rl.figures.masking import masking_effects
+from rims_rl.figures.rollouts import roll_out, true_frames, video_model, video_task
+from rims_rl.figures.runs import Runs, Wanted
+from rims_rl.tasks.models import parameter_count
+from rims_rl.tasks.suite import make_task
+from rims_rl.tasks.video_models import StripEncoders
+
+TINY = {
+    "hidden_size": 12, "epochs": 1, "batch_size": 2, "train_size": 2, "valid_size": 2,
+    "test_size": 3, "device": "cpu",
+}  # fmt: skip
+BALLS = {**TINY, "num_rims": 3, "num_active": 2, "frames": 8, "given": 4}
+ARGUMENTS = ("--quick", "--jobs", "1", "--runs", "r", "--out", "o")
+VIDEO_FIGURES = (3, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 22, 23, 24, 25)
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    monkeypatch.setattr(ball_models, "_QUICK", BALLS)
+    monkeypatch.setattr(ball_models, "_QUICK_LSTM", {250: 8, 512: 10})
+    views = {**TINY, "num_rims": 3, "num_active": 2, "slots": 3, "frames": 4, "views": 2}
+    monkeypatch.setattr(partial_view, "_QUICK", views)
+    monkeypatch.setattr(masking, "_QUICK", {**TINY, "frames": 8, "given": 4})
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return Runs(True, tmp_path / "r", [0])
+
+
+def make(name):
+    """What a figure writes: the JSON, checked, and a picture that is no empty one."""
+    assert main([name, *ARGUMENTS]) == 0
+    pixels = np.asarray(Image.open(Path("o", f"{name}.png")).convert("RGB"))
+    assert 600 < pixels.shape[1] < 2_600
+    assert 300 < pixels.shape[0] < 2_600
+    assert (pixels < 250).any(-1).mean() > 0.03
+    text = Path("o", f"{name}.json").read_text()
+    assert "NaN" not in text
+    assert "claim" in json.loads(text)["paper"] or name in ("fig7", "fig9", "fig11", "fig12")
+    return json.loads(text)["numbers"]
+
+
+def stored_metrics():
+    return [json.loads(path.read_text())["metrics"] for path in Path("r").rglob("results.json")]
+
+
+def test_the_catalogue_has_them_all():
+    assert {f"fig{number}" for number in VIDEO_FIGURES} <= set(FIGURES)
+
+
+def test_figure_3_has_four_panels_and_the_partial_view():
+    *panels, (_, f1) = make("fig3").items()
+    assert [title for title, _ in panels] == [e.title for e in ball_models.EXPERIMENTS]
+    for (_, panel), experiment in zip(panels, ball_models.EXPERIMENTS, strict=True):
+        stored = [m.get(f"rollout_bce_{experiment.test_set}") for m in stored_metrics()]
+        assert len(panel["bce"]) == 2
+        for curve in panel["bce"].values():
+            assert curve["x"] == list(range(1, 8))
+            assert curve["center"] in stored
+    names = [name.split(",")[0].split()[0] for name in f1]
+    assert names == ["RIM", "LSTM", "RMC", "oracle"]
+    assert f1["oracle (TTO)"]["center"] == [1.0] * 6
+    assert make("fig13")["f1"] == f1
+
+
+def test_figure_8_adds_examples_and_a_second_lstm():
+    numbers = make("fig8")
+    assert all(len(panel["bce"]) == 3 for panel in numbers.values())
+
+
+def test_figure_9_shows_two_models_on_two_sets(runs):
+    numbers = make("fig9")
+    assert len(numbers) == 4
+    first = next(iter(numbers.values()))
+    model = runs.run(ball_models.rim("4"))
+    one = video_task(model).rollout_bce(model.model, video_task(model).test_videos("4")[:1])
+    assert first["bce_of_this_video"] == pytest.approx(one)
+    assert first["mean_bce_of_10_rolled_out_frames"] == pytest.approx(np.mean(one[4:]))
+
+
+def test_figure_15_follows_the_training():
+    numbers = make("fig15")
+    assert list(numbers) == [
+        "training loss", "frame 4 of the rollout", "frame 5 of the rollout"
+    ]  # fmt: skip
+
+
+def test_figure_22_masks_each_rim():
+    seed = make("fig22")["seed 0"]
+    assert list(seed) == ["no RIM masked", *(f"RIM {n} masked" for n in range(1, 5))]
+
+
+def test_figure_6_draws_strips_and_correlations():
+    numbers = make("fig6")
+    assert numbers["epochs"] == [0.0, 1.0]
+    by_rim = np.array(numbers["correlation_of_each_rim"]["seed 0"])
+    assert by_rim.shape == (2, 3)
+    np.testing.assert_allclose(numbers["mean"]["center"], by_rim.mean(1))
+
+
+def test_ink_is_that_of_the_strip_a_rim_sees(runs):
+    run = runs.run(ball_models.rim("4", own_strips=True, keep_checkpoints=9))
+    model = video_model(run)
+    assert isinstance(model.encoder, StripEncoders)
+    frames = true_frames(run, "4", slice(2))
+    ink = ink_of_strips(model, frames)
+    strips = model.encoder.strips(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+    np.testing.assert_allclose(ink, strips.sum(dim=(3, 4, 5)).numpy(), rtol=1e-5)
+    epochs, values = correlations(run)
+    assert epochs == [0.0, 1.0]
+    assert np.all(np.abs(values) <= 1)
+
+
+def test_masking_hides_a_rim_and_is_compared_with_no_mask(runs):
+    run = runs.run(Wanted("moving-mnist", {"num_rims": 4, "num_active": 3}, masking._QUICK))
+    effects = masking_effects(run)
+    task, model = video_task(run), video_model(run)
+    with torch.no_grad():
+        masked = task.rollout_bce(model, task.test_videos("2"), 2)
+        whole = task.rollout_bce(model, task.test_videos("2"))
+    assert effects["RIM 3 masked"]["rolled_out_bce"] == pytest.approx(np.mean(masked[4:]))
+    assert effects["RIM 3 masked"]["true_frames_bce"] == pytest.approx(np.mean(masked[:4]))
+    ratio = np.mean(masked[4:]) / np.mean(whole[4:])
+    assert effects["RIM 3 masked"]["times_unmasked"] == pytest.approx(ratio)
+    assert effects["no RIM masked"]["times_unmasked"] == 1.0
+
+
+def test_true_frames_to_the_end_is_the_one_step_prediction(runs):
+    run = runs.run(ball_models.rim("4"))
+    only_true, rolled = (roll_out(run, "4", 1, only_true=only) for only in (True, False))
+    videos = video_task(run).test_videos("4")[1:2]
+    assert np.mean(only_true.bce) == pytest.approx(video_task(run).bce(run.model, videos))
+    np.testing.assert_allclose(only_true.predicted[:4], rolled.predicted[:4], atol=1e-6)
+    assert not np.allclose(only_true.predicted[5:], rolled.predicted[5:], atol=1e-6)
+
+
+PAPER_MODELS = {
+    "rim": ball_models.rim("6-8"),
+    "small lstm": ball_models.lstm("4", 250),
+    "large lstm": ball_models.lstm("4", 512),
+    "strips": ball_models.rim("4", own_strips=True),
+    **ablations(),
+    **{f"view {model.options['core']}": model for model in partial_view.view_models()},
+}
+
+
+@pytest.mark.parametrize("model", PAPER_MODELS.values(), ids=PAPER_MODELS)
+def test_the_papers_sizes_can_be_built(model, tmp_path):
+    config = Runs(False, tmp_path, [0]).config(model, 0)
+    assert not config.quick
+    assert parameter_count(make_task(config).make_model()) > 0
