@@ -24,6 +24,9 @@ from rims_rl.analysis.statistics import bootstrap_interval, interquartile_mean
 STEPS = 303_104  # 148 rollouts of 16 x 128 steps
 WINDOWS = 20
 EPISODES = 512
+#: Arguments of `rims_rl.train` for every core.
+TRAINING = ["--env", "rims_rl/PickupDistractorsSmall-v0", "--total-timesteps", str(STEPS),
+            "--eval-every", "0", "--checkpoint-every", "50000"]  # fmt: skip
 CORES = {"RIM": [], "LSTM": ["--core", "lstm"], "no core": ["--core", "none"]}
 DISTRACTORS = {"known": "", "novel": "Novel", "more": "More"}
 
@@ -52,9 +55,7 @@ def over_seeds(values: list[float], rng: np.random.Generator) -> dict[str, Any]:
 
 def main() -> None:
     """Trains, evaluates, draws and writes."""
-    common = ["--env", "rims_rl/PickupDistractorsSmall-v0", "--total-timesteps", str(STEPS),
-              "--eval-every", "0", "--checkpoint-every", "50000"]  # fmt: skip
-    comparison = compare(__doc__, "object_picking", 3, common, CORES)
+    comparison = compare(__doc__, "object_picking", 3, TRAINING, CORES)
 
     rng = np.random.default_rng(0)
     curves, results = {}, {}
