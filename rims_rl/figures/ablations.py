@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import MaxNLocator
 
 from rims_rl.analysis.curves import progress_values
 from rims_rl.figures.ball_models import SAME, rim
@@ -49,6 +50,7 @@ def _figure15(runs: Runs) -> Drawing:
         draw_curves(axes, curves, marker="o", ms=2)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("cross-entropy (nats a pixel)")
         numbers[title] = {curve.label: curve.numbers() for curve in curves}
     panels[0].legend(frameon=False, fontsize=8)

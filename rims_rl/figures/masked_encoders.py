@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -63,6 +64,7 @@ def _figure6(runs: Runs) -> Drawing:
         bottom.plot(curve.x, strip, color="0.7", lw=0.8, zorder=0)
     bottom.axhline(0, color="0.3", lw=0.8)
     bottom.set_xlabel("epoch")
+    bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
     bottom.set_ylabel("correlation")
     bottom.set_title(
         "correlation of a RIM's activation with the balls' ink in its strip (blue: mean over RIMs, "

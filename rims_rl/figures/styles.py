@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rims_rl.core import RIMConfig
 from rims_rl.figures.runs import StoredRun
 
 _COLOURS: Mapping[str, tuple[str, ...]] = {
@@ -19,8 +20,12 @@ def model_name(run: StoredRun) -> str:
     model = run.task.config.model
     if model.core == "tto":
         return "oracle (TTO)"
-    modules = f" {model.num_rims}/{model.num_active}" if model.core == "rim" else ""
-    return f"{model.core.upper()}{modules}, {model.hidden_size} units"
+    units = f"{model.hidden_size} units"
+    if model.core != "rim":
+        return f"{model.core.upper()}, {units}"
+    # Without input attention all RIMs are active, whatever was asked for.
+    active = RIMConfig(input_size=1, **model.options()).num_active
+    return f"RIM {model.num_rims}/{active}, {units}"
 
 
 def colours(runs: Sequence[StoredRun]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from rims_rl.figures.masked_encoders import correlations, ink_of_strips
 from rims_rl.figures.masking import masking_effects
 from rims_rl.figures.rollouts import roll_out, true_frames, video_model, video_task
 from rims_rl.figures.runs import Runs, Wanted
+from rims_rl.figures.styles import model_name
 from rims_rl.tasks.models import parameter_count
 from rims_rl.tasks.suite import make_task
 from rims_rl.tasks.video_models import StripEncoders
@@ -148,6 +150,19 @@ def test_true_frames_to_the_end_is_the_one_step_prediction(runs):
     assert np.mean(only_true.bce) == pytest.approx(video_task(run).bce(run.model, videos))
     np.testing.assert_allclose(only_true.predicted[:4], rolled.predicted[:4], atol=1e-6)
     assert not np.allclose(only_true.predicted[5:], rolled.predicted[5:], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (ball_models.rim("4"), "RIM 6/4, 600 units"),
+        (ablations()["no input attention"], "RIM 6/6, 600 units"),
+        (ball_models.lstm("4", 250), "LSTM, 250 units"),
+    ],
+)
+def test_names_say_how_many_rims_are_active(model, name, tmp_path):
+    config = Runs(False, tmp_path, [0]).config(model, 0)
+    assert model_name(SimpleNamespace(task=SimpleNamespace(config=config))) == name
 
 
 PAPER_MODELS = {
