@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import sb3_contrib
 import stable_baselines3
 import torch
@@ -23,8 +24,9 @@ from comparison import ROOT, provenance, write_json
 from stable_baselines3.common.env_util import make_atari_env
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
+from timing import Contender, medians
 
-import rims_rl
+from rims_rl.envs import make_vec_env
 from rims_rl.run.building import make_model, make_training_env
 from rims_rl.run.parser import resolve
 
@@ -36,9 +38,9 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def ours(core: str) -> OnPolicyAlgorithm:
+def ours(core: str, **options: Any) -> OnPolicyAlgorithm:
     """What `rims_rl.train` trains."""
-    config = resolve({"env": GAME, "core": core, "device": "cpu"})
+    config = resolve({"env": GAME, "core": core, "device": "cpu", **options})
     return make_model(config, make_training_env(config, 0))
 
 
@@ -49,6 +51,7 @@ def stock_env() -> VecEnv:
 
 CONTENDERS: dict[str, Callable[[], OnPolicyAlgorithm]] = {
     "rims_rl, RIM 510": lambda: ours("rim"),
+    "rims_rl, RIM 510, bfloat16 CNN": lambda: ours("rim", precision="bfloat16"),
     "rims_rl, LSTM 510": lambda: ours("lstm"),
     "rims_rl, no core": lambda: ours("none"),
     "sb3-contrib RecurrentPPO, CnnLstmPolicy 512": lambda: sb3_contrib.RecurrentPPO(
@@ -106,6 +109,26 @@ def update_of_parts(policy: Any) -> dict[str, float]:
     return {name: minibatches * statistics.median(values) for name, values in times.items()}
 
 
+def environments_alone(rounds: int) -> dict[str, float]:
+    """Agent steps a second of 8 environments without a policy, ours and SB3's usual ones."""
+    envs = {"rims_rl": make_vec_env(GAME, ENVS, seed=0), "SB3": stock_env()}
+    actions = np.random.default_rng(0).integers(0, 6, (STEPS, ENVS))
+
+    def stepping(env: VecEnv) -> Contender:
+        env.reset()
+
+        def step() -> tuple[float]:
+            start = time.perf_counter()
+            for chosen in actions:
+                env.step(chosen)
+            return (time.perf_counter() - start,)
+
+        return step
+
+    times = medians({name: stepping(env) for name, env in envs.items()}, rounds)
+    return {name: STEPS * ENVS / seconds[-1] for name, seconds in times.items()}
+
+
 def main() -> None:
     """Measures, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -139,14 +162,18 @@ def main() -> None:
                "features", "core"]  # fmt: skip
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for name, result in results.items():
-        parts = [
+        cells = [
             f"{result[key]:.2f} s" if key in result else ""
             for key in ("environments", "acting", "update", "update: features", "update: core")
         ]
         ratio = steps_per_second[first] / steps_per_second[name]
         print(
-            f"| {name} | {steps_per_second[name]:.0f} | {ratio:.2f} | " + " | ".join(parts) + " |"
+            f"| {name} | {steps_per_second[name]:.0f} | {ratio:.2f} | " + " | ".join(cells) + " |"
         )
+    environments = environments_alone(2 * options.rounds)
+    listing = ", ".join(f"{name} {steps:.0f}" for name, steps in environments.items())
+    ratio = environments["rims_rl"] / environments["SB3"]
+    print(f"\nenvironments alone, agent steps/s: {listing}; ratio {ratio:.2f}")
     write_json(
         ROOT / "benchmarks/results/train_fps.json",
         {
@@ -154,7 +181,7 @@ def main() -> None:
             "torch threads": options.threads,
             "agent steps per second": steps_per_second,
             "seconds of a rollout and update": results,
-            "rims_rl": rims_rl.__version__,
+            "environments alone, agent steps per second": environments,
         },
     )
 

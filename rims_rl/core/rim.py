@@ -102,6 +102,8 @@ class RIM(nn.Module):
         check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
         if x.dim() == 4 and self.input_attention is None:
             raise ValueError("without input attention the input must be one row, (T, B, D)")
+        if x.dim() == 4 and x.shape[2] == 1:
+            x = x.squeeze(2)  # a single row may take the fast paths
         given = state or initial_state(x, self.hidden_size)
         h, c = (s.reshape(-1, self.config.num_rims, self.config.rim_size) for s in given)
         keep = keep_factors(episode_starts, x)

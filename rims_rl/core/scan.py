@@ -12,6 +12,7 @@ C communication heads, Q queries, keys and values of communication, V values rea
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -74,26 +75,8 @@ class ScanRecord(NamedTuple):
     c: Tensor  # (T, B, K, H) after each step
     active: Tensor  # (T, B, K) bool
     attention: Tensor | None  # (T, B, N, K)
-    softmax: Tensor | None  # (T, B, N, K) of competition
-    acts: Tensor  # (T, B, K, 4 * H)
-    readable: Tensor  # (T, B, K, H)
-    qkv: Tensor | None  # (T, B, K, Q)
-    weights: Tensor | None  # (T, B, C, K, K)
-    read: Tensor | None  # (T, B, K, V)
-    out: Tensor | None  # (T, B, K, O)
-
-
-class ScanGradients(NamedTuple):
-    """What a kernel's backward pass gives."""
-
-    gates_in: Tensor  # (N, K, M, G * H)
-    scores_in: Tensor | None  # (N, K, M, H)
-    h0: Tensor  # (B, K, H)
-    c0: Tensor  # (B, K, H)
-    gates_ih: Tensor  # (T, B, K, G * H) of the input's part, after attention
-    gates_hh: Tensor  # (T, B, K, G * H) of the state's part
-    qkv: Tensor | None  # (T, B, K, Q)
-    out: Tensor | None  # (T, B, K, O) before the activation
+    weights: Tensor | None  # (T, B, C, K, K), 0 for inactive readers
+    saved: tuple[Tensor | None, ...]  # what else this kernel's backward pass reads
 
 
 class Kernel(Protocol):
@@ -109,8 +92,12 @@ class Kernel(Protocol):
         record: ScanRecord,
         grad_h: Tensor,
         grad_c: Tensor,
-    ) -> ScanGradients:
-        """Runs all steps backwards, from the gradients of every h and of the last c."""
+        needed: Sequence[bool],
+    ) -> ScanInputs:
+        """Gradients of the inputs from those of every h and of the last c.
+
+        needed says for each input whether its gradient is wanted; the others may be None.
+        """
 
 
 class _Scan(torch.autograd.Function):
@@ -124,7 +111,7 @@ class _Scan(torch.autograd.Function):
         inputs = ScanInputs(*tensors)  # type: ignore[arg-type]
         record = kernel.forward(spec, inputs, True)
         ctx.spec, ctx.kernel = spec, kernel
-        ctx.save_for_backward(*inputs, *record)
+        ctx.save_for_backward(*inputs, *record[:-1], *record.saved)
         ctx.mark_non_differentiable(
             *(t for t in (record.active, record.attention, record.weights) if t is not None)
         )
@@ -134,49 +121,24 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_h: Tensor, grad_c: Tensor, *_: Any) -> tuple[Any, ...]:
-        """Runs the kernel backwards, then computes the gradients of all weights."""
-        inputs = ScanInputs(*ctx.saved_tensors[: len(ScanInputs._fields)])
-        record = ScanRecord(*ctx.saved_tensors[len(ScanInputs._fields) :])
-        grads = ctx.kernel.backward(ctx.spec, inputs, record, grad_h, grad_c)
-        return (None, None, *_gradients_of_inputs(ctx.spec, inputs, record, grads))
+        """Runs the kernel backwards."""
+        ends = len(ScanInputs._fields), len(ScanInputs._fields) + len(ScanRecord._fields) - 1
+        inputs = ScanInputs(*ctx.saved_tensors[: ends[0]])
+        h, c, active, attention, weights = ctx.saved_tensors[ends[0] : ends[1]]
+        saved = ctx.saved_tensors[ends[1] :]
+        record = ScanRecord(h, c, active, attention, weights, saved)
+        needed = ctx.needs_input_grad[2:]
+        return (None, None, *ctx.kernel.backward(ctx.spec, inputs, record, grad_h, grad_c, needed))
 
 
-def _gradients_of_inputs(
-    spec: ScanSpec, inputs: ScanInputs, record: ScanRecord, grads: ScanGradients
-) -> ScanInputs:
-    h_in = torch.cat([inputs.h0.unsqueeze(0), record.h[:-1]])
-    if inputs.keep is not None:
-        h_in = h_in * inputs.keep[..., None, None]
-    weight_qkv = weight_out = bias_out = None
-    if spec.message != "none":
-        assert grads.qkv is not None
-        assert grads.out is not None
-        assert record.read is not None
-        weight_qkv = _per_rim(record.readable, grads.qkv)
-        if spec.message == "residual":
-            weight_out = _per_rim(record.read, grads.out)
-        else:
-            out = grads.out.flatten(0, 2)
-            weight_out = record.read.flatten(0, 2).T @ out
-            bias_out = out.sum(0)
-    return ScanInputs(
-        gates_in=grads.gates_in,
-        scores_in=grads.scores_in,
-        h0=grads.h0,
-        c0=grads.c0,
-        keep=None,
-        weight_hh=_per_rim(h_in, grads.gates_hh),
-        bias_ih=grads.gates_ih.sum((0, 1)),
-        bias_hh=grads.gates_hh.sum((0, 1)),
-        weight_qkv=weight_qkv,
-        weight_out=weight_out,
-        bias_out=bias_out,
+def _project(x: Tensor, weight: Tensor) -> Tensor:
+    heads = x.shape[1]
+    if heads == 1:  # `matmul` would take several operations more
+        return torch.bmm(x.squeeze(1).expand(len(weight), -1, -1), weight).unsqueeze(0)
+    projected: Tensor = x.transpose(0, 1).unsqueeze(1) @ weight.unflatten(1, (heads, -1)).transpose(
+        0, 1
     )
-
-
-def _per_rim(x: Tensor, grad: Tensor) -> Tensor:
-    """Gradient of each RIM's map: (T, B, K, I), (T, B, K, J) -> (K, I, J)."""
-    return torch.bmm(x.flatten(0, 1).permute(1, 2, 0), grad.flatten(0, 1).transpose(0, 1))
+    return projected
 
 
 class _ProjectForRims(torch.autograd.Function):
@@ -186,9 +148,7 @@ class _ProjectForRims(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         """Maps the rows."""
         ctx.save_for_backward(x, weight)
-        per_head = weight.unflatten(1, (x.shape[1], -1)).transpose(0, 1)
-        projected: Tensor = x.transpose(0, 1).unsqueeze(1) @ per_head
-        return projected
+        return _project(x, weight)
 
     @staticmethod
     @once_differentiable
@@ -227,6 +187,8 @@ def project_for_rims(x: Tensor, weight: Tensor) -> Tensor:
 
     Plain broadcasting would sum the rows' gradient from K copies of it.
     """
+    if not torch.is_grad_enabled():
+        return _project(x, weight)
     return _ProjectForRims.apply(x, weight)  # type: ignore[no-untyped-call, no-any-return]
 
 

@@ -5,26 +5,24 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from rims_rl.core.scan import ScanGradients, ScanInputs, ScanRecord, ScanSpec
+from rims_rl.core.scan import ScanInputs, ScanRecord, ScanSpec
 
 _SIZES = (
     "steps", "batch", "rims", "units", "gates", "heads", "num_active", "comm_heads", "key_size",
     "value_size", "attention", "message", "read_candidate", "save", "threads",
 )  # fmt: skip
-_FORWARD = (
-    "gates_in", "scores_in", "h0", "c0", "keep", "weight_hh", "bias_ih", "bias_hh", "weight_qkv",
-    "weight_out", "bias_out", "h", "c", "attention", "softmax", "active", "acts", "readable",
-    "qkv", "weights", "read", "out",
-)  # fmt: skip
-_BACKWARD = (
-    "grad_h", "grad_c", "weight_hh_t", "weight_qkv_t", "weight_out_t", "grad_gates_in",
-    "grad_scores_in", "grad_h0", "grad_c0", "grad_gates_ih", "grad_gates_hh", "grad_qkv",
-    "grad_out",
-)  # fmt: skip
+_SAVED = ("softmax", "acts", "readable", "queries", "sources", "read", "out")
+_RECORD = ("h", "c", "active", "attention", "weights", *_SAVED)
+_FORWARD = (*ScanInputs._fields, *_RECORD)
+_WEIGHTS = ("weight_hh", "weight_qkv", "weight_out")
+_GRADIENTS = tuple(name for name in ScanInputs._fields if name != "keep")
+_BACKWARD = ("grad_h", "grad_c", *(f"{name}_t" for name in _WEIGHTS), *_GRADIENTS)
 _ATTENTIONS = ("null", "competition", "none")
 _MESSAGES = ("none", "bounded", "gated", "residual")
 _DTYPES = {torch.float32: "f32", torch.float64: "f64"}
@@ -78,40 +76,49 @@ def why_not(x: Tensor, num_rims: int) -> str | None:
 def forward(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
     """See `rims_rl.core.scan.Kernel`."""
     _check_types(inputs)
-    inputs = ScanInputs(*(None if t is None else t.contiguous() for t in inputs))  # type: ignore[arg-type]
+    inputs = _contiguous(inputs)
     record = _empty_record(spec, inputs, save)
-    arrays = _Forward(*map(_pointer, (*inputs, *_in_order(record))))
+    arrays = _Forward(*map(_pointer, (*inputs, *_flat(record))))
     _call("rims_forward", inputs, _sizes(spec, inputs, save), arrays)
     return record
 
 
 def backward(
-    spec: ScanSpec, inputs: ScanInputs, record: ScanRecord, grad_h: Tensor, grad_c: Tensor
-) -> ScanGradients:
+    spec: ScanSpec,
+    inputs: ScanInputs,
+    record: ScanRecord,
+    grad_h: Tensor,
+    grad_c: Tensor,
+    needed: Sequence[bool],
+) -> ScanInputs:
     """See `rims_rl.core.scan.Kernel`."""
-    inputs = ScanInputs(*(None if t is None else t.contiguous() for t in inputs))  # type: ignore[arg-type]
-    grad_h, grad_c = grad_h.contiguous(), grad_c.contiguous()
+    inputs = _contiguous(inputs)
     transposed = [
         None if weight is None else weight.transpose(-1, -2).contiguous()
-        for weight in (inputs.weight_hh, inputs.weight_qkv, inputs.weight_out)
+        for weight in (getattr(inputs, name) for name in _WEIGHTS)
     ]
-    steps, batch, rims, _ = record.h.shape
-    new = inputs.h0.new_empty
-    gates = (steps, batch, rims, inputs.weight_hh.shape[-1])
-    grads = ScanGradients(
-        gates_in=torch.empty_like(inputs.gates_in),
-        scores_in=None if inputs.scores_in is None else torch.empty_like(inputs.scores_in),
-        h0=torch.empty_like(inputs.h0),
-        c0=torch.empty_like(inputs.h0),
-        gates_ih=new(gates),
-        gates_hh=new(gates),
-        qkv=None if record.qkv is None else torch.empty_like(record.qkv),
-        out=None if record.out is None else torch.empty_like(record.out),
-    )
-    forward_arrays = _Forward(*map(_pointer, (*inputs, *_in_order(record))))
-    arrays = _Backward(*map(_pointer, (grad_h, grad_c, *transposed, *grads)))
+    grads = ScanInputs(*map(_room_for_gradient, inputs._fields, inputs, needed))
+    grad_h, grad_c = grad_h.contiguous(), grad_c.contiguous()
+    results = (getattr(grads, name) for name in _GRADIENTS)
+    forward_arrays = _Forward(*map(_pointer, (*inputs, *_flat(record))))
+    arrays = _Backward(*map(_pointer, (grad_h, grad_c, *transposed, *results)))
     _call("rims_backward", inputs, _sizes(spec, inputs, True), forward_arrays, arrays)
     return grads
+
+
+def _room_for_gradient(name: str, tensor: Tensor | None, wanted: bool) -> Any:
+    # The states' gradients come at no cost.
+    if tensor is None or name == "keep" or not (wanted or name in ("h0", "c0")):
+        return None
+    return torch.empty_like(tensor)
+
+
+def _contiguous(inputs: ScanInputs) -> ScanInputs:
+    return ScanInputs(*(None if t is None else t.contiguous() for t in inputs))  # type: ignore[arg-type]
+
+
+def _flat(record: ScanRecord) -> tuple[Tensor | None, ...]:
+    return (*record[:-1], *record.saved)
 
 
 def _check_types(inputs: ScanInputs) -> None:
@@ -131,30 +138,27 @@ def _empty_record(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
     steps = samples // batch
     kept = steps if save else 1
     new = inputs.h0.new_empty
-    attends, talks = spec.attention != "none", spec.message != "none"
-    queries = 0 if inputs.weight_qkv is None else inputs.weight_qkv.shape[-1]
-    values = spec.comm_heads * spec.value_size
-    outputs = 0 if inputs.weight_out is None else inputs.weight_out.shape[-1]
-    competes = spec.attention == "competition"
+    talks, competes = spec.message != "none", spec.attention == "competition"
+    keys, values = spec.comm_heads * spec.key_size, spec.comm_heads * spec.value_size
+    outputs = units if spec.message == "residual" else 2 * units
+    cells = rims if spec.read_candidate else spec.num_active
     return ScanRecord(
         h=new(steps, batch, rims, units),
         # GRU dynamics hand c on unchanged.
         c=new(steps, batch, rims, units) if spec.gates == 4 else inputs.c0.unsqueeze(0),
         active=new(steps, batch, rims, dtype=torch.bool),
-        attention=new(kept, batch, heads, rims) if attends else None,
-        softmax=new(kept, batch, heads, rims) if competes else None,
-        acts=new(kept, batch, rims, 4 * units),
-        readable=new(kept, batch, rims, units),
-        qkv=new(kept, batch, rims, queries) if talks else None,
+        attention=new(kept, batch, heads, rims) if spec.attention != "none" else None,
         weights=new(kept, batch, spec.comm_heads, rims, rims) if talks else None,
-        read=new(kept, batch, rims, values) if talks else None,
-        out=new(kept, batch, rims, outputs) if talks else None,
+        saved=(
+            new(kept, batch, heads, rims) if competes else None,
+            new(kept, batch, cells, 4 * units),
+            new(kept, batch, rims, units),
+            new(kept, batch, spec.num_active, keys) if talks else None,
+            new(kept, batch, rims, keys + values) if talks else None,
+            new(kept, batch, spec.num_active, values) if talks else None,
+            new(kept, batch, spec.num_active, outputs) if talks else None,
+        ),
     )
-
-
-def _in_order(record: ScanRecord) -> tuple[Tensor | None, ...]:
-    fields = _FORWARD[len(ScanInputs._fields) :]
-    return tuple(getattr(record, name) for name in fields)
 
 
 def _sizes(spec: ScanSpec, inputs: ScanInputs, save: bool) -> _Sizes:

@@ -1,91 +1,135 @@
 """The kernel in torch: no compiler needed, any device, backpropagation through time by hand.
 
-Few operations a step and none of autograd's bookkeeping. The formulas of the backward pass are
-those of the compiled kernel (``native/kernel.h``).
+Few operations a step and none of autograd's bookkeeping.
 
 Axes: T time, B batch, K RIMs, H units a RIM, G gates a unit, N input heads, C communication
-heads. Within a step RIMs come first, (K, B, ...), so that their maps are batched products.
+heads, E and V all their keys and values. RIMs come first, (K, T, B, ...) and (K, B, ...) within a
+step, so that their maps are batched products.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from rims_rl.core.attention import SPARSIFY_EPSILON, compete, select_active
-from rims_rl.core.scan import ScanGradients, ScanInputs, ScanRecord, ScanSpec, score_scale
+from rims_rl.core.attention import compete, select_active
+from rims_rl.core.scan import ScanInputs, ScanRecord, ScanSpec, score_scale
+from rims_rl.core.scan_torch_backward import Saved, backward, by_head, by_step, reset_scales
+
+__all__ = ["backward", "forward"]
 
 
-class _Attended(NamedTuple):
+class _Maps(NamedTuple):
+    """The communication's weights in the shapes that the steps need."""
+
+    queries: Tensor  # (K, H, E)
+    keys: Tensor  # (K, H, E)
+    values: Tensor  # (K, H, V)
+    out: Tensor  # (K, V, O)
+    bias: Tensor  # (O), residual: 0
+
+
+class _Talk(NamedTuple):
+    """What communication leaves."""
+
+    new_h: Tensor  # (K, B, H)
+    queries: Tensor  # (K, B, E)
+    keys: Tensor  # (K, B, E)
+    values: Tensor  # (K, B, V)
+    weights: Tensor  # (B * C, K, K), of inactive readers too
+    read: Tensor  # (K, B, V)
+    message: Tensor  # (K, B, H)
+    gate: Tensor | None  # (K, B, H); residual: None
+
+
+class _Step(NamedTuple):
+    """What a step leaves; absent parts are None."""
+
+    c: Tensor  # (K, B, H)
     active: Tensor  # (K, B) bool
     attention: Tensor | None  # (N, K, B)
     softmax: Tensor | None  # (N, K, B) of competition
+    acts: tuple[Tensor, ...]  # as `Saved.acts`
+    readable: Tensor  # (K, B, H)
+    talk: _Talk | None
 
 
 def forward(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
     """See `rims_rl.core.scan.Kernel`."""
     batch = inputs.h0.shape[0]
     gates_of_step = inputs.gates_in.unflatten(2, (-1, batch)).unbind(2)  # T x (N, K, B, G * H)
-    scores_of_step = _by_step(inputs.scores_in, batch, len(gates_of_step))
+    scores_of_step = by_step(inputs.scores_in, batch, len(gates_of_step))
+    scale_of_step = reset_scales(inputs.keep, len(gates_of_step))
+    maps = _maps(spec, inputs)
     h, c = inputs.h0.transpose(0, 1), inputs.c0.transpose(0, 1)
+    states: list[Tensor] = []
+    steps: list[_Step] = []
+    for gates_in, scores_in, scale in zip(
+        gates_of_step, scores_of_step, scale_of_step, strict=True
+    ):
+        if scale is not None:
+            h, c = h * scale, c * scale
+        h, step = _step(spec, inputs, maps, gates_in, scores_in, h, c)
+        c = step.c
+        states.append(h)
+        steps = steps if save else []
+        steps.append(step)
+    return _as_record(spec, states, steps)
+
+
+def _maps(spec: ScanSpec, inputs: ScanInputs) -> _Maps | None:
+    if inputs.weight_qkv is None or inputs.weight_out is None:
+        return None
+    keys, rims = spec.comm_heads * spec.key_size, inputs.weight_hh.shape[0]
+    own = inputs.weight_out.dim() == 3
+    queries, keys_, values = inputs.weight_qkv.tensor_split((keys, 2 * keys), -1)
+    return _Maps(
+        queries.contiguous(),
+        keys_.contiguous(),
+        values.contiguous(),
+        inputs.weight_out if own else inputs.weight_out.expand(rims, -1, -1),
+        inputs.weight_out.new_zeros(1) if inputs.bias_out is None else inputs.bias_out,
+    )
+
+
+def _step(
+    spec: ScanSpec,
+    inputs: ScanInputs,
+    maps: _Maps | None,
+    gates_in: Tensor,
+    scores_in: Tensor | None,
+    h: Tensor,
+    c: Tensor,
+) -> tuple[Tensor, _Step]:
+    """One step from the states (K, B, H) that enter it: the new h and what else it leaves."""
+    active, attention, softmax = _attend(spec, h, scores_in)
     bias_ih, bias_hh = inputs.bias_ih.unsqueeze(1), inputs.bias_hh.unsqueeze(1)
-    steps: list[tuple[Tensor | None, ...]] = []
-    for t, (gates_in, scores_in) in enumerate(zip(gates_of_step, scores_of_step, strict=True)):
-        if inputs.keep is not None:
-            keep = inputs.keep[t].unsqueeze(-1)
-            h, c = h * keep, c * keep
-        attended = _attend(spec, h, scores_in)
-        if attended.attention is not None:
-            gates_in = gates_in * attended.attention.unsqueeze(-1)
-        gates = gates_in.sum(0) + bias_ih if len(gates_in) > 1 else gates_in[0] + bias_ih
-        state_gates = torch.baddbmm(bias_hh, h, inputs.weight_hh)
-        candidate, candidate_c, acts = _cell(spec, gates, state_gates, h, c)
-        is_active = attended.active.unsqueeze(-1)
-        unread = candidate if spec.read_candidate else h
-        readable = torch.where(is_active, candidate, unread)
-        new_h = candidate
-        talk: tuple[Tensor | None, ...] = (None,) * 4
-        if spec.message != "none":
-            new_h, *talk_parts = _communicate(spec, inputs, candidate, readable, attended.active)
-            talk = tuple(talk_parts)
-        h = torch.where(is_active, new_h, h)
-        c = torch.where(is_active, candidate_c, c) if spec.gates == 4 else c
-        steps.append(
-            (h, c, attended.active, attended.attention, attended.softmax, acts, readable, *talk)
-        )
-        if not save:  # only h, and the rest of the last step, are wanted
-            steps[-1] = (h, *steps[-1][1:])
-            if t:
-                steps[-2] = (steps[-2][0],)
-    return _as_record(steps, save)
+    if attention is None:
+        gates = gates_in[0] + bias_ih
+    elif len(gates_in) == 1:
+        gates = torch.addcmul(bias_ih, gates_in[0], attention[0].unsqueeze(-1))
+    else:
+        gates = (gates_in * attention.unsqueeze(-1)).sum(0) + bias_ih
+    state_gates = torch.baddbmm(bias_hh, h, inputs.weight_hh)
+    cell = _gru_cell if spec.gates == 3 else _lstm_cell
+    candidate, candidate_c, acts = cell(gates, state_gates, h, c)
+    is_active = active.unsqueeze(-1)
+    readable = candidate if spec.read_candidate else torch.where(is_active, candidate, h)
+    talk = None if maps is None else _communicate(spec, maps, candidate, readable)
+    new_h = torch.where(is_active, candidate if talk is None else talk.new_h, h)
+    new_c = torch.where(is_active, candidate_c, c) if spec.gates == 4 else c
+    return new_h, _Step(new_c, active, attention, softmax, acts, readable, talk)
 
 
-def _by_step(
-    hoisted: Tensor | None, batch: int, steps: int
-) -> tuple[Tensor | None, ...] | tuple[Tensor, ...]:
-    return (None,) * steps if hoisted is None else hoisted.unflatten(2, (-1, batch)).unbind(2)
-
-
-def _as_record(steps: list[tuple[Tensor | None, ...]], save: bool) -> ScanRecord:
-    def stack(index: int) -> Tensor | None:
-        kept = steps if save or index == 0 else steps[-1:]
-        if kept[-1][index] is None:
-            return None
-        stacked = torch.stack([step[index] for step in kept])  # type: ignore[misc]
-        if index in (3, 4):  # (T, N, K, B) -> (T, B, N, K)
-            return stacked.movedim(-1, 1)
-        return (
-            stacked if index == 8 else stacked.transpose(1, 2)
-        )  # (T, K, B, ...) -> (T, B, K, ...)
-
-    return ScanRecord(*(stack(index) for index in range(len(ScanRecord._fields))))  # type: ignore[arg-type]
-
-
-def _attend(spec: ScanSpec, h: Tensor, scores_in: Tensor | None) -> _Attended:
+def _attend(
+    spec: ScanSpec, h: Tensor, scores_in: Tensor | None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Active (K, B), attention and, of competition, softmax (N, K, B)."""
     if scores_in is None:
-        return _Attended(h.new_ones(h.shape[:2], dtype=torch.bool), None, None)
+        return h.new_ones(h.shape[:2], dtype=torch.bool), None, None
     scores = (h * scores_in).sum(-1)
     softmax = None
     if spec.attention == "null":
@@ -94,222 +138,86 @@ def _attend(spec: ScanSpec, h: Tensor, scores_in: Tensor | None) -> _Attended:
         softmax = scores.softmax(1)
         attention = compete(softmax, spec.num_active, dim=1)
     total = attention[0] if len(attention) == 1 else attention.mean(0)
-    return _Attended(select_active(total.T, spec.num_active).T, attention, softmax)
+    return select_active(total.T, spec.num_active).T, attention, softmax
 
 
-def _cell(
-    spec: ScanSpec, gates: Tensor, state_gates: Tensor, h: Tensor, c: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Candidates of h and c, and what the backward pass needs, (K, B, 4 * H)."""
+def _gru_cell(
+    gates: Tensor, state_gates: Tensor, h: Tensor, c: Tensor
+) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """Candidates of h and c, and the activations."""
     units = h.shape[-1]
-    if spec.gates == 3:
-        r_and_z = torch.sigmoid(gates[..., : 2 * units] + state_gates[..., : 2 * units])
-        r, z = r_and_z.chunk(2, -1)
-        state_n = state_gates[..., 2 * units :]
-        n = torch.tanh(torch.addcmul(gates[..., 2 * units :], r, state_n))
-        return torch.lerp(n, h, z), c, torch.cat([r_and_z, n, state_n], -1)
+    r_and_z = (gates[..., : 2 * units] + state_gates[..., : 2 * units]).sigmoid_()
+    r, z = r_and_z.chunk(2, -1)
+    state_n = state_gates[..., 2 * units :]
+    n = torch.addcmul(gates[..., 2 * units :], r, state_n).tanh_()
+    return torch.lerp(n, h, z), c, (r_and_z, n, state_n)
+
+
+def _lstm_cell(
+    gates: Tensor, state_gates: Tensor, h: Tensor, c: Tensor
+) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """Candidates of h and c, and the activations."""
+    units = h.shape[-1]
     gates = gates + state_gates
-    i_and_f, g, o = (
-        torch.sigmoid(gates[..., : 2 * units]),
-        torch.tanh(gates[..., 2 * units : 3 * units]),
-        torch.sigmoid(gates[..., 3 * units :]),
-    )
+    i_and_f = torch.sigmoid(gates[..., : 2 * units])
+    g, o = torch.tanh(gates[..., 2 * units : 3 * units]), torch.sigmoid(gates[..., 3 * units :])
     i, f = i_and_f.chunk(2, -1)
-    new_c = f * c + i * g
-    return o * torch.tanh(new_c), new_c, torch.cat([i_and_f, g, o], -1)
+    new_c = torch.addcmul(f * c, i, g)
+    return o * torch.tanh(new_c), new_c, (i_and_f, g, o)
 
 
-def _communicate(
-    spec: ScanSpec, inputs: ScanInputs, candidate: Tensor, readable: Tensor, active: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """New h, then qkv, weights, read and out of the record, RIMs first."""
-    assert inputs.weight_qkv is not None
-    assert inputs.weight_out is not None
-    qkv = torch.bmm(readable, inputs.weight_qkv)
-    queries, keys, values = _split_heads(spec, qkv)  # (B, C, K, key or value size)
-    scores = queries @ keys.transpose(-1, -2)
+def _communicate(spec: ScanSpec, maps: _Maps, candidate: Tensor, readable: Tensor) -> _Talk:
+    batch, units = candidate.shape[1:]
+    queries, keys, values = (torch.bmm(readable, each) for each in maps[:3])
+    scores = torch.bmm(by_head(spec, queries), by_head(spec, keys).transpose(1, 2))
     weights = (scores * score_scale(spec.key_size)).softmax(-1)
-    weights = weights * active.T[:, None, :, None]
-    read = (weights @ values).permute(2, 0, 1, 3).flatten(2)  # (B, C, K, .) -> (K, B, V)
+    read = torch.bmm(weights, by_head(spec, values))  # (B * C, K, value size)
+    read = read.unflatten(0, (batch, -1)).permute(2, 0, 1, 3).flatten(2)
+    out = torch.baddbmm(maps.bias, read, maps.out)
     if spec.message == "residual":
-        out = torch.bmm(read, inputs.weight_out)
-        return candidate + out, qkv, weights, read, out
-    assert inputs.bias_out is not None
-    out = read @ inputs.weight_out + inputs.bias_out
-    units = candidate.shape[-1]
+        return _Talk(candidate + out, queries, keys, values, weights, read, out, None)
     message, gate = torch.tanh(out[..., :units]), torch.sigmoid(out[..., units:])
     if spec.message == "bounded":
         new_h = torch.lerp(candidate, message, gate)
     else:
         new_h = torch.addcmul(candidate, gate, message)
-    return new_h, qkv, weights, read, torch.cat([message, gate], -1)
+    return _Talk(new_h, queries, keys, values, weights, read, message, gate)
 
 
-def _split_heads(spec: ScanSpec, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(K, B, Q) -> queries, keys, values, each (B, C, K, size)."""
-    keys = spec.comm_heads * spec.key_size
-    queries, keys_, values = (
-        part.unflatten(-1, (spec.comm_heads, -1)).permute(1, 2, 0, 3)
-        for part in qkv.tensor_split((keys, 2 * keys), -1)
+def _as_record(spec: ScanSpec, states: list[Tensor], steps: list[_Step]) -> ScanRecord:
+    masks = torch.stack([step.active for step in steps])  # (T, K, B)
+    attention = _stack([step.attention for step in steps], 0)  # (T, N, K, B)
+    talks = [step.talk for step in steps if step.talk is not None]
+    weights = _stack([talk.weights for talk in talks], 0)  # (T, B * C, K, K)
+    cells = [torch.stack(part, 1) for part in zip(*(step.acts for step in steps), strict=True)]
+    saved = Saved(
+        softmax=_stack([step.softmax for step in steps], 0),
+        two_gates=cells[0],
+        third=cells[1],
+        fourth=cells[2],
+        readable=torch.stack([step.readable for step in steps], 1),
+        queries=_stack([talk.queries for talk in talks], 1),
+        keys=_stack([talk.keys for talk in talks], 1),
+        values=_stack([talk.values for talk in talks], 1),
+        read=_stack([talk.read for talk in talks], 1),
+        message=_stack([talk.message for talk in talks], 1),
+        gate=_stack([talk.gate for talk in talks], 1),
+        weights=weights,
     )
-    return queries, keys_, values
-
-
-def backward(
-    spec: ScanSpec, inputs: ScanInputs, record: ScanRecord, grad_h: Tensor, grad_c: Tensor
-) -> ScanGradients:
-    """See `rims_rl.core.scan.Kernel`."""
-    steps, batch = record.h.shape[:2]
-    gates_of_step = inputs.gates_in.unflatten(2, (-1, batch)).unbind(2)
-    scores_of_step = _by_step(inputs.scores_in, batch, steps)
-    grad_of_step = grad_h.transpose(1, 2).unbind(0)
-    weight_hh_t = inputs.weight_hh.transpose(1, 2)
-    carried_h, carried_c = torch.zeros_like(inputs.h0).transpose(0, 1), grad_c.transpose(0, 1)
-    results: list[tuple[Tensor | None, ...]] = []
-    for t in range(steps - 1, -1, -1):
-        h = (record.h[t - 1] if t else inputs.h0).transpose(0, 1)
-        c = (record.c[t - 1] if t else inputs.c0).transpose(0, 1)
-        if inputs.keep is not None:
-            keep = inputs.keep[t].unsqueeze(-1)
-            h, c = h * keep, c * keep
-        is_active = record.active[t].T.unsqueeze(-1)
-        delta = carried_h + grad_of_step[t]
-        carried_h = delta.masked_fill(is_active, 0.0)
-        grad_candidate = delta.masked_fill(~is_active, 0.0)
-        grad_qkv = grad_out = None
-        if spec.message != "none":
-            grad_candidate, grad_readable, grad_qkv, grad_out = _communicate_backward(
-                spec, inputs, record, t, grad_candidate
-            )
-            grad_candidate = grad_candidate + grad_readable.masked_fill(~is_active, 0.0)
-            if not spec.read_candidate:
-                carried_h = carried_h + grad_readable.masked_fill(is_active, 0.0)
-        acts = record.acts[t].transpose(0, 1)
-        if spec.gates == 3:
-            grad_ih, grad_hh, through = _gru_backward(acts, h, grad_candidate)
-            carried_h = carried_h + through
-        else:
-            new_c = record.c[t].transpose(0, 1)
-            masked_c = carried_c.masked_fill(~is_active, 0.0)
-            grad_ih, through_c = _lstm_backward(acts, c, new_c, grad_candidate, masked_c, is_active)
-            grad_hh = grad_ih
-            carried_c = torch.where(is_active, through_c, carried_c)
-        carried_h = torch.baddbmm(carried_h, grad_hh, weight_hh_t)
-        grad_gates_in, grad_scores_in = grad_ih.unsqueeze(0), None
-        if record.attention is not None:
-            attention = record.attention[t].movedim(0, -1)  # (N, K, B)
-            scores_in = scores_of_step[t]
-            assert scores_in is not None
-            grad_attention = (grad_gates_in * gates_of_step[t]).sum(-1)
-            grad_gates_in = grad_gates_in * attention.unsqueeze(-1)
-            grad_scores = _attention_backward(spec, record, t, attention, grad_attention)
-            grad_scores_in = grad_scores.unsqueeze(-1) * h
-            carried_h = carried_h + (grad_scores.unsqueeze(-1) * scores_in).sum(0)
-        if inputs.keep is not None:
-            carried_h, carried_c = carried_h * keep, carried_c * keep
-        results.append((grad_gates_in, grad_scores_in, grad_ih, grad_hh, grad_qkv, grad_out))
-    results.reverse()
-    hoisted = [_stack(results, i, 2) for i in range(2)]  # (N, K, T, B, ...)
-    stepwise = [_stack(results, i, 0) for i in range(2, 6)]  # (T, K, B, ...)
-    return ScanGradients(
-        hoisted[0].flatten(2, 3),  # type: ignore[union-attr]
-        None if hoisted[1] is None else hoisted[1].flatten(2, 3),
-        carried_h.transpose(0, 1),
-        carried_c.transpose(0, 1),
-        *(None if part is None else part.transpose(1, 2) for part in stepwise),  # type: ignore[arg-type]
+    if weights is not None:
+        of_readers: Tensor = weights.unflatten(1, (-1, spec.comm_heads))
+        weights = of_readers * masks.transpose(1, 2)[:, :, None, :, None]
+    return ScanRecord(
+        h=torch.stack(states).transpose(1, 2),
+        c=torch.stack([step.c for step in steps]).transpose(1, 2),
+        active=masks.transpose(1, 2),
+        attention=None if attention is None else attention.movedim(-1, 1),
+        weights=weights,
+        saved=saved,
     )
 
 
-def _stack(results: list[tuple[Tensor | None, ...]], index: int, dim: int) -> Tensor | None:
-    if results[0][index] is None:
-        return None
-    return torch.stack([step[index] for step in results], dim)  # type: ignore[misc]
-
-
-def _communicate_backward(
-    spec: ScanSpec, inputs: ScanInputs, record: ScanRecord, t: int, delta: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of the candidate, of what is readable, of qkv and of out; delta 0 if inactive."""
-    assert inputs.weight_qkv is not None
-    assert inputs.weight_out is not None
-    assert record.out is not None
-    assert record.qkv is not None
-    assert record.weights is not None
-    if spec.message == "residual":
-        grad_candidate = grad_out = delta
-        grad_read = torch.bmm(grad_out, inputs.weight_out.transpose(1, 2))
-    else:
-        message, gate = record.out[t].transpose(0, 1).chunk(2, -1)
-        to_message = delta * gate
-        contrast = message
-        grad_candidate = delta
-        if spec.message == "bounded":
-            contrast = message - record.readable[t].transpose(0, 1)
-            grad_candidate = delta - to_message
-        grad_out = torch.cat(
-            [to_message * (1 - message * message), to_message * contrast * (1 - gate)], -1
-        )
-        grad_read = grad_out @ inputs.weight_out.T
-    queries, keys, values = _split_heads(spec, record.qkv[t].transpose(0, 1))
-    weights = record.weights[t]
-    grad_read = grad_read.unflatten(-1, (spec.comm_heads, -1)).permute(1, 2, 0, 3)
-    grad_weights = grad_read @ values.transpose(-1, -2)
-    weighted = weights * grad_weights
-    grad_scores = weighted - weights * weighted.sum(-1, keepdim=True)
-    grad_scores = grad_scores * score_scale(spec.key_size)
-    parts = (grad_scores @ keys, grad_scores.transpose(-1, -2) @ queries,
-             weights.transpose(-1, -2) @ grad_read)  # fmt: skip
-    # (B, C, K, size) -> (K, B, Q)
-    grad_qkv = torch.cat([part.permute(2, 0, 1, 3).flatten(2) for part in parts], -1)
-    grad_readable = torch.bmm(grad_qkv, inputs.weight_qkv.transpose(1, 2))
-    return grad_candidate, grad_readable, grad_qkv, grad_out
-
-
-def _gru_backward(acts: Tensor, h: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the input's and the state's gates, and of h directly."""
-    r, z, n, state_n = acts.chunk(4, -1)
-    through = grad * z
-    grad_n = (grad - through) * (1 - n * n)
-    grad_z = through * (h - n) * (1 - z)
-    grad_state_n = grad_n * r
-    grad_r = grad_state_n * state_n * (1 - r)
-    r_and_z = torch.cat([grad_r, grad_z], -1)
-    return torch.cat([r_and_z, grad_n], -1), torch.cat([r_and_z, grad_state_n], -1), through
-
-
-def _lstm_backward(
-    acts: Tensor, c: Tensor, new_c: Tensor, grad: Tensor, grad_c: Tensor, is_active: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Gradients of the gates and of c; new_c is the candidate where is_active."""
-    i, f, g, o = acts.chunk(4, -1)
-    squashed = torch.tanh(new_c)
-    through = torch.addcmul(grad_c, grad * o, 1 - squashed * squashed)
-    gates = torch.cat(
-        [
-            through * g * i * (1 - i),
-            through * c * f * (1 - f),
-            through * i * (1 - g * g),
-            grad * squashed * o * (1 - o),
-        ],
-        -1,
-    )
-    return gates.masked_fill(~is_active, 0.0), through * f
-
-
-def _attention_backward(
-    spec: ScanSpec, record: ScanRecord, t: int, attention: Tensor, grad: Tensor
-) -> Tensor:
-    """From gradients of the attention (N, K, B) to those of the scores."""
-    if spec.attention == "null":
-        return grad * attention * (1 - attention)
-    assert record.softmax is not None
-    softmax = record.softmax[t].movedim(0, -1)
-    if softmax.shape[1] > spec.num_active + 1:
-        ranked = softmax.sort(dim=1, descending=True, stable=True)
-        cut_index = ranked.indices[:, spec.num_active : spec.num_active + 1]
-        left = softmax - (softmax.gather(1, cut_index) + SPARSIFY_EPSILON)
-        norm = left.clamp(min=0.0).sum(1, keepdim=True) + SPARSIFY_EPSILON
-        grad = (grad - (grad * attention).sum(1, keepdim=True)) / norm
-        grad = grad.masked_fill(left <= 0, 0.0)
-        grad = grad.scatter_add(1, cut_index, -grad.sum(1, keepdim=True))
-    return softmax * (grad - (grad * softmax).sum(1, keepdim=True))
+def _stack(parts: Sequence[Tensor | None], dim: int) -> Tensor | None:
+    """All parts as one, or None where they are absent."""
+    present = [part for part in parts if part is not None]
+    return torch.stack(present, dim) if present else None

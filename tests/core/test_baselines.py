@@ -51,7 +51,7 @@ def test_one_word_changes_the_core(name):
 
 def test_unknown_cores_and_options_are_named():
     with pytest.raises(ValueError, match="choose from rim, lstm, gru, none"):
-        make_core("rnn", 5, {"hidden_size": 12})
+        make_core("rnn", 5, {"hidden_size": 12})  # type: ignore[arg-type]  # to be refused
     with pytest.raises(ValueError, match="hidden_size"):
         make_core("lstm", 5, {})
     with pytest.raises(ValueError, match="unknown core option num_rim: choose from hidden_size"):

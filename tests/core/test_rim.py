@@ -196,7 +196,7 @@ def test_the_default_keeps_its_state_bounded_over_10_000_steps(dynamics):
     rim = RIM(5, 24, dynamics=dynamics)
     with torch.no_grad():
         for parameter in rim.parameters():
-            parameter *= 3  # far from the gentle start, as after long training
+            parameter.mul_(3)  # far from the gentle start, as after long training
         state, largest = None, 0.0
         for _ in range(100):
             output, state = rim(10 * torch.randn(100, 2, 5), state)
@@ -210,7 +210,7 @@ def test_the_papers_communication_lets_the_state_grow():
     rim = RIM(5, 24, variant="paper")
     with torch.no_grad():
         for parameter in rim.parameters():
-            parameter *= 3  # as for the default above
+            parameter.mul_(3)  # as for the default above
         output, _ = rim(10 * torch.randn(500, 2, 5))
     largest = output.abs().nan_to_num(nan=torch.inf).max()
     assert largest > 1e6

@@ -75,7 +75,7 @@ def twins(options, sizes, backend, seed):
     fast = RIM(sizes["input"], hidden, backend=backend, **options).double()
     with torch.no_grad():
         for parameter in reference.parameters():
-            parameter += 0.3 * torch.randn_like(parameter)
+            parameter.add_(0.3 * torch.randn_like(parameter))
     fast.load_state_dict(reference.state_dict())
     return reference, fast
 
@@ -118,9 +118,35 @@ def test_equal_to_the_reference_in_float64(backend, case):
     torch.testing.assert_close(quiet, expected[:2], rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("options", [{}, {"dynamics": "lstm"}, {"variant": "released"},
+                                     {"variant": "paper"}], ids=str)  # fmt: skip
+def test_long_sequences_and_large_batches(backend, threads, options):
+    """More samples than the weights' gradients are added up over at once."""
+    options = {"num_rims": 4, "num_active": 2, "comm_key_size": 5, "comm_value_size": 7, **options}
+    reference, fast = twins(options, {"input": 3, "units": 10}, backend, 0)
+    x = torch.randn(41, 7, 3, dtype=torch.float64)
+    state = [torch.randn(1, 7, 40, dtype=torch.float64) for _ in range(2)]
+    starts, probe = (torch.rand(41, 7) < 0.2).double(), torch.randn(41, 7, 40, dtype=torch.float64)
+    expected = run(reference, x, state, starts, probe)
+    torch.set_num_threads(threads)
+    try:
+        assert_same(run(fast, x, state, starts, probe), expected)
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_single_row_of_input_takes_the_fast_paths(backend):
+    rim, x = RIM(4, 6, backend=backend, **SMALL), torch.randn(3, 2, 4)
+    assert torch.equal(rim(x.unsqueeze(2))[0], rim(x)[0])
+
+
 @pytest.fixture(params=[0, 1, 2], ids=["portable", "avx2", "avx512"])
 def isa(request):
     library = scan_native.library()
+    assert library is not None
     if library.rims_limit_isa(request.param) != request.param:
         library.rims_limit_isa(2)
         pytest.skip("this processor lacks the instruction set")
@@ -196,6 +222,7 @@ def test_mixed_types_are_refused(backend):
     rim, x = RIM(4, 6, backend=backend, **SMALL), torch.randn(3, 2, 4)
     with pytest.raises((RuntimeError, ValueError), match=r"[Ff]loat"):
         rim(x, (torch.zeros(1, 2, 6, dtype=torch.float64),) * 2)
+    assert rim.communication is not None
     rim.communication.double()
     with pytest.raises((RuntimeError, ValueError), match=r"[Ff]loat"):
         rim(x)

@@ -7,22 +7,42 @@
 
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
 
 namespace rims {
 
-// Memory of one thread: numbers, and the rows of a matrix product.
-template <class T> struct Scratch {
-  T *values;
-  const T **x;
-  T **y;
+// Rows that vectors may overrun are lengthened to whole multiples of this.
+constexpr int PAD = 16;
+inline int padded(int size) { return (size + PAD - 1) / PAD * PAD; }
+
+// Rows of numbers begin where vectors do not cross cache lines.
+template <class T> struct Aligned {
+  typedef T value_type;
+  Aligned() = default;
+  template <class U> Aligned(const Aligned<U> &) {}
+  T *allocate(size_t n) { return static_cast<T *>(::operator new(n * sizeof(T), std::align_val_t(64))); }
+  void deallocate(T *p, size_t) { ::operator delete(p, std::align_val_t(64)); }
+  template <class U> bool operator==(const Aligned<U> &) const { return true; }
+  template <class U> bool operator!=(const Aligned<U> &) const { return false; }
+};
+template <class T> using Buffer = std::vector<T, Aligned<T>>;
+
+// Weights' gradients are added up over so many samples at once: more would leave the cache.
+constexpr int CHUNK_SAMPLES = 64;
+
+// One thread's part of the weights' gradients, in padded rows; null where it is not wanted.
+template <class T> struct WeightSums {
+  T *hh, *bias;          // (K, H, hh_row); (K, 4 H) of the gates in the backward pass's order
+  T *queries, *sources;  // (K, H, padded)
+  T *out, *bias_out;     // (V or K * V, padded); (O)
+  int hh_row;
 };
 
 namespace portable {
 #define RIMS_VECTOR_BYTES 16
-#include "simd.h"
 #include "kernel.h"
 #undef RIMS_VECTOR_BYTES
 } // namespace portable
@@ -38,7 +58,6 @@ namespace portable {
 #endif
 namespace avx2 {
 #define RIMS_VECTOR_BYTES 32
-#include "simd.h"
 #include "kernel.h"
 #undef RIMS_VECTOR_BYTES
 } // namespace avx2
@@ -52,7 +71,6 @@ namespace avx2 {
 #endif
 namespace avx512 {
 #define RIMS_VECTOR_BYTES 64
-#include "simd.h"
 #include "kernel.h"
 #undef RIMS_VECTOR_BYTES
 } // namespace avx512
@@ -79,18 +97,7 @@ static Isa best_isa() {
 static Isa chosen_isa = best_isa();
 
 // Shares the samples out to threads; the calling one takes the last part.
-template <class T, class Work> void in_parallel(const Sizes &s, Work work) {
-  auto part = [&s, work](int64_t begin, int64_t end) {
-    const size_t rows = size_t(end - begin) * s.rims;
-    std::vector<T> values(rows * (6 * s.units + s.comm_heads * s.value_size) +
-                          size_t(s.gates) * s.units + s.rims);
-    std::vector<const T *> x(rows);
-    std::vector<T *> y(rows);
-    Scratch<T> scratch{values.data(), x.data(), y.data()};
-    work(scratch, begin, end);
-  };
-  const int64_t wanted = s.threads < s.batch ? s.threads : s.batch;
-  const int64_t threads = wanted < 1 ? 1 : wanted;
+template <class Work> void in_parallel(const Sizes &s, int64_t threads, Work work) {
   std::vector<std::thread> helpers;
   int64_t begin = 0;
   for (int64_t i = 0; i < threads; ++i) {
@@ -98,35 +105,100 @@ template <class T, class Work> void in_parallel(const Sizes &s, Work work) {
     bool helped = false;
     if (i + 1 < threads) {
       try {
-        helpers.emplace_back(part, begin, end);
+        helpers.emplace_back(work, i, begin, end);
         helped = true;
       } catch (const std::system_error &) { // the machine gives no more threads
       }
     }
-    if (!helped) part(begin, end);
+    if (!helped) work(i, begin, end);
     begin = end;
   }
   for (std::thread &helper : helpers) helper.join();
 }
 
+static int64_t useful_threads(const Sizes &s) {
+  const int64_t wanted = s.threads < s.batch ? s.threads : s.batch;
+  return wanted < 1 ? 1 : wanted;
+}
+
 template <class T> void forward(const Sizes &s, const Forward<T> &f) {
-  in_parallel<T>(s, [&s, &f](Scratch<T> &scratch, int64_t begin, int64_t end) {
+  in_parallel(s, useful_threads(s), [&s, &f](int64_t, int64_t begin, int64_t end) {
 #ifdef RIMS_X86
-    if (chosen_isa == AVX512) return avx512::forward_samples(s, f, scratch, begin, end);
-    if (chosen_isa == AVX2) return avx2::forward_samples(s, f, scratch, begin, end);
+    if (chosen_isa == AVX512) return avx512::ForwardPass<T>(s, f, begin, end).run();
+    if (chosen_isa == AVX2) return avx2::ForwardPass<T>(s, f, begin, end).run();
 #endif
-    portable::forward_samples(s, f, scratch, begin, end);
+    portable::ForwardPass<T>(s, f, begin, end).run();
   });
 }
 
+// The weights' gradients of all threads: room for each, and their sum.
+template <class T> class AllSums {
+  const Sizes &s;
+  const Backward<T> &g;
+  const int H, E, V, GH, O, outs;
+  size_t part = 0;
+  size_t take(bool wanted, size_t size) {
+    const size_t at = part;
+    part += wanted ? (size + PAD - 1) / PAD * PAD : 0;
+    return at;
+  }
+  const size_t hh, bias, queries, sources, out, bias_out;
+  Buffer<T> values;
+
+  // to (rows, columns) with row stride ld = sum over threads of rows (padded) from `from`.
+  void add_up(size_t from, int64_t rows, int columns, int row, T *to, int64_t ld) const {
+    for (int64_t r = 0; r < rows; ++r)
+      for (int j = 0; j < columns; ++j) {
+        T sum = 0;
+        for (size_t at = from + r * row + j; at < values.size(); at += part) sum += values[at];
+        to[r * ld + j] = sum;
+      }
+  }
+
+public:
+  AllSums(const Sizes &sizes, const Backward<T> &grads, int64_t threads)
+      : s(sizes), g(grads), H(int(s.units)), E(int(s.comm_heads * s.key_size)),
+        V(int(s.comm_heads * s.value_size)), GH(int(s.gates) * H), O(s.message == RESIDUAL ? H : 2 * H),
+        outs(int(s.message == RESIDUAL ? s.rims : 1) * V),
+        hh(take(g.weight_hh, s.rims * H * padded(GH))), bias(take(g.bias_ih || g.bias_hh, s.rims * 4 * H)),
+        queries(take(g.weight_qkv, s.rims * H * padded(E))),
+        sources(take(g.weight_qkv, s.rims * H * padded(E + V))),
+        out(take(g.weight_out, size_t(outs) * padded(O))), bias_out(take(g.bias_out, O)),
+        values(part * threads) {}
+
+  WeightSums<T> of(int64_t thread) {
+    T *base = values.data() + thread * part;
+    return {g.weight_hh ? base + hh : nullptr,       g.bias_ih || g.bias_hh ? base + bias : nullptr,
+            g.weight_qkv ? base + queries : nullptr, g.weight_qkv ? base + sources : nullptr,
+            g.weight_out ? base + out : nullptr,     g.bias_out ? base + bias_out : nullptr,
+            padded(GH)};
+  }
+
+  void write() const {
+    const int64_t rows = s.rims * H, last = s.gates == 3 ? 2 * H : 3 * H;
+    if (g.weight_hh) add_up(hh, rows, GH, padded(GH), g.weight_hh, GH);
+    if (g.bias_hh) add_up(bias, s.rims, GH, 4 * H, g.bias_hh, GH);
+    if (g.bias_ih) add_up(bias, s.rims, last, 4 * H, g.bias_ih, GH);
+    if (g.bias_ih) add_up(bias + 3 * H, s.rims, H, 4 * H, g.bias_ih + last, GH);
+    if (g.weight_qkv) add_up(queries, rows, E, padded(E), g.weight_qkv, 2 * E + V);
+    if (g.weight_qkv) add_up(sources, rows, E + V, padded(E + V), g.weight_qkv + E, 2 * E + V);
+    if (g.weight_out) add_up(out, outs, O, padded(O), g.weight_out, O);
+    if (g.bias_out) add_up(bias_out, 1, O, O, g.bias_out, O);
+  }
+};
+
 template <class T> void backward(const Sizes &s, const Forward<T> &f, const Backward<T> &g) {
-  in_parallel<T>(s, [&s, &f, &g](Scratch<T> &scratch, int64_t begin, int64_t end) {
+  const int64_t threads = useful_threads(s);
+  AllSums<T> all(s, g, threads);
+  in_parallel(s, threads, [&](int64_t thread, int64_t begin, int64_t end) {
+    WeightSums<T> sums = all.of(thread);
 #ifdef RIMS_X86
-    if (chosen_isa == AVX512) return avx512::backward_samples(s, f, g, scratch, begin, end);
-    if (chosen_isa == AVX2) return avx2::backward_samples(s, f, g, scratch, begin, end);
+    if (chosen_isa == AVX512) return avx512::BackwardPass<T>(s, f, g, sums, begin, end).run();
+    if (chosen_isa == AVX2) return avx2::BackwardPass<T>(s, f, g, sums, begin, end).run();
 #endif
-    portable::backward_samples(s, f, g, scratch, begin, end);
+    portable::BackwardPass<T>(s, f, g, sums, begin, end).run();
   });
+  all.write();
 }
 
 } // namespace rims

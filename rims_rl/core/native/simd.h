@@ -8,16 +8,32 @@ template <class T, int VB> struct Vec {
   static constexpr int lanes = VB / sizeof(T);
 };
 
-// y[r][0..NV * lanes) = bias + x[r][0..depth) . w[depth][ld], for R rows at once.
+// The accumulators of a product fit the registers: 6 rows x 4 vectors of 32, 6 x 2 of 16.
+constexpr int TILE_ROWS = 6;
+constexpr int TILE_VECTORS = RIMS_VECTOR_BYTES == 64 ? 4 : 2;
+
+// Rows collected for one matrix product: y[r] = start[r] + x[r] w, without start if it is null.
+template <class T> struct Rows {
+  const T **x;
+  T **y;
+  const T **start;
+  int count = 0;
+  void add(const T *from, T *to, const T *first = nullptr) {
+    x[count] = from;
+    start[count] = first;
+    y[count++] = to;
+  }
+};
+
 template <class T, int VB, int R, int NV>
-inline __attribute__((always_inline)) void tile(const T *const *x, int depth, const T *w, int64_t ld, const T *bias,
-                      T *const *y, int column) {
+inline __attribute__((always_inline)) void tile(const T *const *x, int depth, const T *w, int64_t ld,
+                                                const T *const *start, T *const *y, int column) {
   typedef typename Vec<T, VB>::type V;
   constexpr int L = Vec<T, VB>::lanes;
   V sum[R][NV];
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < NV; ++v)
-      sum[r][v] = bias ? *(const V *)(bias + column + v * L) : V{};
+      sum[r][v] = start[r] ? *(const V *)(start[r] + column + v * L) : V{};
   const T *row = w + column;
   for (int i = 0; i < depth; ++i, row += ld) {
     V weights[NV];
@@ -30,56 +46,158 @@ inline __attribute__((always_inline)) void tile(const T *const *x, int depth, co
 }
 
 template <class T, int VB, int NV>
-void tile_rows(int rows, const T *const *x, int depth, const T *w, int64_t ld,
-                           const T *bias, T *const *y, int column) {
-  int r = 0;
-  for (; r + 6 <= rows; r += 6) tile<T, VB, 6, NV>(x + r, depth, w, ld, bias, y + r, column);
-  switch (rows - r) {
-  case 5: tile<T, VB, 5, NV>(x + r, depth, w, ld, bias, y + r, column); break;
-  case 4: tile<T, VB, 4, NV>(x + r, depth, w, ld, bias, y + r, column); break;
-  case 3: tile<T, VB, 3, NV>(x + r, depth, w, ld, bias, y + r, column); break;
-  case 2: tile<T, VB, 2, NV>(x + r, depth, w, ld, bias, y + r, column); break;
-  case 1: tile<T, VB, 1, NV>(x + r, depth, w, ld, bias, y + r, column); break;
+void tile_rows(const Rows<T> &rows, int depth, const T *w, int64_t ld, int column) {
+  // As even as possible: a lone row would load all weights for itself.
+  int blocks = (rows.count + TILE_ROWS - 1) / TILE_ROWS;
+  for (int r = 0; blocks > 0; --blocks) {
+    const int count = (rows.count - r + blocks - 1) / blocks;
+    const T *const *x = rows.x + r, *const *start = rows.start + r;
+    T *const *y = rows.y + r;
+    switch (count) {
+    case 6: tile<T, VB, 6, NV>(x, depth, w, ld, start, y, column); break;
+    case 5: tile<T, VB, 5, NV>(x, depth, w, ld, start, y, column); break;
+    case 4: tile<T, VB, 4, NV>(x, depth, w, ld, start, y, column); break;
+    case 3: tile<T, VB, 3, NV>(x, depth, w, ld, start, y, column); break;
+    case 2: tile<T, VB, 2, NV>(x, depth, w, ld, start, y, column); break;
+    case 1: tile<T, VB, 1, NV>(x, depth, w, ld, start, y, column); break;
+    }
+    r += count;
   }
 }
 
-// y[r] = bias + x[r] w for rows given by pointers; w is (depth, columns) with row stride ld.
-// A last partial vector overlaps the one before it, whose results it computes again.
-template <class T, int VB>
-__attribute__((noinline)) void multiply(int rows, const T *const *x, int depth, const T *w, int64_t ld,
-                          int columns, const T *bias, T *const *y) {
+// All rows times w, which is (depth, columns) with row stride ld; y and start must not overlap.
+// A last partial tile overlaps the one before it, whose results it computes again.
+template <class T, int VB = RIMS_VECTOR_BYTES>
+__attribute__((noinline)) void multiply(const Rows<T> &rows, int depth, const T *w, int64_t ld,
+                                        int columns) {
   constexpr int L = Vec<T, VB>::lanes;
   if constexpr (VB > 16) {
-    if (columns < L) {
-      multiply<T, VB / 2>(rows, x, depth, w, ld, columns, bias, y);
-      return;
-    }
+    if (columns < L) return multiply<T, VB / 2>(rows, depth, w, ld, columns);
   } else if (columns < L) {
-    for (int r = 0; r < rows; ++r)
+    for (int r = 0; r < rows.count; ++r)
       for (int j = 0; j < columns; ++j) {
-        T sum = bias ? bias[j] : T(0);
-        for (int i = 0; i < depth; ++i) sum += x[r][i] * w[i * ld + j];
-        y[r][j] = sum;
+        T sum = rows.start[r] ? rows.start[r][j] : T(0);
+        for (int i = 0; i < depth; ++i) sum += rows.x[r][i] * w[i * ld + j];
+        rows.y[r][j] = sum;
       }
     return;
   }
-  // The accumulators fit the registers: 6 x 4 of 32, 6 x 2 of 16.
-  constexpr int NV = VB == 64 ? 4 : 2;
-  int j = 0;
-  for (; j + NV * L <= columns; j += NV * L) tile_rows<T, VB, NV>(rows, x, depth, w, ld, bias, y, j);
-  for (; j + L <= columns; j += L) tile_rows<T, VB, 1>(rows, x, depth, w, ld, bias, y, j);
-  if (j < columns) tile_rows<T, VB, 1>(rows, x, depth, w, ld, bias, y, columns - L);
+  const int widest = TILE_VECTORS * L < columns ? TILE_VECTORS : columns / L;
+  for (int j = 0; j < columns;) {
+    const int left = (columns - j + L - 1) / L, vectors = left < widest ? left : widest;
+    const int column = j + vectors * L <= columns ? j : columns - vectors * L;
+    switch (vectors) {
+    case 4: if constexpr (TILE_VECTORS == 4) tile_rows<T, VB, 4>(rows, depth, w, ld, column); break;
+    case 3: if constexpr (TILE_VECTORS == 4) tile_rows<T, VB, 3>(rows, depth, w, ld, column); break;
+    case 2: tile_rows<T, VB, 2>(rows, depth, w, ld, column); break;
+    case 1: tile_rows<T, VB, 1>(rows, depth, w, ld, column); break;
+    }
+    j = column + vectors * L;
+  }
 }
 
-template <class T> inline T dot(const T *a, const T *b, int n) {
-  // Sixteen partial sums: an order of additions that every vector width can follow.
-  T part[16] = {};
+template <class T, int R, int NV>
+inline __attribute__((always_inline)) void outer_tile(int rows, const T *const *x, const T *const *y,
+                                                      int i, int j, T *w, int64_t ld) {
+  typedef typename Vec<T, RIMS_VECTOR_BYTES>::type V;
+  constexpr int L = Vec<T, RIMS_VECTOR_BYTES>::lanes;
+  V sum[R][NV];
+  for (int a = 0; a < R; ++a)
+    for (int v = 0; v < NV; ++v) sum[a][v] = *(const V *)(w + (i + a) * ld + j + v * L);
+  for (int r = 0; r < rows; ++r) {
+    V factor[NV];
+    for (int v = 0; v < NV; ++v) factor[v] = *(const V *)(y[r] + j + v * L);
+    for (int a = 0; a < R; ++a)
+      for (int v = 0; v < NV; ++v) sum[a][v] += x[r][i + a] * factor[v];
+  }
+  for (int a = 0; a < R; ++a)
+    for (int v = 0; v < NV; ++v) *(V *)(w + (i + a) * ld + j + v * L) = sum[a][v];
+}
+
+template <class T, int NV>
+void outer_columns(int rows, const T *const *x, int depth, const T *const *y, int j, T *w, int64_t ld) {
   int i = 0;
-  for (; i + 16 <= n; i += 16)
-    for (int l = 0; l < 16; ++l) part[l] += a[i + l] * b[i + l];
-  T sum = 0;
-  for (int l = 0; l < 16; ++l) sum += part[l];
-  for (; i < n; ++i) sum += a[i] * b[i];
+  for (; i + 6 <= depth; i += 6) outer_tile<T, 6, NV>(rows, x, y, i, j, w, ld);
+  switch (depth - i) {
+  case 5: outer_tile<T, 5, NV>(rows, x, y, i, j, w, ld); break;
+  case 4: outer_tile<T, 4, NV>(rows, x, y, i, j, w, ld); break;
+  case 3: outer_tile<T, 3, NV>(rows, x, y, i, j, w, ld); break;
+  case 2: outer_tile<T, 2, NV>(rows, x, y, i, j, w, ld); break;
+  case 1: outer_tile<T, 1, NV>(rows, x, y, i, j, w, ld); break;
+  }
+}
+
+// w += sum over rows of x[r]^T y[r], x[r] of depth and y[r] of ld numbers, ld a multiple of PAD.
+template <class T>
+__attribute__((noinline)) void add_outer(const Rows<T> &rows, int depth, T *w, int64_t ld) {
+  constexpr int L = Vec<T, RIMS_VECTOR_BYTES>::lanes;
+  for (int j = 0; j < ld;) {
+    const int left = int(ld - j) / L, vectors = left < TILE_VECTORS ? left : TILE_VECTORS;
+    switch (vectors) {
+    case 4: if constexpr (TILE_VECTORS == 4) outer_columns<T, 4>(rows.count, rows.x, depth, rows.y, j, w, ld); break;
+    case 3: if constexpr (TILE_VECTORS == 4) outer_columns<T, 3>(rows.count, rows.x, depth, rows.y, j, w, ld); break;
+    case 2: outer_columns<T, 2>(rows.count, rows.x, depth, rows.y, j, w, ld); break;
+    case 1: outer_columns<T, 1>(rows.count, rows.x, depth, rows.y, j, w, ld); break;
+    }
+    j += vectors * L;
+  }
+}
+
+// y[0..size) = sum over r of weight[r * step] x[r * stride ...].
+template <class T, int VB = RIMS_VECTOR_BYTES>
+inline void weighted_sum(int rows, const T *weight, int step, const T *x, int64_t stride, int size,
+                         T *y) {
+  typedef typename Vec<T, VB>::type V;
+  constexpr int L = Vec<T, VB>::lanes;
+  int d = 0;
+  for (; d + L <= size; d += L) {
+    V sum{};
+    for (int r = 0; r < rows; ++r) sum += weight[r * step] * *(const V *)(x + r * stride + d);
+    *(V *)(y + d) = sum;
+  }
+  if (d == size) return;
+  if constexpr (VB > 16) {
+    weighted_sum<T, VB / 2>(rows, weight, step, x + d, stride, size - d, y + d);
+  } else {
+    for (; d < size; ++d) {
+      T sum = 0;
+      for (int r = 0; r < rows; ++r) sum += weight[r * step] * x[r * stride + d];
+      y[d] = sum;
+    }
+  }
+}
+
+template <class T, int VB> inline T sum_of(typename Vec<T, VB>::type x) {
+  if constexpr (VB > 16) {
+    typename Vec<T, VB / 2>::type half[2];
+    std::memcpy(half, &x, VB);
+    return sum_of<T, VB / 2>(half[0] + half[1]);
+  } else {
+    T sum = 0;
+    for (int l = 0; l < Vec<T, VB>::lanes; ++l) sum += x[l];
+    return sum;
+  }
+}
+
+template <class T, int VB = RIMS_VECTOR_BYTES> inline T dot(const T *a, const T *b, int n) {
+  typedef typename Vec<T, VB>::type V;
+  constexpr int L = Vec<T, VB>::lanes;
+  V even{}, odd{};
+  int i = 0;
+  for (; i + 2 * L <= n; i += 2 * L) {
+    even += *(const V *)(a + i) * *(const V *)(b + i);
+    odd += *(const V *)(a + i + L) * *(const V *)(b + i + L);
+  }
+  if (i + L <= n) {
+    even += *(const V *)(a + i) * *(const V *)(b + i);
+    i += L;
+  }
+  T sum = sum_of<T, VB>(even + odd);
+  if constexpr (VB > 16) {
+    if (i < n) sum += dot<T, VB / 2>(a + i, b + i, n - i);
+  } else {
+    for (; i < n; ++i) sum += a[i] * b[i];
+  }
   return sum;
 }
 
