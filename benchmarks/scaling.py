@@ -20,6 +20,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import torch
 from comparison import ROOT, provenance, write_json
+from matplotlib.ticker import LogLocator
 from scan import lstm_step, rim_step
 from timing import medians
 from train_fps import CONTENDERS, ENVS, STEPS
@@ -86,6 +87,11 @@ def draw(results: dict[str, list[dict[str, Any]]]) -> None:
             axes.plot([r[name] for r in rows], [1e3 * r[core] for r in rows], "o-", label=core)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
+        axes.set_xticks([r[name] for r in rows], [str(r[name]) for r in rows])
+        axes.xaxis.minorticks_off()
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5, 7)))
+        axes.yaxis.set_minor_formatter("{x:g}")
         axes.set_xlabel(name)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("forward + backward, ms")
