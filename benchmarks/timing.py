@@ -50,7 +50,7 @@ def training_step(module: nn.Module, run: Callable[[Tensor], Tensor], x: Tensor)
         with torch.no_grad():
             for parameter in module.parameters():
                 assert parameter.grad is not None
-                parameter -= 1e-7 * parameter.grad
+                parameter.sub_(1e-7 * parameter.grad)
                 parameter.grad = None
         return forward_done - start, backward_done - forward_end
 

@@ -3,6 +3,7 @@
 import csv
 import re
 from pathlib import Path
+from typing import Any
 
 from rims_rl.train import main
 
@@ -14,7 +15,7 @@ def test_the_python_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 2
-    scope = {}
+    scope: dict[str, Any] = {}
     for block in blocks:
         # The same code on fewer steps and environments.
         shorter = (

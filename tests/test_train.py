@@ -13,12 +13,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from processes import finish, start, wait_for
 from sb3_contrib import RecurrentPPO
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rims_rl.run.parser import read_yaml
 from rims_rl.train import main
+from tests.processes import finish, start, wait_for
 
 TINY = (
     "--env", "CartPole-v1", "--n-envs", "4", "--n-steps", "16", "--n-epochs", "1",

@@ -1,5 +1,7 @@
 """Features of symbolic grids: shapes, conditioning on the mission, life inside RecurrentPPO."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,12 @@ register_envs()
 IDS = ["rims_rl/PickupDistractors-v0", "BabyAI-GoToLocal-v0"]
 
 
+def space_of(env_id: str) -> spaces.Dict:
+    space: Any = make_minigrid(env_id).observation_space
+    assert isinstance(space, spaces.Dict)
+    return space
+
+
 def batch_of(space, size=8, seed=0):
     space.seed(seed)
     samples = [space.sample() for _ in range(size)]
@@ -26,7 +34,7 @@ def batch_of(space, size=8, seed=0):
 
 @pytest.fixture(params=IDS)
 def space(request):
-    return make_minigrid(request.param).observation_space
+    return space_of(request.param)
 
 
 def test_features_have_the_promised_shape(space):
@@ -61,7 +69,7 @@ def test_mission_changes_the_features_of_the_same_view(space):
 
 def test_mission_conditions_cells_multiplicatively():
     """Features are no sum of a part for the view and one for the mission."""
-    space = make_minigrid(IDS[0]).observation_space
+    space = space_of(IDS[0])
     extractor = GridExtractor(space)
     one, two = batch_of(space, seed=0), batch_of(space, seed=1)
 
@@ -99,7 +107,7 @@ def test_empty_mission_is_read():
 
 
 def test_direction_is_appended_as_one_hot():
-    space = make_minigrid(IDS[1]).observation_space
+    space = space_of(IDS[1])
     batch = batch_of(space, size=4)
     batch["direction"] = torch.arange(4.0).unsqueeze(1)
     torch.testing.assert_close(GridExtractor(space)(batch)[:, -4:], torch.eye(4))
@@ -130,6 +138,8 @@ def test_stock_recurrent_ppo_trains_with_it(env_id):
         device="cpu",
         seed=0,
     )
-    before = model.policy.features_extractor.readout.weight.clone()
+    extractor = model.policy.features_extractor
+    assert isinstance(extractor, GridExtractor)
+    before = extractor.readout.weight.clone()
     model.learn(32)
-    assert not torch.equal(before, model.policy.features_extractor.readout.weight)
+    assert not torch.equal(before, extractor.readout.weight)

@@ -49,6 +49,12 @@ def make_model(
     return algorithm(policy, env, policy_kwargs=policy_kwargs, **options)
 
 
+def reset(env) -> np.ndarray:
+    observation = env.reset()
+    assert isinstance(observation, np.ndarray)
+    return observation
+
+
 VECTOR = spaces.Box(-1, 1, (3,))
 IMAGE = spaces.Box(0, 255, (2, 36, 36), np.uint8)
 OBSERVATIONS = {
@@ -164,9 +170,11 @@ def test_gsde_target_kl_value_clipping_and_normalisation():
 def test_predict_carries_the_state_and_forgets_it_at_episode_starts():
     env = make_vec_env("CartPole-v1", 2, seed=0)
     policy = make_model("MlpRimPolicy", env).policy
-    obs = env.reset()
+    obs = reset(env)
     _, first = policy.predict(obs, episode_start=np.ones(2, bool), deterministic=True)
     _, second = policy.predict(obs, first, np.zeros(2, bool), deterministic=True)
+    assert first is not None
+    assert second is not None
     assert not np.allclose(first[0], second[0])
     _, again = policy.predict(obs, second, np.array([True, False]), deterministic=True)
     np.testing.assert_allclose(again[0][:, 0], first[0][:, 0], atol=1e-6)
@@ -182,10 +190,13 @@ def test_the_policy_alone_is_saved_and_loaded(core, tmp_path):
     policy = make_model("MlpRimPolicy", env, core=core, policy_kwargs=options).policy
     policy.save(tmp_path / "policy.pth")
     loaded = MlpRimPolicy.load(tmp_path / "policy.pth")
-    obs = env.reset()
-    expected, actual = (p.predict(obs, deterministic=True) for p in (policy, loaded))
-    np.testing.assert_array_equal(expected[0], actual[0])
-    np.testing.assert_array_equal(expected[1][0], actual[1][0])
+    obs = reset(env)
+    expected_action, expected_state = policy.predict(obs, deterministic=True)
+    action, state = loaded.predict(obs, deterministic=True)
+    assert expected_state is not None
+    assert state is not None
+    np.testing.assert_array_equal(expected_action, action)
+    np.testing.assert_array_equal(expected_state[0], state[0])
     assert loaded.core_kwargs == SMALL
 
 
@@ -206,7 +217,7 @@ def test_a_model_loads_in_a_fresh_process_that_never_imported_us(algorithm, tmp_
     model = make_model("MlpRimPolicy", env, algorithm)
     model.learn(32)
     model.save(tmp_path / "model.zip")
-    obs = env.reset()
+    obs = reset(env)
     np.save(tmp_path / "obs.npy", obs)
     files = [tmp_path / name for name in ("model.zip", "obs.npy", "state.npy")]
     subprocess.run([sys.executable, "-c", FRESH_PROCESS, *files], check=True, cwd=tmp_path)
@@ -273,10 +284,12 @@ def test_stock_algorithm_with_stock_atari_environments(tmp_path):
     model.learn(32)
     model.save(tmp_path / "model.zip")
     obs = model._last_obs
+    assert isinstance(obs, np.ndarray)
     np.save(tmp_path / "obs.npy", obs)
     files = [tmp_path / name for name in ("model.zip", "obs.npy", "state.npy")]
     subprocess.run([sys.executable, "-c", FRESH_PROCESS, *files], check=True, cwd=tmp_path)
     _, state = model.predict(obs, episode_start=np.ones(2, bool), deterministic=True)
+    assert state is not None
     np.testing.assert_allclose(np.load(tmp_path / "state.npy"), state[0], atol=1e-5)
 
 

@@ -36,6 +36,17 @@ ATARI_57 = NAMES_57.split()
 SAMPLE = {"Freeway", "Pong", "Surround", "Breakout", "MontezumaRevenge"}
 
 
+def reset(env: VecEnv) -> np.ndarray:
+    observation = env.reset()
+    assert isinstance(observation, np.ndarray)
+    return observation
+
+
+def action_count(env: VecEnv) -> int:
+    assert isinstance(env.action_space, gym.spaces.Discrete)
+    return int(env.action_space.n)
+
+
 def play(env: VecEnv, actions: Sequence[int]) -> tuple[Any, ...]:
     for action in actions:
         step = env.step(np.full(env.num_envs, action))
@@ -45,13 +56,15 @@ def play(env: VecEnv, actions: Sequence[int]) -> tuple[Any, ...]:
 def random_play(env: VecEnv, steps: int, seed: int = 0) -> tuple[np.ndarray, ...]:
     """Observations, rewards, dones and infos of random actions."""
     rng = np.random.default_rng(seed)
-    history = [env.step(rng.integers(env.action_space.n, size=env.num_envs)) for _ in range(steps)]
+    count = action_count(env)
+    history = [env.step(rng.integers(count, size=env.num_envs)) for _ in range(steps)]
     observations, rewards, dones, infos = zip(*history, strict=True)
     return np.stack(observations), np.stack(rewards), np.stack(dones), np.array(infos)
 
 
 def pixel_difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.abs(one.astype(int) - other.astype(int))
+    difference: np.ndarray = np.abs(one.astype(int) - other.astype(int))
+    return difference
 
 
 # SB3 takes the maximum of two frames in colour and then the grey value, ALE the other way round:
@@ -70,14 +83,14 @@ def test_same_game_as_make_atari_env(
         VecFrameStack(make_atari_env(env_id, 1, seed=0, wrapper_kwargs=wrapper_kwargs), 4)
     )
     ours = make_vec_env(env_id, 1, 0, env_kwargs={**BARE, "episodic_life": episodic_life})
-    frame = reference.reset()[0, -1]
+    frame = reset(reference)[0, -1]
     ours.reset()
     assert pixel_difference(frame, play(ours, [FIRE, UP_OR_RIGHT])[0][0, -1]).max() <= worst_pixel
 
     rng = np.random.default_rng(1)
     episodes = games = 0
     for _ in range(1000):
-        action = rng.integers(ours.action_space.n, size=1)
+        action = rng.integers(action_count(ours), size=1)
         expected, expected_reward, expected_done, (expected_info,) = reference.step(action)
         observation, reward, done, (info,) = ours.step(action)
         assert reward == expected_reward
@@ -95,6 +108,8 @@ def test_same_game_as_make_atari_env(
                 # What SB3 plays, unseen by the agent, between two lives.
                 play(ours, [NOOP, FIRE, UP_OR_RIGHT])
         else:
+            assert isinstance(expected, np.ndarray)
+            assert isinstance(observation, np.ndarray)
             difference = pixel_difference(expected[0, -1], observation[0, -1])
             assert difference.max() <= worst_pixel
             assert difference.mean() <= worst_mean
@@ -204,7 +219,7 @@ def test_a_cut_off_game_is_truncated(render_mode: str | None) -> None:
 def test_seeds_repeat_and_differ(render_mode: str | None) -> None:
     def history(seed: int, n_envs: int = 2) -> np.ndarray:
         env = make_vec_env("ALE/Breakout-v5", n_envs, seed, render_mode=render_mode)
-        first = env.reset()
+        first = reset(env)
         return np.concatenate([first[None], random_play(env, 150)[0]])
 
     one = history(7)
@@ -260,7 +275,7 @@ def test_the_visible_game_is_the_fast_one() -> None:
 
 def test_observations_stay_as_they_were() -> None:
     env = make_vec_env(BREAKOUT, 1, 0)
-    kept = [env.reset()]
+    kept = [reset(env)]
     copies = [kept[0].copy()]
     for _ in range(20):
         kept.append(play(env, [FIRE])[0])
@@ -270,6 +285,7 @@ def test_observations_stay_as_they_were() -> None:
 
 def test_sb3_takes_the_observations_as_they_are() -> None:
     env = make_vec_env(PONG, 2, seed=0)
+    assert isinstance(env.observation_space, gym.spaces.Box)
     assert is_image_space(env.observation_space)
     assert is_image_space_channels_first(env.observation_space)
     model = RecurrentPPO("CnnLstmPolicy", env, n_steps=8, batch_size=16, n_epochs=1)
@@ -282,6 +298,8 @@ def test_sb3_takes_the_observations_as_they_are() -> None:
         n_eval_episodes=2,
         return_episode_rewards=True,
     )
+    assert isinstance(lengths, list)
+    assert isinstance(returns, list)
     assert all(90 < length <= 100 for length in lengths)
     assert all(-21 <= value <= 0 for value in returns)
 
@@ -307,7 +325,7 @@ def test_settings_shape_the_game() -> None:
     env = make_vec_env(PONG, 1, env_kwargs=kwargs)
     assert env.observation_space.shape == (2, 42, 42)
     assert env.action_space == gym.spaces.Discrete(18)
-    assert env.reset().shape == (1, 2, 42, 42)
+    assert reset(env).shape == (1, 2, 42, 42)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +359,7 @@ def test_every_game_plays(game: str) -> None:
     ids = [f"ALE/{game}-v5"] + ([] if game == "Surround" else [f"{game}NoFrameskip-v4"])
     for env_id in ids:
         env = make_vec_env(env_id, 1, seed=0, env_kwargs={"threads": 1})
-        assert env.reset().any()
+        assert reset(env).any()
         observation, reward, _, _ = play(env, [NOOP])
         assert observation.shape == (1, 4, 84, 84)
         assert reward.shape == (1,)

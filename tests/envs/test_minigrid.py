@@ -1,9 +1,12 @@
 """MiniGrid and BabyAI in a form Stable-Baselines3 takes: nothing lost, nothing corrupted."""
 
+from typing import Any
+
 import gymnasium as gym
 import minigrid  # noqa: F401  (registers the ids)
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as check_gymnasium_env
 from gymnasium.utils.env_checker import data_equivalence
@@ -65,8 +68,9 @@ def test_both_checkers_accept(env_id):
 def test_same_seed_and_actions_give_the_same_run(env_id):
     def run():
         env = make_minigrid(env_id)
-        actions = np.random.default_rng(0).integers(env.action_space.n, size=60)
-        record = [env.reset(seed=5)]
+        space: Any = env.action_space
+        actions = np.random.default_rng(0).integers(space.n, size=60)
+        record: list[Any] = [env.reset(seed=5)]
         for action in actions:
             record.append(env.step(action))
             if record[-1][2] or record[-1][3]:
@@ -80,21 +84,23 @@ def test_same_seed_and_actions_give_the_same_run(env_id):
 @pytest.mark.parametrize("env_id", EVERY_ID)
 def test_every_stock_id_gives_symbols_in_the_space_and_known_words(env_id):
     env = make_minigrid(env_id)
+    stock: Any = env.unwrapped
     for seed in range(2):
         obs, _ = env.reset(seed=seed)
         assert env.observation_space.contains(obs)
         assert UNKNOWN not in obs["mission"]
-        mission = env.unwrapped.mission.replace(",", "").lower().split()
+        mission = stock.mission.replace(",", "").lower().split()
         assert words_of(obs["mission"]) == mission
     assert env.observation_space.contains(env.step(env.action_space.sample())[0])
 
 
 def test_grid_and_direction_are_the_stock_environments():
     env = make_minigrid("BabyAI-GoToLocal-v0")
+    stock_env: Any = env.unwrapped
     env.reset(seed=1)
     for action in (0, 2, 2, 1, 2):
         obs = env.step(action)[0]
-        stock = env.unwrapped.gen_obs()
+        stock = stock_env.gen_obs()
         np.testing.assert_array_equal(obs["grid"], stock["image"])
         assert obs["direction"].tolist() == [stock["direction"]]
 
@@ -106,7 +112,9 @@ def test_stable_baselines_neither_reorders_nor_scales_nor_one_hot_encodes(env_id
     assert isinstance(space, spaces.Dict)
     assert not any(is_image_space(box) for box in space.values())
     obs = vec_env.reset()
-    seen = preprocess_obs(obs_as_tensor(obs, "cpu"), space)
+    assert isinstance(obs, dict)
+    seen = preprocess_obs(obs_as_tensor(obs, torch.device("cpu")), space)
+    assert isinstance(seen, dict)
     for key, values in obs.items():
         np.testing.assert_array_equal(seen[key].numpy(), values.astype(np.float32))
 
@@ -136,7 +144,7 @@ def test_negative_reward_is_no_success():
         while not ended:
             _, reward, terminated, truncated, info = env.step(2)
             ended = terminated or truncated
-        rewards.append(reward)
+        rewards.append(float(reward))
         successes.append(info["is_success"])
     assert min(rewards) < 0
     assert successes == [reward > 0 for reward in rewards]
@@ -148,11 +156,11 @@ def test_tokens_ignore_case_and_punctuation_and_mark_unknown_words():
     assert tokens[6:] == (UNKNOWN, *[PAD] * (MAX_WORDS - 7))
 
 
-def test_longest_mission_of_babyais_grammar_fits():
+def test_longest_mission_of_babyais_grammar_fits(monkeypatch):
     env = gym.make("BabyAI-BossLevel-v0").unwrapped
     env.reset(seed=0)
     thing = ObjDesc("ball", "yellow", "front")
-    thing.find_matching_objs = lambda env, use_location=True: None
+    monkeypatch.setattr(thing, "find_matching_objs", lambda env, use_location=True: None)
     thing.obj_set = [None]
     clause = PutNextInstr(thing, thing)
     both = AndInstr(clause, clause)
@@ -166,8 +174,11 @@ def test_render_mode_and_arguments_reach_the_environment():
         "MiniGrid-Empty-5x5-v0", env_kwargs={"agent_view_size": 5}, render_mode="rgb_array"
     )
     env.reset(seed=0)
-    assert env.render().ndim == 3
-    assert env.observation_space["grid"] == grid_space(5)
+    image = env.render()
+    assert isinstance(image, np.ndarray)
+    assert image.ndim == 3
+    space: Any = env.observation_space
+    assert space["grid"] == grid_space(5)
 
 
 def test_nothing_is_printed_while_layouts_are_drawn(capsys):

@@ -1,6 +1,7 @@
 """Object picking with distractors: rules, solvability, kinds, and the fast view's equality."""
 
 from collections import deque
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -28,14 +29,14 @@ def make(env_id, **kwargs):
 def shortest_path(env, goals):
     """Actions to the nearest place from which the agent faces a goal: breadth-first search."""
     start = (*map(int, env.agent_pos), env.agent_dir)
-    came_from = {start: None}
+    came_from: dict[tuple[int, ...], Any] = {start: None}
     queue = deque([start])
     while queue:
         x, y, direction = state = queue.popleft()
         dx, dy = DIR_TO_VEC[direction]
         ahead = (x + dx, y + dy)
         if any(env.grid.get(*ahead) is goal for goal in goals):
-            actions = []
+            actions: list[Actions] = []
             while came_from[state]:
                 state, action = came_from[state]
                 actions.append(action)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from processes import start
 
 from rims_rl.figures.__main__ import main
 from rims_rl.figures.catalogue import FIGURES
 from rims_rl.tasks.state import newest_checkpoint
+from tests.processes import start
 
 KEYS = {
     "figure", "title", "quick", "seeds", "intervals", "numbers", "paper", "runs", "command",

@@ -69,7 +69,7 @@ def test_a_mark_outside_the_strip_is_not_drawn(axes):
 
 
 def test_inputs_are_true_frames_and_then_predictions():
-    true, predicted = RNG.random((6, 2, 2)), RNG.random((5, 2, 2))
+    true, predicted = (RNG.random((count, 2, 2)).astype(np.float32) for count in (6, 5))
     inputs = Rollout(2, true, predicted, [0.0] * 5).inputs
     assert np.array_equal(inputs, [true[0], true[1], *predicted[1:4]])
     assert np.array_equal(Rollout(5, true, predicted, [0.0] * 5).inputs, true[:5])

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,7 +163,8 @@ def test_true_frames_to_the_end_is_the_one_step_prediction(runs):
 )
 def test_names_say_how_many_rims_are_active(model, name, tmp_path):
     config = Runs(False, tmp_path, [0]).config(model, 0)
-    assert model_name(SimpleNamespace(task=SimpleNamespace(config=config))) == name
+    run: Any = SimpleNamespace(task=SimpleNamespace(config=config))
+    assert model_name(run) == name
 
 
 PAPER_MODELS = {

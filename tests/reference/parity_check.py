@@ -39,6 +39,8 @@ Helpers that make the layout work short: `split_blocks(W, gates, K)` and `join_b
 """
 
 import argparse, glob, importlib.util, os, sys
+from typing import Any
+
 import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -75,7 +77,7 @@ class Case:
         self.name = os.path.basename(path)[:-4]
         z = np.load(path, allow_pickle=False)
         a = {k: z[k] for k in z.files}
-        self.cfg = {
+        self.cfg: dict[str, Any] = {
             k[7:]: (v.item() if v.dtype.kind != "U" else str(v))
             for k, v in a.items()
             if k.startswith("config.")
@@ -120,7 +122,7 @@ def check(case, res, tol, allow_missing, f32=False):
     Gradients that are zero in exact arithmetic (dido1998's key.bias) or drowned in rounding (float32, v2 with k_A=1) have no meaningful
     relative error: where max|expected| < small * (largest gradient entry of the case), with small = 1e-9 in float64 and 1e-4
     in float32, the error is taken relative to that largest entry instead."""
-    out = []
+    out: list[tuple[str, str | float, bool]] = []
     gscale = max(float(np.abs(e).max()) for e in case.expected_grads.values())
     small = (1e-4 if f32 else 1e-9) * gscale
     for k in ("h", "c", "mask", "input_att"):
@@ -225,6 +227,7 @@ def main():
         )
     sys.path.insert(0, HERE)
     spec = importlib.util.spec_from_file_location("rim_adapter", o.adapter)
+    assert spec is not None and spec.loader is not None
     m = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(m)
     cases = load_cases([s for s in o.sets.split(",") if s], o.only)

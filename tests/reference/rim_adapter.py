@@ -128,7 +128,8 @@ def run_case(case: Case, dtype: torch.dtype, backend: str = "auto") -> dict[str,
     h = torch.cat(outputs)
     (h * torch.tensor(case.r, dtype=dtype)).sum().backward()
 
-    grads = _grads_to_theirs(case, {n: p.grad for n, p in rim.named_parameters()}, gates)
+    ours = {n: p.grad for n, p in rim.named_parameters() if p.grad is not None}
+    grads = _grads_to_theirs(case, ours, gates)
     grads.update(x=x.grad, h0=h0.grad)
     if case.c0 is not None:
         grads["c0"] = c0.grad

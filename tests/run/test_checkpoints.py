@@ -31,6 +31,7 @@ def test_newest_is_found_with_all_it_knew(tmp_path, model):
     saved(tmp_path, model, 9)
     saved(tmp_path, model, 10)
     checkpoint = newest_checkpoint(tmp_path)
+    assert checkpoint is not None
     assert checkpoint.progress == Progress(10, 1.5, 8, "abc")
     PPO.load(checkpoint.model)
 
@@ -66,7 +67,9 @@ def cut_description(path):
 def test_damaged_one_is_skipped_with_a_warning(tmp_path, model, damage, capsys):
     saved(tmp_path, model, 1)
     damage(saved(tmp_path, model, 2))
-    assert newest_checkpoint(tmp_path).progress.timesteps == 1
+    checkpoint = newest_checkpoint(tmp_path)
+    assert checkpoint is not None
+    assert checkpoint.progress.timesteps == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "step-000000000002.zip" in line
 

@@ -1,5 +1,7 @@
 """W&B never asks for a login, never ends a run, and loses nothing that a kill cut off."""
 
+from typing import Any
+
 import wandb
 
 from rims_rl.run.parser import resolve
@@ -58,7 +60,8 @@ class BrokenRun:
 
 
 def test_failure_while_logging_ends_tracking_only(capsys):
-    writer = WandbWriter(BrokenRun())
+    run: Any = BrokenRun()
+    writer = WandbWriter(run)
     for step in (1, 2):
         writer.write({"a": 1.0}, {}, step)
     writer.close()

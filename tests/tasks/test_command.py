@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from processes import finish, start, wait_for
 
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.__main__ import main
 from rims_rl.tasks.parser import read_preset, resolve
 from rims_rl.tasks.results import load_trained
 from rims_rl.tasks.suite import TASKS
+from tests.processes import finish, start, wait_for
 
 MODEL = ("--hidden-size", "12", "--num-rims", "3", "--num-active", "2", "--slots", "3")
 SIZES = ("--batch-size", "4", "--train-size", "10", "--valid-size", "6", "--test-size", "6")

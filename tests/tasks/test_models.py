@@ -188,8 +188,8 @@ def test_view_models_predict_windows(core):
 @pytest.mark.parametrize("balls", [1, 6])
 def test_no_model_can_beat_the_oracle(balls, tmp_path):
     videos = load(PartialViewSpec(balls=balls, sequences=3, frames=6), "test", tmp_path)
-    corners, _, targets = views(videos, np.random.default_rng(0))
-    corners, targets = (torch.from_numpy(part).transpose(0, 1) for part in (corners, targets))
+    places, _, seen = views(videos, np.random.default_rng(0))
+    corners, targets = (torch.from_numpy(part).transpose(0, 1) for part in (places, seen))
     logits = Oracle(view_side=11)(unit(as_frames(videos[:, 1:])), corners)
     assert Confusion.of(logits, unit(targets)).f1 == 1.0
     torch.testing.assert_close(logits.sigmoid(), unit(targets), atol=2e-6, rtol=0)

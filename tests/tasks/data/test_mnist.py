@@ -59,11 +59,11 @@ def test_the_split_is_fixed():
 def test_resizing_is_pillows_nearest(resolution):
     images = digits.load("test").images[:30]
     expected = [
-        Image.fromarray(image).resize((resolution, resolution), Image.Resampling.NEAREST)
+        np.asarray(Image.fromarray(image).resize((resolution,) * 2, Image.Resampling.NEAREST))
         for image in images
     ]
     clear = np.delete(np.arange(resolution), [9] if resolution == 19 else [])
-    pixels = np.ix_(range(30), clear, clear)  # at 19 the middle is a tie, which Pillow rounds
+    pixels = np.ix_(np.arange(30), clear, clear)  # at 19 the middle is a tie, which Pillow rounds
     assert np.array_equal(mnist.resize(images, resolution)[pixels], np.stack(expected)[pixels])
 
 

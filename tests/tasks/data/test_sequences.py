@@ -64,8 +64,8 @@ def test_the_baseline_of_adding_is_as_said():
 
 
 def test_streams_follow_their_seed():
-    for sample in (lambda rng: copying.sample(4, 9, rng), lambda rng: adding.sample(4, 9, rng)):
-        first, same, other = (sample(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    for task in (copying, adding):
+        first, same, other = (task.sample(4, 9, np.random.default_rng(seed)) for seed in (1, 1, 2))
         assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
         assert not np.array_equal(first.inputs, other.inputs)
 
