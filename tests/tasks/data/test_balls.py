@@ -122,7 +122,7 @@ def test_impossible_counts_are_refused(count):
 
 def test_impossible_options_are_refused(tmp_path):
     with pytest.raises(UsageError, match="train, validation, test"):
-        load(FEW, "tests", tmp_path)  # type: ignore[arg-type]  # a typing mistake
+        load(FEW, "tests", tmp_path)  # type: ignore[arg-type]  # to be refused
     with pytest.raises(UsageError, match="sequences is 0"):
         BallsSpec(sequences=0)
     with pytest.raises(UsageError, match="seed is -1"):
