@@ -13,7 +13,9 @@ def _one_thread() -> None:
 def in_empty_folder(tmp_path, monkeypatch):
     """An empty working folder, without an account, and one thread for processes started there."""
     monkeypatch.chdir(tmp_path)
-    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE"):
+    # W&B leaves the address of this process's service in the environment: the processes that
+    # tests start shall not depend on it.
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE", "WANDB_SERVICE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
