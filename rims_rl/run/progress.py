@@ -52,7 +52,8 @@ class Bar:
         self._last_line = time.monotonic()
         seconds = self._last_line - self._began
         speed = (self._done - self._began_at) / max(seconds, 1e-9)
-        left = tqdm.format_interval(int(max(0, self._total - self._done) / max(speed, 1e-9)))
+        to_do = max(0, self._total - self._done)
+        left = tqdm.format_interval(int(to_do / speed)) if speed > 0 else "unknown"
         print(
             f"{self._done:,}/{self._total:,} {self._unit}s ({self._done / self._total:.0%})  "
             f"{speed:.4g} {self._unit}s/s  ETA {left}  {self._note()}",
