@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
@@ -11,8 +9,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-#: What the convolutions compute in. bfloat16 is faster where the processor has units for it.
-Precision = Literal["float32", "bfloat16"]
+from rims_rl.core.precision import Precision, check_precision, computing_in
 
 
 class AtariCnn(BaseFeaturesExtractor):
@@ -39,8 +36,7 @@ class AtariCnn(BaseFeaturesExtractor):
         precision: Precision = "float32",
     ) -> None:
         super().__init__(observation_space, features_dim)
-        if precision not in get_args(Precision):
-            raise ValueError(f"precision {precision!r}: use one of {get_args(Precision)}")
+        check_precision(precision)
         self.precision = precision
         if not is_image_space(
             observation_space, check_channels=False, normalized_image=normalized_image
@@ -80,9 +76,7 @@ class AtariCnn(BaseFeaturesExtractor):
         is_bytes = observations.dtype == torch.uint8
         # oneDNN's backward pass is twice as fast with channels last.
         images = observations.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(
-            images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
-        ):
+        with computing_in(self.precision, images.device):
             weight = first.weight / 255 if is_bytes else first.weight
             x = F.conv2d(images.to(weight.dtype), weight, first.bias, first.stride)
             for layer in rest:

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import torch
 
+from rims_rl.figures.budget import Budget, read_budget
 from rims_rl.figures.catalogue import FIGURES
 from rims_rl.figures.figure import Figure
 from rims_rl.figures.output import write_figure
@@ -54,10 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _make(options: argparse.Namespace, command: str) -> int:
     figure = _figure(options.figure)
     seeds = options.seeds or (1 if options.quick else 3)
+    budget = read_budget(options.budget) if options.budget else Budget()
+    if options.quick and options.budget:
+        raise UsageError("--quick has its own budget: leave out it or --budget")
     root = options.runs or Path("runs") / ("figures-quick" if options.quick else "figures")
     _create(root, "--runs")
     _create(options.out, "--out")
-    runs = Runs(options.quick, root, range(seeds), options.jobs or _default_jobs())
+    jobs = options.jobs or _default_jobs()
+    runs = Runs(options.quick, root, range(seeds), jobs, budget, options.train)
     drawing = figure.make(runs)
     picture = write_figure(figure, drawing, runs, options.out, command)
     if drawing.markdown:
@@ -115,8 +120,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("figure", metavar="FIGURE", help="one of the names below")
     parser.add_argument("--quick", action="store_true", help="small budgets: minutes, no result")
+    parser.add_argument(
+        "--budget",
+        metavar="NAME",
+        help="smaller than the paper's: cpu, or a YAML file of options by task",
+    )
     parser.add_argument("--seeds", type=_positive, metavar="N", help="of each model [3; quick 1]")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="trainings at once [all cores]")
+    parser.add_argument(
+        "--train",
+        metavar="PATTERN",
+        default="*",
+        help="train only runs with such a title, e.g. 'copying, lstm-*'; draw what is stored [*]",
+    )
     parser.add_argument(
         "--runs", type=Path, metavar="DIR", help="trained runs [runs/figures, runs/figures-quick]"
     )

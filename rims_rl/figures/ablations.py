@@ -27,11 +27,11 @@ _CLAIM = "one head and no input attention are both worse than the normal model i
 def ablations() -> dict[str, Wanted]:
     """The normal RIM and its ablations by name.
 
-    Our reading of "one head": of the communication; the input attention has one head anyway.
+    Our reading of "one head": one of the input attention and one of the communication.
     """
     return {
         NORMAL: rim(SAME.train_set),
-        "one head": rim(SAME.train_set, core_kwargs={"comm_heads": 1}),
+        "one head": rim(SAME.train_set, core_kwargs={"input_heads": 1, "comm_heads": 1}),
         "no input attention": rim(SAME.train_set, core_kwargs={"input_attention": None}),
     }
 

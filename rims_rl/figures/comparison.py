@@ -12,6 +12,7 @@ from rims_rl.analysis.statistics import bootstrap_interval, interquartile_mean
 from rims_rl.figures.figure import Drawing
 from rims_rl.figures.runs import Runs, StoredRun, Wanted
 from rims_rl.figures.tables import Table, as_markdown, draw_tables
+from rims_rl.run.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -75,21 +76,27 @@ class Comparison:
 
 
 def compare(runs: Runs, title: str, parts: Sequence[Comparison]) -> Drawing:
-    """Trains all models of some comparisons and draws them as tables, one under the other.
+    """Trains the models of some comparisons and draws them as tables, one under the other.
+
+    A cell holds the interquartile mean over seeds and its 95% interval.
 
     Args:
         runs: trains and finds them.
         title: of the picture.
         parts: the comparisons.
+
+    Raises:
+        UsageError: there is no run to draw.
+        TrainingStoppedError: a training did not get to its end.
     """
     runs.prepare([row.model for part in parts for row in part.rows])
     numbers = {part.title: _numbers(runs, part) for part in parts}
-    tables = [_table(runs, part, numbers[part.title]) for part in parts]
-    note = f"{len(runs.seeds)} seed{'s' if len(runs.seeds) > 1 else ''}"
-    if len(runs.seeds) > 1:
-        note += ": interquartile mean [95% interval]"
+    shown = [part for part in parts if numbers[part.title]]
+    if not shown:
+        raise UsageError("no run of this table is stored: let --train match some")
+    tables = [_table(runs, part, numbers[part.title]) for part in shown]
     return Drawing(
-        picture=draw_tables(f"{title} ({note})", tables),
+        picture=draw_tables(title, tables),
         numbers=numbers,
         paper={part.title: {row.name: dict(row.paper) for row in part.rows} for part in parts},
         markdown="\n\n".join(map(as_markdown, tables)),
@@ -97,8 +104,10 @@ def compare(runs: Runs, title: str, parts: Sequence[Comparison]) -> Drawing:
 
 
 def _numbers(runs: Runs, part: Comparison) -> dict[str, Any]:
+    """Of each row with runs."""
     rng = np.random.default_rng(0)
-    return {row.name: _of_model(runs, part, runs.every_seed(row.model), rng) for row in part.rows}
+    stored = {row.name: runs.stored(row.model) for row in part.rows}
+    return {name: _of_model(runs, part, found, rng) for name, found in stored.items() if found}
 
 
 def _of_model(
@@ -107,6 +116,7 @@ def _of_model(
     results = stored[0].results
     facts = {name: results[name] for name in ("model", "param_count")}
     facts["units"] = results["config"]["hidden_size"]
+    facts["seeds"] = len(stored)
     return {**facts, **{c.name: _over_seeds(c, c.tested(runs), stored, rng) for c in part.columns}}
 
 
@@ -124,16 +134,16 @@ def _over_seeds(
 
 
 def _table(runs: Runs, part: Comparison, numbers: Mapping[str, Any]) -> Table:
-    """Columns: the model, its units and weights, then ours and the paper's for each."""
+    """Columns: the model, its size, seeds, then ours and the paper's number for each."""
     known = {title for row in part.rows for title in row.paper}
-    head = ["model", "units", "weights"]
+    head = ["model", "units", "weights", "seeds"]
     for column in part.columns:
         head.append(f"{column.title.format(column.tested(runs))}\nours")
         head += [f"{column.name}\npaper"] if column.name in known else []
     body = []
-    for row in part.rows:
+    for row in (row for row in part.rows if row.name in numbers):
         found = numbers[row.name]
-        cells = [row.name, str(found["units"]), f"{found['param_count']:,}"]
+        cells = [row.name, str(found["units"]), f"{found['param_count']:,}", str(found["seeds"])]
         for column in part.columns:
             cells.append(_ours(column, found[column.name]))
             cells += [_paper(column, row)] if column.name in known else []

@@ -31,8 +31,9 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
     Returns:
         The picture.
     """
-    if runs.quick:
-        drawing.picture.text(0.5, -0.01, QUICK_NOTE, ha="center", va="top", color="firebrick")
+    budget = runs.budget.note(run.results["config"]["task"] for run in runs.used.values())
+    if note := QUICK_NOTE if runs.quick else budget:
+        drawing.picture.text(0.5, -0.01, note, ha="center", va="top", color="firebrick", size=8)
     picture = folder / f"{figure.name}.png"
     write_atomically(
         picture,
@@ -50,6 +51,7 @@ def _content(figure: Figure, drawing: Drawing, runs: Runs, command: str) -> dict
         "figure": figure.name,
         "title": figure.title,
         "quick": runs.quick,
+        "budget": {"name": runs.budget.name, "options": runs.budget.options},
         "seeds": list(runs.seeds),
         "intervals": f"{CONFIDENCE:.0%} {INTERVAL_METHOD}, of the interquartile mean over seeds",
         "numbers": drawing.numbers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import hashlib
 import json
@@ -12,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from rims_rl.figures.budget import Budget
 from rims_rl.figures.training import Job, train_all
 from rims_rl.run.errors import UsageError
 from rims_rl.run.folder import safe_name
@@ -82,6 +84,7 @@ class Runs:
         quick: whether budgets are small.
         root: folder of the store.
         seeds: of every model.
+        budget: what is smaller than in the paper.
         used: the runs that were handed out, by folder.
 
     Args:
@@ -89,30 +92,50 @@ class Runs:
         root: as above.
         seeds: as above.
         workers: how many trainings at once.
+        budget: as above.
+        only: pattern of the titles of runs that may be trained, e.g. ``copying, lstm-*``.
     """
 
-    def __init__(self, quick: bool, root: Path, seeds: Sequence[int], workers: int = 1) -> None:
+    def __init__(
+        self,
+        quick: bool,
+        root: Path,
+        seeds: Sequence[int],
+        workers: int = 1,
+        budget: Budget | None = None,
+        only: str = "*",
+    ) -> None:
         self.quick, self.root, self.seeds = quick, root, tuple(seeds)
+        self.budget = budget or Budget()
         self.used: dict[Path, StoredRun] = {}
-        self._workers = workers
+        self._workers, self._only = workers, only
 
     def prepare(self, models: Sequence[Wanted]) -> None:
-        """Trains what is missing of some models, with every seed, several at once.
+        """Trains what is missing of some models and may be trained, several at once.
 
         Raises:
             UsageError: a run cannot be done as asked, or its folder holds another one.
             TrainingStoppedError: a training did not get to its end.
         """
         jobs = [self._job(model, seed) for model in models for seed in self.seeds]
-        missing = {job.folder: job for job in jobs if not job.is_done}
+        missing = {job.folder: job for job in jobs if not job.is_done and self._may_train(job)}
         if missing:
             print(f"runs to train: {len(missing)}, into {self.root}", flush=True)
             train_all(list(missing.values()), self._workers)
 
     def every_seed(self, model: Wanted) -> list[StoredRun]:
-        """The runs of a model, one for each seed; see `prepare` for what it raises."""
+        """The runs of a model, one for each seed that is stored or may be trained.
+
+        Raises:
+            UsageError: there is none, or as `prepare`.
+            TrainingStoppedError: as `prepare`.
+        """
+        return self.stored(model) or [self.run(model)]
+
+    def stored(self, model: Wanted) -> list[StoredRun]:
+        """As `every_seed`, but may be empty."""
         self.prepare([model])
-        return [self.run(model, seed) for seed in self.seeds]
+        return [self.run(model, s) for s in self.seeds if self._job(model, s).is_done]
 
     def trained(self, task: str, seed: int | None = None, **options: Any) -> StoredRun:
         """The run of a task with such options; see `prepare` for what it raises.
@@ -128,12 +151,14 @@ class Runs:
         """The run of a model with one seed, the first of `seeds` by default.
 
         Raises:
-            UsageError: as `prepare`.
+            UsageError: as `prepare`, or it is not stored and must not be trained.
             TrainingStoppedError: as `prepare`.
         """
         seed = self.seeds[0] if seed is None else seed
         job = self._job(model, seed)
         if not job.is_done:
+            if not self._may_train(job):
+                raise UsageError(f"not stored, and left out by --train {self._only!r}: {job.title}")
             train_all([job], workers=1)
         results = json.loads((job.folder / RESULTS).read_text(encoding="utf-8"))
         if _settings(results["config"]) != _settings(self.config(model, seed).flat()):
@@ -149,7 +174,7 @@ class Runs:
 
     def _values(self, model: Wanted, seed: int) -> dict[str, Any]:
         quick = {"quick": True, **model.quick} if self.quick else {}
-        return {**model.options, **quick, "seed": seed}
+        return {**self.budget.of(model.task), **model.options, **quick, "seed": seed}
 
     def _job(self, model: Wanted, seed: int) -> Job:
         config = self.config(model, seed)
@@ -162,6 +187,9 @@ class Runs:
             epochs=config.learning.epochs,
             title=f"{model.task}, {label}, seed {seed}",
         )
+
+    def _may_train(self, job: Job) -> bool:
+        return fnmatch.fnmatchcase(job.title, self._only)
 
 
 def _settings(flat: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rims_rl.agents import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy, RecurrentPPO
-from rims_rl.agents.cnn import Precision
+from rims_rl.core.precision import Precision
 from rims_rl.envs import make_vec_env, suite_of
 from rims_rl.run.config import PPOConfig, TrainConfig
 from rims_rl.run.errors import UsageError

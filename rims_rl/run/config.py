@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rims_rl.agents.cnn import Precision
 from rims_rl.core import CoreName, RIMConfig
 from rims_rl.core.config import Variant
+from rims_rl.core.precision import Precision
 from rims_rl.run.errors import UsageError
 
 LearningRateSchedule = Literal["constant", "linear"]
@@ -83,11 +83,10 @@ class CoreOptions:
 
     def label(self) -> str:
         """A short name that tells runs of one environment apart, e.g. ``rim-k6-4-h510``."""
-        parts = [self.core]
-        if self.core == "rim":
-            parts += [self.variant] if self.variant != RIMConfig.variant else []
-            parts.append(f"k{self.num_rims}-{self.num_active}")
-        parts.append(f"h{self.hidden_size}")
+        if self.core != "rim":
+            return f"{self.core}-h{self.hidden_size}"
+        parts = ["rim", *([self.variant] if self.variant != RIMConfig.variant else [])]
+        parts += [f"k{self.num_rims}-{self.num_active}", f"h{self.hidden_size}"]
         parts += [f"{key}={value}" for key, value in sorted(self.core_kwargs.items())]
         return "-".join(parts)
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rims_rl.core.precision import Precision
 from rims_rl.run.config import at_least, flag
 from rims_rl.run.errors import UsageError
 
@@ -46,8 +47,12 @@ class CacheOptions:
 
 @dataclass(frozen=True)
 class RolloutOptions(CacheOptions):
-    """How a video model is tested: true frames first, then its own predictions."""
+    """How frames are computed, and how a model of them is tested: true ones first, then its own."""
 
+    precision: Precision = field(
+        default="float32",
+        metadata={"help": "arithmetic of encoder and decoder; bfloat16 is faster on recent CPUs"},
+    )
     given: int = field(default=15, metadata={"help": "true frames before a rollout"})
     rollout_size: int = field(
         default=256, metadata={"help": "sequences of a rollout in validation, at most"}

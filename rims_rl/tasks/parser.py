@@ -125,7 +125,25 @@ def read_config(path: Path, task: str | None = None) -> tuple[str, dict[str, Any
     found = values.pop("task", task)
     if found not in TASKS or (task and found != task):
         raise UsageError(f"{path}: it is for the task {found!r}, not {task or 'a known one'}")
-    return found, _checked(found, values, str(path))
+    return found, check_options(found, values, str(path))
+
+
+def check_options(task: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Checks names and types of options that a file holds, and converts them.
+
+    Args:
+        task: its name.
+        values: the options.
+        source: the file, for messages.
+
+    Raises:
+        UsageError: an unknown key or a wrong type.
+    """
+    for key in ("config", "resume"):
+        if key in values:
+            raise UsageError(f"{source}: {key} belongs on the command line")
+    parser = _parser(task)
+    return parsed(parser, lambda: parser.parse_object(dict(values), defaults=False), f"{source}: ")
 
 
 @functools.cache
@@ -147,14 +165,6 @@ def command_line(argv: Sequence[str]) -> str:
 
 def _config(task: str, values: Mapping[str, Any]) -> TaskConfig[Any]:
     return TaskConfig.from_flat(task, TASKS[task].options_type, values)
-
-
-def _checked(task: str, values: dict[str, Any], source: str) -> dict[str, Any]:
-    for key in ("config", "resume"):
-        if key in values:
-            raise UsageError(f"{source}: {key} belongs on the command line")
-    parser = _parser(task)
-    return parsed(parser, lambda: parser.parse_object(values, defaults=False), f"{source}: ")
 
 
 def _resumed_task(argv: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ Axes: T time, B batch, K encoders, C channels, Y rows and X columns of a frame, 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -17,6 +18,7 @@ from torch.nn import functional
 
 from rims_rl.core import RIM
 from rims_rl.core.dynamics import State
+from rims_rl.core.precision import Precision, computing_in
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.config import ModelConfig
 from rims_rl.tasks.cores import make_task_core, start_by_keeping
@@ -28,6 +30,10 @@ SHRINK = 2 ** len(CHANNELS)
 #: Features D of a frame.
 FEATURES = 512
 
+#: Frames that a CPU works on at once: their feature maps stay in its cache, which makes training
+#: a third faster than all frames of a batch together.
+_PIECE = 256
+
 Shape = tuple[int, int, int]
 
 
@@ -36,12 +42,14 @@ class FrameEncoder(nn.Module):
 
     Args:
         shape: (C, Y, X), sides divisible by 8.
+        precision: of the arithmetic; parameters and features are float32 either way.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, precision: Precision = "float32") -> None:
         super().__init__()
+        self.precision = precision
         channels, rows, columns = shape
-        self.layers = nn.Sequential(
+        self.layers = _channels_last(
             *_convolutions(channels),
             nn.Flatten(),
             *_dense(CHANNELS[-1] * (rows // SHRINK) * (columns // SHRINK), FEATURES),
@@ -49,8 +57,7 @@ class FrameEncoder(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Encodes frames."""
-        features: Tensor = self.layers(frames.flatten(0, 1))
-        return _by_time(features, frames)
+        return _for_each(frames, self.layers, self.precision)
 
 
 class StripEncoders(nn.Module):
@@ -62,24 +69,23 @@ class StripEncoders(nn.Module):
     Args:
         shape: (C, Y, X).
         count: number K of strips.
+        precision: see `FrameEncoder`.
     """
 
-    def __init__(self, shape: Shape, count: int) -> None:
+    def __init__(self, shape: Shape, count: int, precision: Precision = "float32") -> None:
         super().__init__()
+        self.precision = precision
         channels, rows, columns = shape
         self.edges = [rows * k // count for k in range(count + 1)]
         tallest = max(stop - start for start, stop in itertools.pairwise(self.edges))
         self.height = -(-tallest // SHRINK) * SHRINK
-        self.convolutions = nn.Sequential(*_convolutions(channels, count))
+        self.convolutions = _channels_last(*_convolutions(channels, count))
         inputs = CHANNELS[-1] * (self.height // SHRINK) * (columns // SHRINK)
         self.dense = nn.ModuleList(nn.Sequential(*_dense(inputs, FEATURES)) for _ in range(count))
 
     def forward(self, frames: Tensor) -> Tensor:
         """Encodes frames."""
-        maps = self.convolutions(self.strips(frames.flatten(0, 1)).flatten(1, 2))
-        parts = maps.unflatten(1, (len(self.dense), -1)).flatten(2).unbind(1)
-        features = [dense(part) for dense, part in zip(self.dense, parts, strict=True)]
-        return _by_time(torch.cat(features, dim=1), frames)
+        return _for_each(frames, self._encode, self.precision)
 
     def strips(self, frames: Tensor) -> Tensor:
         """Cuts frames (M, C, Y, X) into strips, black below, (M, K, C, height, X)."""
@@ -91,6 +97,13 @@ class StripEncoders(nn.Module):
             dim=1,
         )
 
+    def _encode(self, frames: Tensor) -> Tensor:
+        """(M, C, Y, X) -> (M, K * D)."""
+        maps = self.convolutions(self.strips(frames).flatten(1, 2))
+        parts = maps.unflatten(1, (len(self.dense), -1)).flatten(2).unbind(1)
+        features = [dense(part) for dense, part in zip(self.dense, parts, strict=True)]
+        return torch.cat(features, dim=1)
+
 
 class FrameDecoder(nn.Module):
     """Maps states (T, B, S) to logits of frames (T, B, C, Y, X): the encoder mirrored.
@@ -98,10 +111,12 @@ class FrameDecoder(nn.Module):
     Args:
         size: units S.
         shape: (C, Y, X), sides divisible by 8.
+        precision: see `FrameEncoder`.
     """
 
-    def __init__(self, size: int, shape: Shape) -> None:
+    def __init__(self, size: int, shape: Shape, precision: Precision = "float32") -> None:
         super().__init__()
+        self.precision = precision
         channels, rows, columns = shape
         smallest = (CHANNELS[-1], rows // SHRINK, columns // SHRINK)
         inputs = smallest[0] * smallest[1] * smallest[2]
@@ -113,12 +128,11 @@ class FrameDecoder(nn.Module):
         for before, after in itertools.pairwise((*CHANNELS[::-1], channels)):
             layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
             layers += [nn.ELU(), nn.GroupNorm(1, after)]
-        self.layers = nn.Sequential(*layers[:-2])
+        self.layers = _channels_last(*layers[:-2])
 
     def forward(self, states: Tensor) -> Tensor:
         """Decodes states."""
-        logits: Tensor = self.layers(states.flatten(0, 1))
-        return _by_time(logits, states)
+        return _for_each(states, self.layers, self.precision)
 
 
 class VideoModel(nn.Module):
@@ -128,24 +142,33 @@ class VideoModel(nn.Module):
         shape: (C, Y, X) of a frame.
         config: the core.
         own_strips: each RIM has an encoder of its own, which sees its own strip alone.
+        precision: see `FrameEncoder`.
 
     Raises:
         UsageError: such encoders with another core.
     """
 
-    def __init__(self, shape: Shape, config: ModelConfig, *, own_strips: bool = False) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        config: ModelConfig,
+        *,
+        own_strips: bool = False,
+        precision: Precision = "float32",
+    ) -> None:
         super().__init__()
         self.encoder: nn.Module
         if own_strips:
             if config.core != "rim":
                 raise UsageError(f"--own-strips true needs --core rim, not {config.core}")
-            self.encoder = StripEncoders(shape, config.num_rims)
+            self.encoder = StripEncoders(shape, config.num_rims, precision)
             self.core: nn.Module = own_rows_rim(FEATURES, config.options())
             start_by_keeping(self.core, config.keep_bias)
         else:
-            self.encoder = FrameEncoder(shape)
+            self.encoder = FrameEncoder(shape, precision)
             self.core = make_task_core(config, FEATURES)
-        self.decoder = FrameDecoder(cast(int, self.core.output_size), shape)
+        size = cast(int, self.core.output_size)
+        self.decoder = FrameDecoder(size, shape, precision)
 
     def forward(
         self, frames: Tensor, state: State | None = None, masked_rim: int | None = None
@@ -190,10 +213,20 @@ def rollout(model: VideoModel, frames: Tensor, given: int, masked_rim: int | Non
     return torch.cat(parts)
 
 
-def _by_time(rows: Tensor, like: Tensor) -> Tensor:
-    """Splits the first axis into those of `like`: (T * B, ...), (T, B, ...) -> (T, B, ...)."""
-    split: Tensor = rows.unflatten(0, like.shape[:2])
+def _for_each(rows: Tensor, layers: Callable[[Tensor], Tensor], precision: Precision) -> Tensor:
+    """Applies layers to each row: (T, B, ...) -> (T, B, ...)."""
+    flat = rows.flatten(0, 1)
+    piece = len(flat) if flat.is_cuda else _PIECE
+    with computing_in(precision, flat.device):
+        result = torch.cat([layers(part) for part in flat.split(piece)])
+    split: Tensor = result.to(rows.dtype).unflatten(0, rows.shape[:2])
     return split
+
+
+def _channels_last(*layers: nn.Module) -> nn.Sequential:
+    """Layers one after the other, in the layout that is fastest on a CPU."""
+    sequence = nn.Sequential(*layers)
+    return sequence.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _convolutions(channels: int, groups: int = 1) -> list[nn.Module]:

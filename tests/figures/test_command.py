@@ -17,8 +17,8 @@ from rims_rl.tasks.state import newest_checkpoint
 from tests.processes import start
 
 KEYS = {
-    "figure", "title", "quick", "seeds", "intervals", "numbers", "paper", "runs", "command",
-    "environment",
+    "figure", "title", "quick", "budget", "seeds", "intervals", "numbers", "paper", "runs",
+    "command", "environment",
 }  # fmt: skip
 ARGUMENTS = ("--quick", "--jobs", "1", "--runs", "r", "--out", "o")
 
@@ -69,7 +69,7 @@ def test_table_holds_what_the_runs_hold_beside_the_paper(capsys):
     assert cell["interval"][0] <= cell["center"] <= cell["interval"][1]
     assert found["paper"][title]["no communication, 6/4"] == {"span 50": 0.7, "span 200": 5.0}
     out = capsys.readouterr().out
-    assert "| model | units | weights | span 10 ours | span 50 paper |" in out
+    assert "| model | units | weights | seeds | span 10 ours | span 50 paper |" in out
     assert f"| {cell['center']:.2f} [{cell['interval'][0]:.2f}, " in out
     assert pixels("table4").std() > 10
 

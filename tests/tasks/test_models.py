@@ -7,6 +7,7 @@ from torch import nn
 
 from rims_rl.core import RIM
 from rims_rl.run.errors import UsageError
+from rims_rl.tasks import video_models
 from rims_rl.tasks.config import ModelConfig
 from rims_rl.tasks.cores import make_task_core
 from rims_rl.tasks.data.partial_view import PartialViewSpec, load, views
@@ -136,6 +137,34 @@ def test_each_strip_is_encoded_alone():
     changed[..., 25:30, :] = 0.0  # inside strip 2, rows 21 to 31
     difference = (encoder(frames) - encoder(changed)).abs().view(6, FEATURES).amax(1)
     assert [k for k in range(6) if difference[k] > 1e-5] == [2]
+
+
+@pytest.mark.parametrize("strips", [False, True])
+def test_frames_in_pieces_are_the_same_as_all_at_once(strips, monkeypatch):
+    torch.manual_seed(0)
+    model = VideoModel((1, 64, 64), config(), own_strips=strips)
+    frames = torch.rand(3, 3, 1, 64, 64)
+
+    def logits_and_gradient():
+        model.zero_grad()
+        logits, _ = model(frames)
+        logits.square().mean().backward()
+        return logits, [parameter.grad for parameter in model.parameters()]
+
+    whole = logits_and_gradient()
+    monkeypatch.setattr(video_models, "_PIECE", 4)
+    torch.testing.assert_close(logits_and_gradient(), whole, atol=1e-4, rtol=1e-3)
+
+
+def test_bfloat16_is_close_and_gives_float32():
+    torch.manual_seed(0)
+    model = VideoModel((1, 64, 64), config())
+    half = VideoModel((1, 64, 64), config(), precision="bfloat16")
+    half.load_state_dict(model.state_dict())
+    frames = torch.rand(2, 2, 1, 64, 64)
+    expected, found = model(frames)[0], half(frames)[0]
+    assert found.dtype == torch.float32
+    assert 0 < (found - expected).abs().max() < 0.1 * expected.std()
 
 
 def test_own_strips_need_rims():

@@ -71,7 +71,12 @@ class Balls(VideoTask[BallsOptions]):
         """Convolutions, the core, convolutions back."""
         coloured = spec_of(self.options.train_set, 1, self.options).coloured
         shape = (3 if coloured else 1, balls.SIDE, balls.SIDE)
-        return VideoModel(shape, self.config.model, own_strips=self.options.own_strips)
+        return VideoModel(
+            shape,
+            self.config.model,
+            own_strips=self.options.own_strips,
+            precision=self.options.precision,
+        )
 
 
 def spec_of(name: str, size: int, options: BallsOptions) -> balls.BallsSpec:

@@ -68,4 +68,5 @@ class MovingMnist(VideoTask[MovingMnistOptions]):
 
     def make_model(self) -> nn.Module:
         """Convolutions, the core, convolutions back."""
-        return VideoModel((1, moving_mnist.SIDE, moving_mnist.SIDE), self.config.model)
+        shape = (1, moving_mnist.SIDE, moving_mnist.SIDE)
+        return VideoModel(shape, self.config.model, precision=self.options.precision)

@@ -1,0 +1,26 @@
+"""What the convolutions around a core compute in."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+
+#: bfloat16 is faster where the processor has units for it.
+Precision = Literal["float32", "bfloat16"]
+
+
+def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
+    """A context in which layers compute in this precision; their weights stay as they are.
+
+    Args:
+        precision: of the arithmetic.
+        device: that it happens on.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def check_precision(precision: str) -> None:
+    """Raises a `ValueError` that names the choices for any other precision."""
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision {precision!r}: use one of {get_args(Precision)}")

@@ -1,0 +1,75 @@
+"""What is trained for a figure with less time than the paper's settings take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rims_rl.run.errors import UsageError
+from rims_rl.tasks.parser import check_options
+from rims_rl.tasks.suite import TASKS
+
+_SHIPPED = "configs/budgets"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Options that stand in for the tasks' presets, which have the paper's settings.
+
+    Attributes:
+        name: of the file, for people; empty for the paper's settings.
+        options: by task.
+    """
+
+    name: str = ""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def of(self, task: str) -> Mapping[str, Any]:
+        """The options of a task."""
+        return self.options.get(task, {})
+
+    def note(self, tasks: Iterable[str]) -> str:
+        """What a picture says of the settings of these tasks; empty where they are the paper's."""
+        changed = [
+            f"{task}: {', '.join(f'{name} {value}' for name, value in self.of(task).items())}"
+            for task in sorted(set(tasks))
+            if self.of(task)
+        ]
+        return f"budget {self.name}: {'; '.join(changed)}" if changed else ""
+
+
+def read_budget(name: str) -> Budget:
+    """Reads a budget: YAML with tasks as keys and options of `rims_rl.tasks` under each.
+
+    Args:
+        name: of a shipped one, e.g. ``cpu``, or a path.
+
+    Raises:
+        UsageError: there is no such file, or it names an unknown task or option.
+    """
+    shipped = resources.files("rims_rl") / _SHIPPED
+    file = shipped / f"{name}.yaml"
+    try:
+        text = (file if file.is_file() else Path(name)).read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        names = ", ".join(sorted(f.name.removesuffix(".yaml") for f in shipped.iterdir()))
+        raise UsageError(
+            f"--budget {name} cannot be read ({error}): give {names}, or a YAML file"
+        ) from None
+    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
+        raise UsageError(f"--budget {name}: not a mapping of tasks to options")
+    for task in content:
+        if task not in TASKS:
+            raise UsageError(
+                f"--budget {name}: unknown task {task!r}: choose from {', '.join(TASKS)}"
+            )
+    options = {
+        task: check_options(task, values, f"--budget {name}") for task, values in content.items()
+    }
+    return Budget(Path(name).stem, options)
