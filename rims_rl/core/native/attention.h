@@ -24,8 +24,7 @@ template <class T> struct Threshold {
   T value, norm;
 };
 
-template <class T>
-Threshold<T> find_threshold(const T *softmax, int rims, int num_active) {
+template <class T> Threshold<T> find_threshold(const T *softmax, int rims, int num_active) {
   Threshold<T> found{0, T(0), T(0)};
   for (int k = 0; k < rims; ++k)
     if (rank_of(softmax, rims, k) == num_active) found.index = k;
@@ -58,8 +57,7 @@ template <class T> void compete(T *a, T *softmax, int rims, int num_active) {
   std::memcpy(softmax, a, rims * sizeof(T));
   if (rims <= num_active + 1) return;
   const Threshold<T> cut = find_threshold(softmax, rims, num_active);
-  for (int k = 0; k < rims; ++k)
-    a[k] = a[k] <= cut.value ? T(0) : (a[k] - cut.value) / cut.norm;
+  for (int k = 0; k < rims; ++k) a[k] = a[k] <= cut.value ? T(0) : (a[k] - cut.value) / cut.norm;
 }
 
 // From gradients of a, as `compete` left it, to those of the scores, in place.

@@ -5,8 +5,9 @@
 // Through the message: delta is the gradient of h after it, grad_candidate that of h before it.
 template <class T>
 void message_backward(int H, T blend, const T *__restrict candidate, const T *__restrict message,
-                      const T *__restrict gate, const T *__restrict delta, T *__restrict grad_message,
-                      T *__restrict grad_gate, T *__restrict grad_candidate) {
+                      const T *__restrict gate, const T *__restrict delta,
+                      T *__restrict grad_message, T *__restrict grad_gate,
+                      T *__restrict grad_candidate) {
   for (int j = 0; j < H; ++j) {
     const T m = message[j], g = gate[j], d = delta[j], of_message = d * g;
     grad_message[j] = of_message * (T(1) - m * m);
@@ -22,7 +23,7 @@ void gru_backward(int H, const T *__restrict acts, const T *__restrict h, const 
                   T *__restrict grad_r, T *__restrict grad_z, T *__restrict grad_state_n,
                   T *__restrict grad_n, T *__restrict grad_h) {
   const T *__restrict r = acts, *__restrict z = acts + H, *__restrict n = acts + 2 * H,
-                     *__restrict state_n = acts + 3 * H;
+                      *__restrict state_n = acts + 3 * H;
   for (int j = 0; j < H; ++j) {
     const T through = grad[j] * z[j], of_n = (grad[j] - through) * (T(1) - n[j] * n[j]);
     const T of_state_n = of_n * r[j];
@@ -36,11 +37,12 @@ void gru_backward(int H, const T *__restrict acts, const T *__restrict h, const 
 
 // The same, and grad_c becomes the gradient of the cell before.
 template <class T>
-void lstm_backward(int H, const T *__restrict acts, const T *__restrict c, const T *__restrict new_c,
-                   const T *__restrict grad, T *__restrict grad_c, T *__restrict grad_i,
-                   T *__restrict grad_f, T *__restrict grad_g, T *__restrict grad_o) {
+void lstm_backward(int H, const T *__restrict acts, const T *__restrict c,
+                   const T *__restrict new_c, const T *__restrict grad, T *__restrict grad_c,
+                   T *__restrict grad_i, T *__restrict grad_f, T *__restrict grad_g,
+                   T *__restrict grad_o) {
   const T *__restrict i = acts, *__restrict f = acts + H, *__restrict g = acts + 2 * H,
-                     *__restrict o = acts + 3 * H;
+                      *__restrict o = acts + 3 * H;
   for (int j = 0; j < H; ++j) {
     const T squashed = tanh_of(new_c[j]);
     const T through = grad_c[j] + grad[j] * o[j] * (T(1) - squashed * squashed);
@@ -79,11 +81,11 @@ template <class T> class BackwardPass {
   std::vector<const T *> h_in;
   std::vector<int> slots; // (chunk * nb, K)
   // Of the step.
-  Buffer<T> delta, carried_h, carried_c, c_copies; // (nb, K, H)
+  Buffer<T> delta, carried_h, carried_c, c_copies;     // (nb, K, H)
   Buffer<T> grad_candidate, grad_partial, grad_direct; // (nb, K, H)
-  Buffer<T> grad_read;                             // (nb, A, V)
-  Buffer<T> weights, grad_scores;                  // (A, K)
-  Buffer<T> grad_attentions;                       // (nb, N, K)
+  Buffer<T> grad_read;                                 // (nb, A, V)
+  Buffer<T> weights, grad_scores;                      // (A, K)
+  Buffer<T> grad_attentions;                           // (nb, N, K)
   std::vector<const T *> c_in;
   std::vector<const T *> row_x, row_start;
   std::vector<T *> row_y;
@@ -98,8 +100,12 @@ template <class T> class BackwardPass {
   T *sources_at(int64_t place, int k) { return &grad_sources[(place * K + k) * source_row]; }
   T *out_at(int64_t place, int slot) { return &grad_out[(place * v.A + slot) * out_row]; }
   int64_t local(int64_t b, int k) const { return ((b - b0) * K + k) * H; }
-  const T *readable(int64_t t, int64_t b, int k) const { return f.readable + (v.sample(t, b) * K + k) * H; }
-  const T *out(int64_t t, int64_t b, int slot) const { return f.out + (v.sample(t, b) * v.A + slot) * v.O; }
+  const T *readable(int64_t t, int64_t b, int k) const {
+    return f.readable + (v.sample(t, b) * K + k) * H;
+  }
+  const T *out(int64_t t, int64_t b, int slot) const {
+    return f.out + (v.sample(t, b) * v.A + slot) * v.O;
+  }
 
   void enter(int64_t t) {
     for (int64_t b = b0; b < b1; ++b) {
@@ -107,8 +113,10 @@ template <class T> class BackwardPass {
       const T keep = f.keep ? f.keep[v.sample(t, b)] : T(1);
       h_in[at] = entering(t ? f.h + earlier : f.h0 + b * K * H, keep, K * H, &h_copies[at * K * H]);
       if (s.gates == 4)
-        c_in[b - b0] = entering(t ? f.c + earlier : f.c0 + b * K * H, keep, K * H, &c_copies[local(b, 0)]);
-      add_scaled(K * H, &carried_h[local(b, 0)], T(1), g.grad_h + v.sample(t, b) * K * H, &delta[local(b, 0)]);
+        c_in[b - b0] =
+            entering(t ? f.c + earlier : f.c0 + b * K * H, keep, K * H, &c_copies[local(b, 0)]);
+      add_scaled(K * H, &carried_h[local(b, 0)], T(1), g.grad_h + v.sample(t, b) * K * H,
+                 &delta[local(b, 0)]);
       number_active(f.active + v.sample(t, b) * K, K, &slots[at * K]);
     }
   }
@@ -133,7 +141,8 @@ template <class T> class BackwardPass {
       Rows<T> readers = rows();
       for (int64_t b = b0; b < b1; ++b)
         if (slot(b, k) >= 0)
-          readers.add(queries_at(place(b), slot(b, k)), &grad_candidate[local(b, k)], &grad_partial[local(b, k)]);
+          readers.add(queries_at(place(b), slot(b, k)), &grad_candidate[local(b, k)],
+                      &grad_partial[local(b, k)]);
       multiply(readers, v.E, weight, H, H);
     }
   }
@@ -152,8 +161,8 @@ template <class T> class BackwardPass {
           std::memcpy(grad, &delta[at], H * sizeof(T));
           std::memcpy(&grad_direct[at], &delta[at], H * sizeof(T));
         } else {
-          message_backward(H, T(s.message == BOUNDED), readable(t, b, k), message, message + H, &delta[at],
-                           grad, grad + H, &grad_direct[at]);
+          message_backward(H, T(s.message == BOUNDED), readable(t, b, k), message, message + H,
+                           &delta[at], grad, grad + H, &grad_direct[at]);
           if (sums.bias_out) accumulate(v.O, T(1), grad, sums.bias_out);
         }
         products.add(grad, &grad_read[((b - b0) * v.A + slot(b, k)) * v.V]);
@@ -167,7 +176,8 @@ template <class T> class BackwardPass {
   void read_backward(int64_t t, int64_t b) {
     const int dk = int(s.key_size), dv = int(s.value_size), C = int(s.comm_heads), row = v.E + v.V;
     const T scale = T(1) / std::sqrt(T(dk));
-    const T *sources = f.sources + v.sample(t, b) * K * row, *queries = f.queries + v.sample(t, b) * v.A * v.E;
+    const T *sources = f.sources + v.sample(t, b) * K * row,
+            *queries = f.queries + v.sample(t, b) * v.A * v.E;
     const T *of_read = &grad_read[(b - b0) * v.A * v.V];
     for (int n = 0; n < C; ++n) {
       const T *saved = f.weights + (v.sample(t, b) * C + n) * K * K;
@@ -176,7 +186,8 @@ template <class T> class BackwardPass {
       for (int a = 0; a < v.A; ++a) {
         const T *w = &weights[a * K];
         T *grad = &grad_scores[a * K], mean = 0;
-        for (int j = 0; j < K; ++j) grad[j] = dot(of_read + a * v.V + n * dv, sources + j * row + v.E + n * dv, dv);
+        for (int j = 0; j < K; ++j)
+          grad[j] = dot(of_read + a * v.V + n * dv, sources + j * row + v.E + n * dv, dv);
         for (int j = 0; j < K; ++j) mean += w[j] * grad[j];
         for (int j = 0; j < K; ++j) grad[j] = scale * w[j] * (grad[j] - mean);
         weighted_sum(K, grad, 1, sources + n * dk, row, dk, queries_at(place(b), a) + n * dk);
@@ -206,11 +217,12 @@ template <class T> class BackwardPass {
         T *grad = gates_at(place(b), slot(b, k));
         const T *acts = f.acts + (v.sample(t, b) * v.S + v.cell_row(k, slot(b, k))) * 4 * H;
         if (s.gates == 3)
-          gru_backward(H, acts, h_in[place(b)] + k * H, &grad_candidate[at], grad, grad + H, grad + 2 * H,
-                       grad + 3 * H, &grad_direct[at]);
+          gru_backward(H, acts, h_in[place(b)] + k * H, &grad_candidate[at], grad, grad + H,
+                       grad + 2 * H, grad + 3 * H, &grad_direct[at]);
         else
-          lstm_backward(H, acts, c_in[b - b0] + k * H, f.c + (v.sample(t, b) * K + k) * H, &grad_candidate[at],
-                        &carried_c[at], grad, grad + H, grad + 2 * H, grad + 3 * H);
+          lstm_backward(H, acts, c_in[b - b0] + k * H, f.c + (v.sample(t, b) * K + k) * H,
+                        &grad_candidate[at], &carried_c[at], grad, grad + H, grad + 2 * H,
+                        grad + 3 * H);
         if (sums.bias) accumulate(4 * H, T(1), grad, sums.bias + k * 4 * H);
         products.add(grad, &carried_h[at], s.gates == 3 ? &grad_direct[at] : nullptr);
         leave(t, b, k);
@@ -282,7 +294,8 @@ template <class T> class BackwardPass {
     if (s.message == SILENT) return;
     for (int k = 0; k < K && sums.sources; ++k) {
       Rows<T> all = rows();
-      for (int64_t p = 0; p < filled * nb; ++p) all.add(readable(step(t, p), sample(p), k), sources_at(p, k));
+      for (int64_t p = 0; p < filled * nb; ++p)
+        all.add(readable(step(t, p), sample(p), k), sources_at(p, k));
       add_outer(all, H, sums.sources + int64_t(k) * H * source_row, source_row);
       Rows<T> readers = rows();
       for (int64_t p = 0; p < filled * nb; ++p)
@@ -294,7 +307,8 @@ template <class T> class BackwardPass {
     for (int k = 0; k < K && sums.out; ++k) {
       for (int64_t p = 0; p < filled * nb; ++p) {
         const int at = slot_at(p, k);
-        if (at >= 0) read.add(f.read + (v.sample(step(t, p), sample(p)) * v.A + at) * v.V, out_at(p, at));
+        if (at >= 0)
+          read.add(f.read + (v.sample(step(t, p), sample(p)) * v.A + at) * v.V, out_at(p, at));
       }
       const bool own = s.message == RESIDUAL;
       if (!own && k + 1 < K) continue;
@@ -308,12 +322,13 @@ template <class T> class BackwardPass {
   int64_t sample(int64_t place) const { return b0 + place % nb; }
 
 public:
-  BackwardPass(const Sizes &sizes, const Forward<T> &record, const Backward<T> &grads, WeightSums<T> &to,
-               int64_t begin, int64_t end)
+  BackwardPass(const Sizes &sizes, const Forward<T> &record, const Backward<T> &grads,
+               WeightSums<T> &to, int64_t begin, int64_t end)
       : v(sizes), s(sizes), f(record), g(grads), sums(to), b0(begin), b1(end), K(v.K), H(v.H),
         nb(int(end - begin)), chunk((CHUNK_SAMPLES + nb - 1) / nb), gates_row(padded(4 * H)),
         query_row(padded(v.E)), source_row(padded(v.E + v.V)), out_row(padded(v.O)) {
-    const size_t places = size_t(chunk) * nb, state = size_t(nb) * K * H, silent = s.message == SILENT;
+    const size_t places = size_t(chunk) * nb, state = size_t(nb) * K * H,
+                 silent = s.message == SILENT;
     h_copies.resize(places * K * H);
     h_in.resize(places);
     slots.resize(places * K);
@@ -325,7 +340,8 @@ public:
       grad_read.resize(size_t(nb) * v.A * v.V);
       grad_partial.resize(state);
     }
-    for (auto *each : {&delta, &carried_h, &carried_c, &grad_candidate, &grad_direct}) each->resize(state);
+    for (auto *each : {&delta, &carried_h, &carried_c, &grad_candidate, &grad_direct})
+      each->resize(state);
     c_copies.resize(s.gates == 4 ? state : 0);
     c_in.resize(nb);
     weights.resize(v.A * K);

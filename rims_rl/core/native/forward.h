@@ -18,7 +18,8 @@ void gru_cell(int H, const T *__restrict gates, T *__restrict r, T *__restrict z
 
 template <class T>
 void lstm_cell(int H, const T *__restrict gates, T *__restrict i, T *__restrict f, T *__restrict g,
-               T *__restrict o, const T *__restrict c, T *__restrict new_c, T *__restrict candidate) {
+               T *__restrict o, const T *__restrict c, T *__restrict new_c,
+               T *__restrict candidate) {
   for (int j = 0; j < H; ++j) i[j] = sigmoid(gates[j] + i[j]);
   for (int j = 0; j < H; ++j) f[j] = sigmoid(gates[H + j] + f[j]);
   for (int j = 0; j < H; ++j) g[j] = tanh_of(gates[2 * H + j] + g[j]);
@@ -29,8 +30,7 @@ void lstm_cell(int H, const T *__restrict gates, T *__restrict i, T *__restrict 
   }
 }
 
-template <class T>
-void squash_message(int H, T *__restrict message, T *__restrict gate) {
+template <class T> void squash_message(int H, T *__restrict message, T *__restrict gate) {
   for (int j = 0; j < H; ++j) message[j] = tanh_of(message[j]);
   for (int j = 0; j < H; ++j) gate[j] = sigmoid(gate[j]);
 }
@@ -55,11 +55,15 @@ template <class T> class ForwardPass {
 
   Rows<T> rows() { return {row_x.data(), row_y.data(), row_start.data()}; }
   int slot(int64_t b, int k) const { return slots[(b - b0) * K + k]; }
-  T *readable(int64_t t, int64_t b, int k) const { return f.readable + (v.saved(t, b) * K + k) * H; }
+  T *readable(int64_t t, int64_t b, int k) const {
+    return f.readable + (v.saved(t, b) * K + k) * H;
+  }
   T *acts(int64_t t, int64_t b, int k) const {
     return f.acts + (v.saved(t, b) * v.S + v.cell_row(k, slot(b, k))) * 4 * H;
   }
-  T *out(int64_t t, int64_t b, int slot) const { return f.out + (v.saved(t, b) * v.A + slot) * v.O; }
+  T *out(int64_t t, int64_t b, int slot) const {
+    return f.out + (v.saved(t, b) * v.A + slot) * v.O;
+  }
 
   void enter(int64_t t) {
     for (int64_t b = b0; b < b1; ++b) {
@@ -67,7 +71,8 @@ template <class T> class ForwardPass {
       const T keep = f.keep ? f.keep[v.sample(t, b)] : T(1);
       h_in[at] = entering(t ? f.h + earlier : f.h0 + b * K * H, keep, K * H, &h_copies[at * K * H]);
       if (s.gates == 4)
-        c_in[at] = entering(t ? f.c + earlier : f.c0 + b * K * H, keep, K * H, &c_copies[at * K * H]);
+        c_in[at] =
+            entering(t ? f.c + earlier : f.c0 + b * K * H, keep, K * H, &c_copies[at * K * H]);
       attend(t, b);
       number_active(f.active + v.sample(t, b) * K, K, &slots[at * K]);
     }
@@ -129,8 +134,10 @@ template <class T> class ForwardPass {
     const T *bias = f.bias_ih + k * v.GH;
     T *__restrict sum = gates.data();
     for (int n = 0; n < s.heads; ++n) {
-      const T *__restrict from = n ? sum : bias, *__restrict in = f.gates_in + v.hoisted(n, k, t, b) * v.GH;
-      const T weight = s.attention == NO_ATTENTION ? T(1) : f.attention[(v.saved(t, b) * s.heads + n) * K + k];
+      const T *__restrict from = n ? sum : bias;
+      const T *__restrict in = f.gates_in + v.hoisted(n, k, t, b) * v.GH;
+      const T weight =
+          s.attention == NO_ATTENTION ? T(1) : f.attention[(v.saved(t, b) * s.heads + n) * K + k];
       for (int j = 0; j < v.GH; ++j) sum[j] = from[j] + weight * in[j];
     }
   }
@@ -152,22 +159,26 @@ template <class T> class ForwardPass {
     send(t);
     for (int64_t b = b0; b < b1; ++b)
       for (int k = 0; k < K; ++k)
-        if (slot(b, k) >= 0) finish(readable(t, b, k), out(t, b, slot(b, k)), f.h + (v.sample(t, b) * K + k) * H);
+        if (slot(b, k) >= 0)
+          finish(readable(t, b, k), out(t, b, slot(b, k)), f.h + (v.sample(t, b) * K + k) * H);
   }
 
   void read_from_all(int64_t t, int64_t b) {
     const int dk = int(s.key_size), dv = int(s.value_size), C = int(s.comm_heads), row = v.E + v.V;
     const T scale = T(1) / std::sqrt(T(dk));
-    const T *sources = f.sources + v.saved(t, b) * K * row, *queries = f.queries + v.saved(t, b) * v.A * v.E;
+    const T *sources = f.sources + v.saved(t, b) * K * row,
+            *queries = f.queries + v.saved(t, b) * v.A * v.E;
     T *read = f.read + v.saved(t, b) * v.A * v.V;
     for (int n = 0; n < C; ++n)
       for (int a = 0; a < v.A; ++a)
         for (int j = 0; j < K; ++j)
-          scores[(n * v.A + a) * K + j] = scale * dot(queries + a * v.E + n * dk, sources + j * row + n * dk, dk);
+          scores[(n * v.A + a) * K + j] =
+              scale * dot(queries + a * v.E + n * dk, sources + j * row + n * dk, dk);
     softmax_rows(scores.data(), C * v.A, K);
     for (int n = 0; n < C; ++n)
       for (int a = 0; a < v.A; ++a)
-        weighted_sum(K, &scores[(n * v.A + a) * K], 1, sources + v.E + n * dv, row, dv, read + a * v.V + n * dv);
+        weighted_sum(K, &scores[(n * v.A + a) * K], 1, sources + v.E + n * dv, row, dv,
+                     read + a * v.V + n * dv);
     T *weights = f.weights + v.saved(t, b) * C * K * K;
     for (int n = 0; n < C; ++n)
       for (int k = 0; k < K; ++k, weights += K)
@@ -182,7 +193,8 @@ template <class T> class ForwardPass {
     for (int k = 0; k < K; ++k) {
       for (int64_t b = b0; b < b1; ++b)
         if (slot(b, k) >= 0)
-          products.add(f.read + (v.saved(t, b) * v.A + slot(b, k)) * v.V, out(t, b, slot(b, k)), f.bias_out);
+          products.add(f.read + (v.saved(t, b) * v.A + slot(b, k)) * v.V, out(t, b, slot(b, k)),
+                       f.bias_out);
       if (!own && k + 1 < K) continue;
       multiply(products, v.V, f.weight_out + (own ? int64_t(k) * v.V * v.O : 0), v.O, v.O);
       products.count = 0;
@@ -203,7 +215,8 @@ public:
       : v(sizes), s(sizes), f(arrays), b0(begin), b1(end), K(v.K), H(v.H),
         h_copies((end - begin) * v.K * v.H), c_copies(sizes.gates == 4 ? h_copies.size() : 0),
         gates(v.GH), scores(sizes.comm_heads * v.A * v.K), h_in(end - begin), c_in(end - begin),
-        slots((end - begin) * v.K), row_x(slots.size()), row_start(slots.size()), row_y(slots.size()) {}
+        slots((end - begin) * v.K), row_x(slots.size()), row_start(slots.size()),
+        row_y(slots.size()) {}
 
   void run() {
     for (int64_t t = 0; t < s.steps; ++t) {

@@ -27,8 +27,7 @@ inline void number_active(const uint8_t *active, int rims, int *slot) {
 }
 
 // The state that enters a step: the earlier one itself, or a scaled copy of it.
-template <class T>
-const T *entering(const T *earlier, T keep, int size, T *__restrict copy) {
+template <class T> const T *entering(const T *earlier, T keep, int size, T *__restrict copy) {
   if (keep == T(1)) return earlier;
   for (int j = 0; j < size; ++j) copy[j] = keep * earlier[j];
   return copy;

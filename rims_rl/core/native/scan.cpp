@@ -23,7 +23,9 @@ template <class T> struct Aligned {
   typedef T value_type;
   Aligned() = default;
   template <class U> Aligned(const Aligned<U> &) {}
-  T *allocate(size_t n) { return static_cast<T *>(::operator new(n * sizeof(T), std::align_val_t(64))); }
+  T *allocate(size_t n) {
+    return static_cast<T *>(::operator new(n * sizeof(T), std::align_val_t(64)));
+  }
   void deallocate(T *p, size_t) { ::operator delete(p, std::align_val_t(64)); }
   template <class U> bool operator==(const Aligned<U> &) const { return true; }
   template <class U> bool operator!=(const Aligned<U> &) const { return false; }
@@ -35,9 +37,9 @@ constexpr int CHUNK_SAMPLES = 64;
 
 // One thread's part of the weights' gradients, in padded rows; null where it is not wanted.
 template <class T> struct WeightSums {
-  T *hh, *bias;          // (K, H, hh_row); (K, 4 H) of the gates in the backward pass's order
-  T *queries, *sources;  // (K, H, padded)
-  T *out, *bias_out;     // (V or K * V, padded); (O)
+  T *hh, *bias;         // (K, H, hh_row); (K, 4 H) of the gates in the backward pass's order
+  T *queries, *sources; // (K, H, padded)
+  T *out, *bias_out;    // (V or K * V, padded); (O)
   int hh_row;
 };
 
@@ -63,7 +65,8 @@ namespace avx2 {
 } // namespace avx2
 #if defined(__clang__)
 #pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma"))),    \
+                             apply_to = function)
 #else
 #pragma GCC pop_options
 #pragma GCC push_options
@@ -158,9 +161,10 @@ template <class T> class AllSums {
 public:
   AllSums(const Sizes &sizes, const Backward<T> &grads, int64_t threads)
       : s(sizes), g(grads), H(int(s.units)), E(int(s.comm_heads * s.key_size)),
-        V(int(s.comm_heads * s.value_size)), GH(int(s.gates) * H), O(s.message == RESIDUAL ? H : 2 * H),
-        outs(int(s.message == RESIDUAL ? s.rims : 1) * V),
-        hh(take(g.weight_hh, s.rims * H * padded(GH))), bias(take(g.bias_ih || g.bias_hh, s.rims * 4 * H)),
+        V(int(s.comm_heads * s.value_size)), GH(int(s.gates) * H),
+        O(s.message == RESIDUAL ? H : 2 * H), outs(int(s.message == RESIDUAL ? s.rims : 1) * V),
+        hh(take(g.weight_hh, s.rims * H * padded(GH))),
+        bias(take(g.bias_ih || g.bias_hh, s.rims * 4 * H)),
         queries(take(g.weight_qkv, s.rims * H * padded(E))),
         sources(take(g.weight_qkv, s.rims * H * padded(E + V))),
         out(take(g.weight_out, size_t(outs) * padded(O))), bias_out(take(g.bias_out, O)),
@@ -168,9 +172,12 @@ public:
 
   WeightSums<T> of(int64_t thread) {
     T *base = values.data() + thread * part;
-    return {g.weight_hh ? base + hh : nullptr,       g.bias_ih || g.bias_hh ? base + bias : nullptr,
-            g.weight_qkv ? base + queries : nullptr, g.weight_qkv ? base + sources : nullptr,
-            g.weight_out ? base + out : nullptr,     g.bias_out ? base + bias_out : nullptr,
+    return {g.weight_hh ? base + hh : nullptr,
+            g.bias_ih || g.bias_hh ? base + bias : nullptr,
+            g.weight_qkv ? base + queries : nullptr,
+            g.weight_qkv ? base + sources : nullptr,
+            g.weight_out ? base + out : nullptr,
+            g.bias_out ? base + bias_out : nullptr,
             padded(GH)};
   }
 
@@ -217,9 +224,7 @@ void rims_backward_f64(const Sizes *s, const Forward<double> *f, const Backward<
 }
 
 // For the caller to check that it was written for this library.
-int rims_layout() {
-  return sizeof(Sizes) + sizeof(Forward<float>) + sizeof(Backward<float>);
-}
+int rims_layout() { return sizeof(Sizes) + sizeof(Forward<float>) + sizeof(Backward<float>); }
 
 // The build expects an extension module to have this. It is a plain library, loaded by ctypes.
 void *PyInit__scan() { return nullptr; }

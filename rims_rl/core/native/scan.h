@@ -21,11 +21,11 @@ struct Sizes {
 };
 
 template <class T> struct Forward {
-  const T *gates_in; // (N, K, M, G * H) the input's part of the gates, before attention
-  const T *scores_in; // (N, K, M, H) score = state . this
-  const T *h0, *c0;   // (B, K, H)
-  const T *keep;      // (T, B) or null
-  const T *weight_hh; // (K, H, G * H)
+  const T *gates_in;          // (N, K, M, G * H) the input's part of the gates, before attention
+  const T *scores_in;         // (N, K, M, H) score = state . this
+  const T *h0, *c0;           // (B, K, H)
+  const T *keep;              // (T, B) or null
+  const T *weight_hh;         // (K, H, G * H)
   const T *bias_ih, *bias_hh; // (K, G * H)
   const T *weight_qkv;        // (K, H, 2 E + V)
   const T *weight_out;        // (V, O), residual: (K, V, O)
@@ -35,12 +35,12 @@ template <class T> struct Forward {
   T *attention;               // (T, B, N, K) weight on the input; saved
   T *weights;                 // (T, B, C, K, K) communication attention, 0 if inactive; saved
   T *softmax;                 // (T, B, N, K) competition: before taking the losers' weight; saved
-  T *acts;                    // (T, B, S, 4 H) activated gates (GRU: r, z, n, state part of n); saved
-  T *readable;                // (T, B, K, H); saved
-  T *queries;                 // (T, B, A, E); saved
-  T *sources;                 // (T, B, K, E + V) keys, values; saved
-  T *read;                    // (T, B, A, V) what was read; saved
-  T *out;                     // (T, B, A, O) message, gate; saved
+  T *acts;     // (T, B, S, 4 H) activated gates (GRU: r, z, n, state part of n); saved
+  T *readable; // (T, B, K, H); saved
+  T *queries;  // (T, B, A, E); saved
+  T *sources;  // (T, B, K, E + V) keys, values; saved
+  T *read;     // (T, B, A, V) what was read; saved
+  T *out;      // (T, B, A, O) message, gate; saved
 };
 
 // Gradients of what `Forward` reads; of weights and biases null where they are not wanted.

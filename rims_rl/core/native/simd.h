@@ -26,8 +26,9 @@ template <class T> struct Rows {
 };
 
 template <class T, int VB, int R, int NV>
-inline __attribute__((always_inline)) void tile(const T *const *x, int depth, const T *w, int64_t ld,
-                                                const T *const *start, T *const *y, int column) {
+inline __attribute__((always_inline)) void tile(const T *const *x, int depth, const T *w,
+                                                int64_t ld, const T *const *start, T *const *y,
+                                                int column) {
   typedef typename Vec<T, VB>::type V;
   constexpr int L = Vec<T, VB>::lanes;
   V sum[R][NV];
@@ -87,8 +88,12 @@ __attribute__((noinline)) void multiply(const Rows<T> &rows, int depth, const T 
     const int left = (columns - j + L - 1) / L, vectors = left < widest ? left : widest;
     const int column = j + vectors * L <= columns ? j : columns - vectors * L;
     switch (vectors) {
-    case 4: if constexpr (TILE_VECTORS == 4) tile_rows<T, VB, 4>(rows, depth, w, ld, column); break;
-    case 3: if constexpr (TILE_VECTORS == 4) tile_rows<T, VB, 3>(rows, depth, w, ld, column); break;
+    case 4:
+      if constexpr (TILE_VECTORS == 4) tile_rows<T, VB, 4>(rows, depth, w, ld, column);
+      break;
+    case 3:
+      if constexpr (TILE_VECTORS == 4) tile_rows<T, VB, 3>(rows, depth, w, ld, column);
+      break;
     case 2: tile_rows<T, VB, 2>(rows, depth, w, ld, column); break;
     case 1: tile_rows<T, VB, 1>(rows, depth, w, ld, column); break;
     }
@@ -97,8 +102,8 @@ __attribute__((noinline)) void multiply(const Rows<T> &rows, int depth, const T 
 }
 
 template <class T, int R, int NV>
-inline __attribute__((always_inline)) void outer_tile(int rows, const T *const *x, const T *const *y,
-                                                      int i, int j, T *w, int64_t ld) {
+inline __attribute__((always_inline)) void
+outer_tile(int rows, const T *const *x, const T *const *y, int i, int j, T *w, int64_t ld) {
   typedef typename Vec<T, RIMS_VECTOR_BYTES>::type V;
   constexpr int L = Vec<T, RIMS_VECTOR_BYTES>::lanes;
   V sum[R][NV];
@@ -115,7 +120,8 @@ inline __attribute__((always_inline)) void outer_tile(int rows, const T *const *
 }
 
 template <class T, int NV>
-void outer_columns(int rows, const T *const *x, int depth, const T *const *y, int j, T *w, int64_t ld) {
+void outer_columns(int rows, const T *const *x, int depth, const T *const *y, int j, T *w,
+                   int64_t ld) {
   int i = 0;
   for (; i + 6 <= depth; i += 6) outer_tile<T, 6, NV>(rows, x, y, i, j, w, ld);
   switch (depth - i) {
@@ -134,8 +140,14 @@ __attribute__((noinline)) void add_outer(const Rows<T> &rows, int depth, T *w, i
   for (int j = 0; j < ld;) {
     const int left = int(ld - j) / L, vectors = left < TILE_VECTORS ? left : TILE_VECTORS;
     switch (vectors) {
-    case 4: if constexpr (TILE_VECTORS == 4) outer_columns<T, 4>(rows.count, rows.x, depth, rows.y, j, w, ld); break;
-    case 3: if constexpr (TILE_VECTORS == 4) outer_columns<T, 3>(rows.count, rows.x, depth, rows.y, j, w, ld); break;
+    case 4:
+      if constexpr (TILE_VECTORS == 4)
+        outer_columns<T, 4>(rows.count, rows.x, depth, rows.y, j, w, ld);
+      break;
+    case 3:
+      if constexpr (TILE_VECTORS == 4)
+        outer_columns<T, 3>(rows.count, rows.x, depth, rows.y, j, w, ld);
+      break;
     case 2: outer_columns<T, 2>(rows.count, rows.x, depth, rows.y, j, w, ld); break;
     case 1: outer_columns<T, 1>(rows.count, rows.x, depth, rows.y, j, w, ld); break;
     }
