@@ -120,7 +120,8 @@ class Runs:
         jobs = [self._job(model, seed) for model in models for seed in self.seeds]
         missing = {job.folder: job for job in jobs if not job.is_done and self._may_train(job)}
         if missing:
-            print(f"runs to train: {len(missing)}, into {self.root}", flush=True)
+            titles = "".join(f"\n  {job.title}" for job in missing.values())
+            print(f"runs to train: {len(missing)}, into {self.root}{titles}", flush=True)
             train_all(list(missing.values()), self._workers)
 
     def every_seed(self, model: Wanted) -> list[StoredRun]:
