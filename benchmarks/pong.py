@@ -38,7 +38,7 @@ def main() -> None:
     """Draws and copies."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+")
-    runs = {NAMES[read_yaml(run / CONFIG)["core"]]: run for run in parser.parse_args().runs}
+    runs = {name_of(run): run for run in parser.parse_args().runs}
     tables = {name: pd.read_csv(run / PROGRESS) for name, run in runs.items()}
     draw(tables)
     folder = ROOT / "docs/pong"
@@ -50,6 +50,13 @@ def main() -> None:
     write_json(folder / "runs.json", {**provenance(), "environments": about, "runs": results})
     for name, result in results.items():
         print(name, ", ".join(f"{key} {value}" for key, value in result.items()))
+
+
+def name_of(run: Path) -> str:
+    """The core of a run, with the precision of its CNN unless that is the default."""
+    config = read_yaml(run / CONFIG)
+    precision = config.get("precision", "float32")
+    return NAMES[config["core"]] + ("" if precision == "float32" else f" {precision}")
 
 
 def at_the_end(table: pd.DataFrame) -> dict[str, Any]:
