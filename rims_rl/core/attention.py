@@ -1,7 +1,7 @@
 """How RIMs look at the input and at each other: input attention, selection, communication.
 
-Axes: T time, B batch, K RIMs, H units a RIM, D input features, R input rows, N heads,
-E size of a key, V size of a value.
+Axes: T time, B batch, M = T * B, K RIMs, H units a RIM, G gates a unit, D input features, R input
+rows, N heads, E size of a key, V size of a value.
 """
 
 from __future__ import annotations
@@ -59,6 +59,30 @@ class InputAttention(nn.Module):
             keys_and_values[..., :keys].unflatten(-1, (self.heads, -1)),
             keys_and_values[..., keys:].unflatten(-1, (self.heads, -1)),
         )
+
+    def is_merging_cheaper(self, count: int) -> bool:
+        """Whether `project_merged` takes fewer multiplications than `project` for so many rows."""
+        features, sizes = self.key_value_weight.shape
+        value_size = sizes // self.heads - self.key_size
+        return features * value_size < count * (value_size - features)
+
+    def project_merged(self, x: Tensor, weight_ih: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The keys, and one map for values and cells: their product is small if the input is.
+
+        Args:
+            x: (M, 1, D).
+            weight_ih: of the cells, (K, N * V, G * H).
+
+        Returns:
+            keys (M, N, E), the input for each head (M, N, D), and the maps (K, N * D, G * H) that
+            take the place of `weight_ih`.
+        """
+        key_weight = self.key_value_weight[:, : self.heads * self.key_size]
+        value_weight = self.key_value_weight[:, self.heads * self.key_size :]
+        keys = (x @ key_weight).view(len(x), self.heads, -1)
+        of_head = value_weight.unflatten(1, (self.heads, -1)).swapaxes(0, 1)  # (N, D, V)
+        maps = of_head @ weight_ih.unflatten(1, (self.heads, -1))  # (K, N, D, G * H)
+        return keys, x.expand(-1, self.heads, -1), maps.flatten(1, 2)
 
     def forward(self, rows: InputRows, h: Tensor) -> tuple[Tensor, Tensor]:
         """Reads one step's rows with the states h.

@@ -188,14 +188,19 @@ class RIM(nn.Module):
     def _scan_inputs(self, x: Tensor, h: Tensor, c: Tensor, keep: Tensor | None) -> ScanInputs:
         """Computes the input's part of gates and scores, before attention weighs it."""
         rows, scores_in = x.flatten(0, 1).unsqueeze(1), None  # (M, N = 1, D)
-        if self.input_attention is not None:
-            keys, rows = self.input_attention.project(rows)
-            keys, rows = keys.squeeze(1), rows.squeeze(1)  # (M, N, E or V)
-            queries = self.input_attention.query_weight.transpose(1, 2)  # (K, N * E, H)
+        attention = self.input_attention
+        weight_ih: Tensor = self.dynamics.weight_ih
+        if attention is not None:
+            if attention.is_merging_cheaper(len(rows)):
+                keys, rows, weight_ih = attention.project_merged(rows, weight_ih)
+            else:
+                keys, rows = attention.project(rows)
+                keys, rows = keys.squeeze(1), rows.squeeze(1)  # (M, N, E or V)
+            queries = attention.query_weight.transpose(1, 2)  # (K, N * E, H)
             scores_in = project_for_rims(keys * score_scale(keys.shape[-1]), queries)
         talk = self.communication
         return ScanInputs(
-            gates_in=project_for_rims(rows, self.dynamics.weight_ih),
+            gates_in=project_for_rims(rows, weight_ih),
             scores_in=scores_in,
             h0=h,
             c0=c,

@@ -119,6 +119,18 @@ def test_equal_to_the_reference_in_float64(backend, case):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("batch", "merged"), [(1, False), (20, True)])
+def test_small_inputs_have_one_map_for_values_and_cells(backend, batch, merged):
+    options = {"num_rims": 3, "num_active": 2, "input_heads": 2, "input_value_size": 11}
+    reference, fast = twins(options, {"input": 4, "units": 5}, backend, 0)
+    assert fast.input_attention.is_merging_cheaper(3 * batch) == merged
+    x = torch.randn(3, batch, 4, dtype=torch.float64)
+    state = [torch.randn(1, batch, 15, dtype=torch.float64) for _ in range(2)]
+    probe = torch.randn(3, batch, 15, dtype=torch.float64)
+    assert_same(run(fast, x, state, None, probe), run(reference, x, state, None, probe))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("options", [{}, {"dynamics": "lstm"}, {"variant": "released"},
                                      {"variant": "paper"}], ids=str)  # fmt: skip
