@@ -39,7 +39,7 @@ PUBLISHED = {
 
 def lstm_step(x: torch.Tensor, hidden: int = HIDDEN) -> Contender:
     """torch.nn.LSTM in training."""
-    lstm = nn.LSTM(INPUT, hidden)
+    lstm = nn.LSTM(x.shape[-1], hidden)
     return training_step(lstm, lambda leaf: lstm(leaf)[0], x)
 
 

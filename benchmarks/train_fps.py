@@ -33,7 +33,7 @@ from rims_rl.run.parser import resolve
 GAME = "PongNoFrameskip-v4"
 STEPS, ENVS, MINIBATCH, EPOCHS = 128, 8, 256, 4
 SETTINGS: dict[str, Any] = {
-    "n_steps": STEPS, "batch_size": MINIBATCH, "n_epochs": EPOCHS, "learning_rate": 2.5e-4,
+    "n_steps": STEPS, "n_epochs": EPOCHS, "learning_rate": 2.5e-4,
     "clip_range": 0.1, "ent_coef": 0.01, "device": "cpu", "seed": 0,
 }  # fmt: skip
 
@@ -44,9 +44,20 @@ def ours(core: str, **options: Any) -> OnPolicyAlgorithm:
     return make_model(config, make_training_env(config, 0))
 
 
-def stock_env() -> VecEnv:
+def stock_env(n_envs: int = ENVS) -> VecEnv:
     """SB3's usual Atari environments."""
-    return VecFrameStack(make_atari_env(GAME, ENVS, seed=0), 4)
+    return VecFrameStack(make_atari_env(GAME, n_envs, seed=0), 4)
+
+
+def stock_lstm(n_envs: int = ENVS) -> OnPolicyAlgorithm:
+    """sb3-contrib's recurrent PPO with four minibatches, as ours."""
+    return sb3_contrib.RecurrentPPO(
+        "CnnLstmPolicy",
+        stock_env(n_envs),
+        policy_kwargs={"lstm_hidden_size": 512},
+        batch_size=STEPS * n_envs // 4,
+        **SETTINGS,
+    )
 
 
 CONTENDERS: dict[str, Callable[[], OnPolicyAlgorithm]] = {
@@ -54,10 +65,10 @@ CONTENDERS: dict[str, Callable[[], OnPolicyAlgorithm]] = {
     "rims_rl, RIM 510, bfloat16 CNN": lambda: ours("rim", precision="bfloat16"),
     "rims_rl, LSTM 510": lambda: ours("lstm"),
     "rims_rl, no core": lambda: ours("none"),
-    "sb3-contrib RecurrentPPO, CnnLstmPolicy 512": lambda: sb3_contrib.RecurrentPPO(
-        "CnnLstmPolicy", stock_env(), policy_kwargs={"lstm_hidden_size": 512}, **SETTINGS
+    "sb3-contrib RecurrentPPO, CnnLstmPolicy 512": stock_lstm,
+    "SB3 PPO, CnnPolicy": lambda: stable_baselines3.PPO(
+        "CnnPolicy", stock_env(), batch_size=MINIBATCH, **SETTINGS
     ),
-    "SB3 PPO, CnnPolicy": lambda: stable_baselines3.PPO("CnnPolicy", stock_env(), **SETTINGS),
 }
 
 
