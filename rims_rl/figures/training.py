@@ -141,7 +141,10 @@ def _report(endings: Iterable[tuple[Job, int]], total: int) -> None:
             failed.append(job.title)
         print(f"{number} of {total}: {job.title}{' FAILED' if status else ''}", flush=True)
     if failed:
-        raise TrainingStoppedError(f"the loss is not finite: {'; '.join(failed)}", 1)
+        titles = "; ".join(failed)
+        raise TrainingStoppedError(
+            f"the loss is not finite: {titles}; --train none draws the other runs", 1
+        )
 
 
 def _in_turn(jobs: Sequence[Job]) -> Endings:
