@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -118,11 +117,18 @@ def print_alone(core: str, size: Mapping[str, int]) -> None:
 
 
 def peak_growth(work: Callable[[], object]) -> float:
-    """MiB that the process's peak is above what it has now, after some work."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    before = pages * resource.getpagesize()
+    """MiB that the process's memory rises to above what it has now, during some work."""
+    # Linux forgets the peak so far; getrusage's would be the parent's, which is inherited.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _memory("VmRSS")
     work()
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 2**20
+    return _memory("VmHWM") - before
+
+
+def _memory(field: str) -> float:
+    """A line of this process's status in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
 
 
 def draw(results: Mapping[str, list[Row]]) -> None:
