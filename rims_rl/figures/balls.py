@@ -89,7 +89,7 @@ def _panel(
 def _name_axes(panels: Sequence[Axes]) -> None:
     for axes in panels:
         axes.set_ylabel("cross-entropy (nats a pixel)")
-    panels[0].legend(frameon=False, fontsize=8, loc="lower right")
+    panels[0].legend(frameon=False, fontsize=8, loc="upper left")
 
 
 def _example(runs: Runs, axes: Axes, models: Sequence[Wanted], experiment: Experiment) -> None:

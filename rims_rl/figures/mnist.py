@@ -11,7 +11,7 @@ from rims_rl.figures.runs import Runs, Wanted
 
 #: What ``--quick`` has instead of the paper's sizes; they learn little.
 _QUICK = {
-    "batch_size": 16, "epochs": 1, "train_size": 960, "valid_size": 32,
+    "batch_size": 16, "epochs": 4, "train_size": 960, "valid_size": 32,
     "test_size": 64,
 }  # fmt: skip
 _UNITS_QUICK = {600: 120, 300: 60}
