@@ -67,4 +67,7 @@ def _facts(run: StoredRun) -> dict[str, Any]:
     names = ("config", "param_count", "best", "updates", "seconds")
     environment = run.results["environment"]
     code = {name: environment[name] for name in ("rims_rl", "commit", "cpu", "gpus")}
-    return {**{name: run.results[name] for name in names}, "environment": code}
+    facts = {name: run.results[name] for name in names}
+    places = ("run_dir", "cache_dir")
+    config = {name: value for name, value in facts["config"].items() if name not in places}
+    return {**facts, "config": config, "environment": code}
