@@ -5,8 +5,11 @@
 
 #include "scan.h"
 
+#include <atomic>
 #include <cmath>
 #include <cstring>
+#include <dlfcn.h>
+#include <functional>
 #include <new>
 #include <system_error>
 #include <thread>
@@ -99,24 +102,36 @@ static Isa best_isa() {
 
 static Isa chosen_isa = best_isa();
 
-// Shares the samples out to threads; the calling one takes the last part.
-template <class Work> void in_parallel(const Sizes &s, int64_t threads, Work work) {
+// GNU's OpenMP, where torch has loaded it. Its threads wait for torch's next operation by spinning:
+// threads of our own beside them would get half a core.
+typedef void (*OpenMP)(void (*work)(void *), void *data, unsigned threads, unsigned flags);
+static OpenMP torchs_openmp() {
+  void *loaded = dlopen("libgomp.so.1", RTLD_LAZY | RTLD_NOLOAD);
+  return loaded ? reinterpret_cast<OpenMP>(dlsym(loaded, "GOMP_parallel")) : nullptr;
+}
+
+static OpenMP openmp = torchs_openmp();
+
+// Calls run on so many threads at once, or on fewer if the machine gives no more.
+template <class Run> void on_threads(int64_t threads, Run run) {
+  if (threads > 1 && openmp)
+    return openmp([](void *data) { (*static_cast<Run *>(data))(); }, &run, unsigned(threads), 0);
   std::vector<std::thread> helpers;
-  int64_t begin = 0;
-  for (int64_t i = 0; i < threads; ++i) {
-    const int64_t end = begin + (s.batch - begin) / (threads - i);
-    bool helped = false;
-    if (i + 1 < threads) {
-      try {
-        helpers.emplace_back(work, i, begin, end);
-        helped = true;
-      } catch (const std::system_error &) { // the machine gives no more threads
-      }
-    }
-    if (!helped) work(i, begin, end);
-    begin = end;
+  try {
+    while (int64_t(helpers.size()) + 1 < threads) helpers.emplace_back(std::ref(run));
+  } catch (const std::system_error &) {
   }
+  run();
   for (std::thread &helper : helpers) helper.join();
+}
+
+// Shares the samples out to threads.
+template <class Work> void in_parallel(const Sizes &s, int64_t threads, Work work) {
+  std::atomic<int64_t> next{0};
+  on_threads(threads, [&] {
+    for (int64_t i = next++; i < threads; i = next++)
+      work(i, s.batch * i / threads, s.batch * (i + 1) / threads);
+  });
 }
 
 static int64_t useful_threads(const Sizes &s) {
@@ -146,20 +161,25 @@ template <class T> class AllSums {
     return at;
   }
   const size_t hh, bias, queries, sources, out, bias_out;
-  Buffer<T> values;
+  const int64_t threads;
+  T *const values;
 
-  // to (rows, columns) with row stride ld = sum over threads of rows (padded) from `from`.
-  void add_up(size_t from, int64_t rows, int columns, int row, T *to, int64_t ld) const {
-    for (int64_t r = 0; r < rows; ++r)
-      for (int j = 0; j < columns; ++j) {
-        T sum = 0;
-        for (size_t at = from + r * row + j; at < values.size(); at += part) sum += values[at];
-        to[r * ld + j] = sum;
+  // to (rows, columns) with row stride ld = sum over threads of rows (padded) from `from`; does
+  // share i of as many as there are threads.
+  void add_up(int64_t i, size_t from, int64_t rows, int columns, int row, T *__restrict to,
+              int64_t ld) const {
+    for (int64_t r = rows * i / threads; r < rows * (i + 1) / threads; ++r) {
+      const T *part_of_first = values + from + r * row;
+      std::memcpy(to + r * ld, part_of_first, columns * sizeof(T));
+      for (int64_t other = 1; other < threads; ++other) {
+        const T *__restrict its_part = part_of_first + other * part;
+        for (int j = 0; j < columns; ++j) to[r * ld + j] += its_part[j];
       }
+    }
   }
 
 public:
-  AllSums(const Sizes &sizes, const Backward<T> &grads, int64_t threads)
+  AllSums(const Sizes &sizes, const Backward<T> &grads, int64_t num_threads)
       : s(sizes), g(grads), H(int(s.units)), E(int(s.comm_heads * s.key_size)),
         V(int(s.comm_heads * s.value_size)), GH(int(s.gates) * H),
         O(s.message == RESIDUAL ? H : 2 * H), outs(int(s.message == RESIDUAL ? s.rims : 1) * V),
@@ -168,10 +188,14 @@ public:
         queries(take(g.weight_qkv, s.rims * H * padded(E))),
         sources(take(g.weight_qkv, s.rims * H * padded(E + V))),
         out(take(g.weight_out, size_t(outs) * padded(O))), bias_out(take(g.bias_out, O)),
-        values(part * threads) {}
+        threads(num_threads), values(Aligned<T>().allocate(part * threads)) {}
+  AllSums(const AllSums &) = delete;
+  ~AllSums() { Aligned<T>().deallocate(values, part * threads); }
 
+  // A thread's room, all 0.
   WeightSums<T> of(int64_t thread) {
-    T *base = values.data() + thread * part;
+    T *base = values + thread * part;
+    std::memset(base, 0, part * sizeof(T));
     return {g.weight_hh ? base + hh : nullptr,
             g.bias_ih || g.bias_hh ? base + bias : nullptr,
             g.weight_qkv ? base + queries : nullptr,
@@ -181,16 +205,17 @@ public:
             padded(GH)};
   }
 
-  void write() const {
+  // Writes share i of the sums of all threads.
+  void write(int64_t i) const {
     const int64_t rows = s.rims * H, last = s.gates == 3 ? 2 * H : 3 * H;
-    if (g.weight_hh) add_up(hh, rows, GH, padded(GH), g.weight_hh, GH);
-    if (g.bias_hh) add_up(bias, s.rims, GH, 4 * H, g.bias_hh, GH);
-    if (g.bias_ih) add_up(bias, s.rims, last, 4 * H, g.bias_ih, GH);
-    if (g.bias_ih) add_up(bias + 3 * H, s.rims, H, 4 * H, g.bias_ih + last, GH);
-    if (g.weight_qkv) add_up(queries, rows, E, padded(E), g.weight_qkv, 2 * E + V);
-    if (g.weight_qkv) add_up(sources, rows, E + V, padded(E + V), g.weight_qkv + E, 2 * E + V);
-    if (g.weight_out) add_up(out, outs, O, padded(O), g.weight_out, O);
-    if (g.bias_out) add_up(bias_out, 1, O, O, g.bias_out, O);
+    if (g.weight_hh) add_up(i, hh, rows, GH, padded(GH), g.weight_hh, GH);
+    if (g.bias_hh) add_up(i, bias, s.rims, GH, 4 * H, g.bias_hh, GH);
+    if (g.bias_ih) add_up(i, bias, s.rims, last, 4 * H, g.bias_ih, GH);
+    if (g.bias_ih) add_up(i, bias + 3 * H, s.rims, H, 4 * H, g.bias_ih + last, GH);
+    if (g.weight_qkv) add_up(i, queries, rows, E, padded(E), g.weight_qkv, 2 * E + V);
+    if (g.weight_qkv) add_up(i, sources, rows, E + V, padded(E + V), g.weight_qkv + E, 2 * E + V);
+    if (g.weight_out) add_up(i, out, outs, O, padded(O), g.weight_out, O);
+    if (g.bias_out) add_up(i, bias_out, 1, O, O, g.bias_out, O);
   }
 };
 
@@ -205,7 +230,7 @@ template <class T> void backward(const Sizes &s, const Forward<T> &f, const Back
 #endif
     portable::BackwardPass<T>(s, f, g, sums, begin, end).run();
   });
-  all.write();
+  in_parallel(s, threads, [&](int64_t i, int64_t, int64_t) { all.write(i); });
 }
 
 } // namespace rims
@@ -235,5 +260,11 @@ int rims_limit_isa(int isa) {
   const Isa best = best_isa();
   chosen_isa = isa < best ? static_cast<Isa>(isa) : best;
   return chosen_isa;
+}
+
+// For tests: uses torch's threads if it has any that fit (1) or its own (0); returns which.
+int rims_share_threads(int share) {
+  openmp = share ? torchs_openmp() : nullptr;
+  return openmp != nullptr;
 }
 }
