@@ -17,6 +17,9 @@ def medians(
     contenders: Mapping[str, Contender], rounds: int, warm_up: int = 2
 ) -> dict[str, tuple[float, ...]]:
     """Median seconds of each contender's parts, and of their sum as the last entry."""
+    # As in a process that has trained for a while: glibc now keeps blocks up to this size, which it
+    # would hand back to the system at every call, to get them with their pages cleared anew.
+    torch.empty(31 * 2**20, dtype=torch.uint8)
     times: dict[str, list[tuple[float, ...]]] = {name: [] for name in contenders}
     for round_ in range(warm_up + rounds):
         for name, contender in contenders.items():
