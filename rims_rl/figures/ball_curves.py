@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rims_rl.figures.ball_models import Experiment
-from rims_rl.figures.rollouts import video_task
 from rims_rl.figures.runs import Runs, Wanted
 from rims_rl.figures.seed_curves import SeedCurve, draw_curves
-from rims_rl.figures.styles import colours, model_name
+from rims_rl.figures.styles import model_curves
 
 #: What the paper says in words where it has no numbers.
 CLAIM = "RIMs have the lowest cross-entropy in the rollout, most of all out of distribution"
@@ -21,26 +20,24 @@ CLAIM = "RIMs have the lowest cross-entropy in the rollout, most of all out of d
 
 def bce_curves(runs: Runs, models: Sequence[Wanted], experiment: Experiment) -> list[SeedCurve]:
     """The test's cross-entropy of frames 1 to T - 1, a curve for each model."""
-    stored = [runs.every_seed(model) for model in models]
-    return [
-        SeedCurve(
-            label=model_name(of_model[0]),
-            colour=colour,
-            x=range(1, 1 + len(values[0])),
-            values=np.array(values),
-        )
-        for of_model, colour in zip(stored, colours([part[0] for part in stored]), strict=True)
-        for values in [[run.metrics[f"rollout_bce_{experiment.test_set}"] for run in of_model]]
-    ]
+    metric = f"rollout_bce_{experiment.test_set}"
+    return model_curves(runs, models, lambda run: list(run.metrics[metric]))
 
 
 def frames_given(runs: Runs, model: Wanted) -> int:
     """How many true frames the rollouts of a model begin with."""
-    return int(video_task(runs.run(model)).options.given)
+    return int(runs.config(model, runs.seeds[0]).options.given)
+
+
+def shown_frames(curve: SeedCurve, first: int, last: int) -> SeedCurve:
+    """The part of a curve from one frame to another, both included."""
+    return _part(curve, slice(first - 1, last))
 
 
 def draw_panel(axes: Axes, curves: Sequence[SeedCurve], title: str, given: int) -> None:
     """Draws curves of a rollout: pale while true frames are fed in, strong from there on.
+
+    Without curves it says so.
 
     Args:
         axes: to draw on.
@@ -48,10 +45,14 @@ def draw_panel(axes: Axes, curves: Sequence[SeedCurve], title: str, given: int) 
         title: of the panel.
         given: true frames.
     """
-    draw_curves(axes, [_part(curve, slice(given)) for curve in curves], alpha=0.45, label=None)
-    draw_curves(axes, [_part(curve, slice(given - 1, None)) for curve in curves])
-    axes.axvline(given, color="0.3", ls="--", lw=1)
     axes.set_title(title, fontsize=10)
+    if not curves:
+        axes.text(0.5, 0.5, "not trained", ha="center", transform=axes.transAxes)
+        return
+    at = given - curves[0].x[0]
+    draw_curves(axes, [_part(curve, slice(at + 1)) for curve in curves], alpha=0.45, label=None)
+    draw_curves(axes, [_part(curve, slice(at, None)) for curve in curves])
+    axes.axvline(given, color="0.3", ls="--", lw=1)
     axes.set_xlabel(f"frame (dashed line: {given} true frames)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -59,15 +60,15 @@ def draw_panel(axes: Axes, curves: Sequence[SeedCurve], title: str, given: int) 
 def panel_numbers(
     curves: Sequence[SeedCurve], experiment: Experiment, given: int
 ) -> dict[str, Any]:
-    """The numbers behind a panel, with each model's mean over the rolled out frames."""
-    rolled = {curve.label: curve.mean_over(slice(given, None)) for curve in curves}
+    """The numbers behind a panel, with each model's mean over the rolled out frames shown."""
+    rolled = {curve.label: curve.mean_over(slice(given - curve.x[0] + 1, None)) for curve in curves}
     return {
         "train_set": experiment.train_set,
         "test_set": experiment.test_set,
         "true_frames": given,
         "bce": {curve.label: curve.numbers() for curve in curves},
         "mean_rolled_out_bce": rolled,
-        "lowest": min(rolled, key=lambda label: float(np.mean(rolled[label]))),
+        "lowest": min(rolled, key=lambda label: float(np.mean(rolled[label])), default=None),
     }
 
 

@@ -13,8 +13,17 @@ from rims_rl.figures.ball_curves import (
     draw_panel,
     frames_given,
     panel_numbers,
+    shown_frames,
 )
-from rims_rl.figures.ball_models import EXPERIMENTS, LARGE_LSTM, SMALL_LSTM, Experiment, lstm, rim
+from rims_rl.figures.ball_models import (
+    EXPERIMENTS,
+    LARGE_LSTM,
+    SAME,
+    SMALL_LSTM,
+    Experiment,
+    lstm,
+    rim,
+)
 from rims_rl.figures.figure import Drawing, Figure
 from rims_rl.figures.partial_view import draw_scores, score_curves, view_models
 from rims_rl.figures.rollouts import roll_out
@@ -22,8 +31,8 @@ from rims_rl.figures.runs import Runs, Wanted
 from rims_rl.figures.strips import draw_strips, predicted_strip, rollout_marks, truth_strip
 from rims_rl.figures.styles import model_name
 
-#: What figure 8 shows: the last true frames, and frames of the rollout.
-_GIVEN_SHOWN, _ROLLED_SHOWN = 6, 15
+#: Frames that figures 8 and 10 roll out, and true frames before them that figure 8 shows.
+_ROLLED_SHOWN, _GIVEN_SHOWN = 15, 6
 
 
 def _with_small_lstm(train_set: str) -> list[Wanted]:
@@ -42,8 +51,8 @@ def _figure3(runs: Runs) -> Drawing:
     numbers = {}
     for axes, experiment in zip(panels, EXPERIMENTS, strict=True):
         numbers[experiment.title] = _panel(runs, axes, models[experiment.train_set], experiment)
-    _name_axes(panels)
     f1 = score_curves(runs, "f1")
+    _name_axes(runs, panels, models[SAME.train_set])
     draw_scores(right, f1, "F1 score")
     right.set_title("partial view", fontsize=10)
     numbers["partial view, F1 by number of balls"] = {c.label: c.numbers() for c in f1}
@@ -57,11 +66,13 @@ def _figure8(runs: Runs) -> Drawing:
     numbers = {}
     for (left, right), experiment in zip(grid, EXPERIMENTS, strict=True):
         models = _with_both_lstms(experiment.train_set)
-        numbers[experiment.title] = _panel(runs, right, models, experiment)
         given = frames_given(runs, models[0])
-        right.set_xlim(given - _GIVEN_SHOWN + 1, given + _ROLLED_SHOWN)
+        first = max(1, given - _GIVEN_SHOWN + 1)
+        numbers[experiment.title] = _panel(
+            runs, right, models, experiment, first, given + _ROLLED_SHOWN
+        )
         _example(runs, left, models, experiment)
-    _name_axes(grid[:, 1])
+    _name_axes(runs, grid[:, 1], _with_both_lstms(SAME.train_set))
     return Drawing(picture, numbers, {"claim": CLAIM})
 
 
@@ -69,32 +80,47 @@ def _figure10(runs: Runs) -> Drawing:
     runs.prepare([model for e in EXPERIMENTS for model in _with_both_lstms(e.train_set)])
     picture = Picture(figsize=(14, 3.6), layout="constrained")
     panels = picture.subplots(1, len(EXPERIMENTS))
-    numbers = {
-        e.title: _panel(runs, axes, _with_both_lstms(e.train_set), e)
-        for axes, e in zip(panels, EXPERIMENTS, strict=True)
-    }
-    _name_axes(panels)
+    numbers = {}
+    for axes, experiment in zip(panels, EXPERIMENTS, strict=True):
+        models = _with_both_lstms(experiment.train_set)
+        last = frames_given(runs, models[0]) + _ROLLED_SHOWN
+        numbers[experiment.title] = _panel(runs, axes, models, experiment, last=last)
+    _name_axes(runs, panels, models)
     return Drawing(picture, numbers, {"claim": CLAIM})
 
 
 def _panel(
-    runs: Runs, axes: Axes, models: Sequence[Wanted], experiment: Experiment
+    runs: Runs,
+    axes: Axes,
+    models: Sequence[Wanted],
+    experiment: Experiment,
+    first: int = 1,
+    last: int = 10_000,
 ) -> dict[str, object]:
-    curves = bce_curves(runs, models, experiment)
+    """Draws the frames from one to another, and gives their numbers."""
+    curves = [shown_frames(curve, first, last) for curve in bce_curves(runs, models, experiment)]
     given = frames_given(runs, models[0])
     draw_panel(axes, curves, experiment.title, given)
     return panel_numbers(curves, experiment, given)
 
 
-def _name_axes(panels: Sequence[Axes]) -> None:
+def _name_axes(runs: Runs, panels: Sequence[Axes], models: Sequence[Wanted]) -> None:
     for axes in panels:
         axes.set_ylabel("cross-entropy (nats a pixel)")
-    panels[0].legend(frameon=False, fontsize=8, loc="upper left")
+    drawn = [axes for axes in panels if axes.lines]
+    if not runs.used:
+        runs.run(models[0])  # says that nothing is stored
+    for axes in drawn[:1]:
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
 
 
 def _example(runs: Runs, axes: Axes, models: Sequence[Wanted], experiment: Experiment) -> None:
     """The first test video: the truth, and each model's prediction."""
-    stored = [runs.run(model) for model in models]
+    stored = [found[0] for model in models if (found := runs.stored(model))]
+    axes.set_title(experiment.title, fontsize=10)
+    if not stored:
+        axes.set_axis_off()
+        return
     rollouts = [roll_out(run, experiment.test_set) for run in stored]
     given = rollouts[0].given
     shown = rollouts[0].frames(2, start=max(1, given - _GIVEN_SHOWN + 1))
@@ -103,7 +129,6 @@ def _example(runs: Runs, axes: Axes, models: Sequence[Wanted], experiment: Exper
     strips = [predicted_strip(model_name(run), rollout, frames) for run, rollout in named]
     strips.insert(0, truth_strip("truth", rollouts[0], frames))
     draw_strips(axes, strips, frames, rollout_marks(given))
-    axes.set_title(experiment.title, fontsize=10)
 
 
 FIGURES = (

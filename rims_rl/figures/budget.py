@@ -33,14 +33,21 @@ class Budget:
         """The options of a task."""
         return self.options.get(task, {})
 
-    def note(self, tasks: Iterable[str]) -> str:
-        """What a picture says of the settings of these tasks; empty where they are the paper's."""
-        changed = [
-            f"{task}: {', '.join(f'{name} {value}' for name, value in self.of(task).items())}"
-            for task in sorted(set(tasks))
-            if self.of(task)
+    def note(self, configs: Iterable[Mapping[str, Any]]) -> str:
+        """What a picture says of runs with these settings; empty where they are the paper's.
+
+        An option for which a figure has its own value in all runs is left out.
+        """
+        changed: dict[str, dict[str, Any]] = {}
+        for config in configs:
+            for name, value in self.of(config["task"]).items():
+                if config[name] == value:
+                    changed.setdefault(config["task"], {})[name] = value
+        parts = [
+            f"{task}: {', '.join(f'{name} {value}' for name, value in options.items())}"
+            for task, options in sorted(changed.items())
         ]
-        return f"budget {self.name}: {'; '.join(changed)}" if changed else ""
+        return f"budget {self.name}: {'; '.join(parts)}" if parts else ""
 
 
 def read_budget(name: str) -> Budget:

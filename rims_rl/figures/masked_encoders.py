@@ -51,7 +51,7 @@ def _figure6(runs: Runs) -> Drawing:
     model = _model()
     runs.prepare([model])
     stored = runs.every_seed(model)
-    found = [correlations(run) for run in stored]
+    found = shared_epochs([correlations(run) for run in stored])
     picture = Picture(figsize=(11, 6.2), layout="constrained")
     top, middle, bottom = picture.subplots(3, 1, height_ratios=(1, 1, 1.4))
     fed, rolled = (roll_out(stored[0], _DATA, only_true=only_true) for only_true in (True, False))
@@ -113,6 +113,12 @@ def correlations(run: StoredRun) -> Correlations:
             epochs.append(float(epoch))
             rows.append(correlation(active_rims(model, frames), ink))
     return epochs, np.array(rows)
+
+
+def shared_epochs(found: list[Correlations]) -> list[Correlations]:
+    """What all seeds have: a run that was stopped within an epoch keeps a checkpoint more."""
+    shared = sorted(set.intersection(*(set(epochs) for epochs, _ in found)))
+    return [(shared, values[np.isin(epochs, shared)]) for epochs, values in found]
 
 
 def _model() -> Wanted:

@@ -31,7 +31,7 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
     Returns:
         The picture.
     """
-    budget = runs.budget.note(run.results["config"]["task"] for run in runs.used.values())
+    budget = runs.budget.note(run.results["config"] for run in runs.used.values())
     if note := QUICK_NOTE if runs.quick else budget:
         drawing.picture.text(0.5, -0.01, note, ha="center", va="top", color="firebrick", size=8)
     picture = folder / f"{figure.name}.png"

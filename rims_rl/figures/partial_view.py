@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
@@ -13,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from rims_rl.figures.figure import Drawing, Figure
 from rims_rl.figures.runs import Runs, Wanted
 from rims_rl.figures.seed_curves import SeedCurve, draw_curves
-from rims_rl.figures.styles import colours, model_name
+from rims_rl.figures.styles import model_curves
+from rims_rl.tasks.suite.partial_view import PartialViewOptions
 
 _TASK = "partial-view"
 _LEARNED = ("rim", "lstm", "rmc")
@@ -36,18 +36,10 @@ def score_curves(runs: Runs, score: str) -> list[SeedCurve]:
         runs: trains and finds the models.
         score: ``f1`` or ``balanced_accuracy``.
     """
-    stored = [runs.every_seed(model) for model in view_models()]
-    balls = stored[0][0].task.options.test_balls
-    return [
-        SeedCurve(
-            label=model_name(of_model[0]),
-            colour=colour,
-            x=balls,
-            values=np.array([[run.metrics[f"{score}_{n}"] for n in balls] for run in of_model]),
-            dashes="--" if of_model[0].task.config.model.core == "tto" else "-",
-        )
-        for of_model, colour in zip(stored, colours([part[0] for part in stored]), strict=True)
-    ]
+    balls = _options(runs).test_balls
+    return model_curves(
+        runs, view_models(), lambda run: [run.metrics[f"{score}_{n}"] for n in balls], balls
+    )
 
 
 def draw_scores(axes: Axes, curves: Sequence[SeedCurve], name: str) -> None:
@@ -62,14 +54,24 @@ def draw_scores(axes: Axes, curves: Sequence[SeedCurve], name: str) -> None:
     axes.set_xlabel("moving balls")
     axes.set_ylabel(name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, fontsize=8)
+    if curves:
+        axes.legend(frameon=False, fontsize=8)
+    else:
+        axes.text(0.5, 0.5, "not trained", ha="center", transform=axes.transAxes)
+
+
+def _options(runs: Runs) -> PartialViewOptions:
+    options: PartialViewOptions = runs.config(view_models()[0], runs.seeds[0]).options
+    return options
 
 
 def _figure13(runs: Runs) -> Drawing:
     runs.prepare(view_models())
     picture = Picture(figsize=(10, 3.8), layout="constrained")
     panels = picture.subplots(1, len(_SCORES))
-    trained_with = runs.run(view_models()[0]).task.options.balls
+    if not any(runs.stored(model) for model in view_models()):
+        runs.run(view_models()[0])  # says that nothing is stored
+    trained_with = _options(runs).balls
     numbers: dict[str, Any] = {"balls_in_training": trained_with}
     for axes, (score, name) in zip(panels, _SCORES.items(), strict=True):
         curves = score_curves(runs, score)

@@ -6,7 +6,7 @@ import fnmatch
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from rims_rl.figures.training import Job, train_all
 from rims_rl.run.errors import UsageError
 from rims_rl.run.folder import safe_name
 from rims_rl.tasks.config import TaskConfig
+from rims_rl.tasks.data.cache import Recipe, require_room
 from rims_rl.tasks.parser import resolve
 from rims_rl.tasks.results import RESULTS, TrainedTask, load_trained
+from rims_rl.tasks.suite import make_task
 from rims_rl.tasks.task import Task
 
 #: Options that change where and how a run is computed, not what comes out.
@@ -121,6 +123,7 @@ class Runs:
         missing = {job.folder: job for job in jobs if not job.is_done and self._may_train(job)}
         if missing:
             titles = "".join(f"\n  {job.title}" for job in missing.values())
+            _require_room(missing.values())
             print(f"runs to train: {len(missing)}, into {self.root}{titles}", flush=True)
             train_all(list(missing.values()), self._workers)
 
@@ -138,16 +141,6 @@ class Runs:
         self.prepare([model])
         return [self.run(model, s) for s in self.seeds if self._job(model, s).is_done]
 
-    def trained(self, task: str, seed: int | None = None, **options: Any) -> StoredRun:
-        """The run of a task with such options; see `prepare` for what it raises.
-
-        Args:
-            task: its name.
-            seed: the first of `seeds` by default.
-            **options: that differ from the task's preset.
-        """
-        return self.run(Wanted(task, options), seed)
-
     def run(self, model: Wanted, seed: int | None = None) -> StoredRun:
         """The run of a model with one seed, the first of `seeds` by default.
 
@@ -161,7 +154,7 @@ class Runs:
             if not self._may_train(job):
                 raise UsageError(f"not stored, and left out by --train {self._only!r}: {job.title}")
             train_all([job], workers=1)
-        results = json.loads((job.folder / RESULTS).read_text(encoding="utf-8"))
+        results = _read_results(job.folder / RESULTS)
         if _settings(results["config"]) != _settings(self.config(model, seed).flat()):
             raise UsageError(
                 f"{job.folder} holds a run of other settings (was it continued?): move it away, or "
@@ -186,11 +179,32 @@ class Runs:
             values=self._values(model, seed),
             folder=self.root / model.task / f"{safe_name(label)}-{digest}" / f"seed{seed}",
             epochs=config.learning.epochs,
-            title=f"{model.task}, {label}, seed {seed}",
+            title=config.title(),
         )
 
     def _may_train(self, job: Job) -> bool:
         return fnmatch.fnmatchcase(job.title, self._only)
+
+
+def _read_results(file: Path) -> dict[str, Any]:
+    try:
+        results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{file} cannot be read ({error}): remove it, and its run is tested again"
+        ) from None
+    return results
+
+
+def _require_room(jobs: Iterable[Job]) -> None:
+    """Refuses to begin where the disk has no room for the data of all runs."""
+    tasks = [make_task(resolve(job.task, job.values)) for job in jobs]
+    recipes: dict[Path, list[Recipe]] = {}
+    for task in tasks:
+        if found := task.recipes():
+            recipes.setdefault(task.options.cache, []).extend(found)
+    for folder, of_folder in recipes.items():
+        require_room(folder, of_folder)
 
 
 def _settings(flat: Mapping[str, Any]) -> str:

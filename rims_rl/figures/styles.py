@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
 
 from rims_rl.core import RIMConfig
-from rims_rl.figures.runs import StoredRun
+from rims_rl.figures.runs import Runs, StoredRun, Wanted
+from rims_rl.figures.seed_curves import SeedCurve
 
 _COLOURS: Mapping[str, tuple[str, ...]] = {
     "rim": ("tab:blue",),
@@ -26,6 +29,37 @@ def model_name(run: StoredRun) -> str:
     # Without input attention all RIMs are active, whatever was asked for.
     active = RIMConfig(input_size=1, **model.options()).num_active
     return f"RIM {model.num_rims}/{active}, {units}"
+
+
+def model_curves(
+    runs: Runs,
+    models: Sequence[Wanted],
+    values: Callable[[StoredRun], Sequence[float]],
+    x: Sequence[float] | None = None,
+) -> list[SeedCurve]:
+    """A curve for each model that has runs, called as people call the model.
+
+    Args:
+        runs: trains and finds the models.
+        models: in the order of the legend.
+        values: (X) of a run.
+        x: (X); 1 to X if None.
+    """
+    stored = [found for model in models if (found := runs.stored(model))]
+    curves = []
+    for found, colour in zip(stored, colours([part[0] for part in stored]), strict=True):
+        by_seed = np.array([values(run) for run in found])
+        few = "" if len(found) == len(runs.seeds) else f" ({len(found)} of {len(runs.seeds)} seeds)"
+        curves.append(
+            SeedCurve(
+                label=f"{model_name(found[0])}{few}",
+                colour=colour,
+                x=x or range(1, 1 + by_seed.shape[1]),
+                values=by_seed,
+                dashes="--" if found[0].task.config.model.core == "tto" else "-",
+            )
+        )
+    return curves
 
 
 def colours(runs: Sequence[StoredRun]) -> list[str]:

@@ -126,7 +126,7 @@ def _session(job: Job, threads: int) -> Session:
     """A new run, or the old one from its newest checkpoint if it got as far as to save one."""
     here = {"threads": threads, "track": "off"} if threads else {"track": "off"}
     if (job.folder / CONFIG).exists() and newest_checkpoint(job.folder / CHECKPOINTS) is not None:
-        return resumed_session(job.folder, here)
+        return resumed_session(job.folder, job.task, here)
     shutil.rmtree(job.folder, ignore_errors=True)
     return new_session(job.task, {**job.values, **here, "run_dir": str(job.folder)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 
@@ -28,13 +29,18 @@ def exit_status(
         *refusals: errors beside `UsageError` that say what the user should change.
 
     Returns:
-        That of the work; 2 for a request that cannot be done; 130 after Ctrl-C.
+        That of the work; 2 for a request that cannot be done or a full disk; 130 after Ctrl-C.
     """
     refused: tuple[type[Exception], ...] = (UsageError, *refusals)
     try:
         return work()
     except refused as error:
         report(command, error)
+        return 2
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        report(command, "no room left on the disk: make room; what was saved before is intact")
         return 2
     except KeyboardInterrupt:
         report(command, interrupted)

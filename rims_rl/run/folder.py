@@ -17,7 +17,7 @@ import torch
 
 import rims_rl
 from rims_rl.run.errors import UsageError
-from rims_rl.run.files import write_text
+from rims_rl.run.files import nearest_existing, write_text
 
 Config = TypeVar("Config")
 Checkpoint = TypeVar("Checkpoint")
@@ -116,9 +116,7 @@ def check_writable(folder: Path) -> None:
     Raises:
         UsageError: a file is in the way, or permission is missing.
     """
-    existing = folder.absolute()
-    while not existing.exists():
-        existing = existing.parent
+    existing = nearest_existing(folder)
     if not existing.is_dir():
         raise UsageError(f"cannot create {folder}: {existing} is a file")
     if not os.access(existing, os.W_OK | os.X_OK):

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(arguments: Sequence[str]) -> int:
     request = parse(arguments)
     if request.resume is not None:
-        session = resumed_session(request.resume, request.values)
+        session = resumed_session(request.resume, request.task, request.values)
     else:
         session = new_session(request.task, request.values)
     return run_session(session, command_line(arguments))

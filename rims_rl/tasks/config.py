@@ -136,6 +136,10 @@ class TaskConfig(Generic[Options]):
         options = {key: value for part in parts for key, value in part.items()}
         return {"task": self.task, "quick": self.quick, **options}
 
+    def title(self) -> str:
+        """What is trained, for people, e.g. ``copying, lstm-h600, seed 1``."""
+        return f"{self.task}, {self.label()}, seed {self.place.seed}"
+
     def label(self) -> str:
         """A short name that tells the models of a task apart."""
         model = self.model

@@ -76,19 +76,25 @@ def new_session(task: str, values: Mapping[str, Any]) -> Session:
     return _session(folder, make_task(config), Progress())
 
 
-def resumed_session(folder: Path, values: Mapping[str, Any]) -> Session:
+def resumed_session(folder: Path, task: str, values: Mapping[str, Any]) -> Session:
     """Prepares the continuation of a run from its newest intact checkpoint.
 
     Args:
         folder: of the run.
+        task: that it must be of.
         values: the options that the user changes.
 
     Raises:
         UsageError: there is nothing to continue, or not as asked.
     """
     config, checkpoint = files.resumed_folder(
-        folder, lambda file: resolve_resumed(*read_config(file), values), newest_checkpoint
+        folder, lambda file: resolve_resumed(*read_config(file, task), values), newest_checkpoint
     )
+    if checkpoint.title not in (None, config.title()):
+        raise UsageError(
+            f"{checkpoint.file} is a checkpoint of another model: it is of {checkpoint.title}, and "
+            f"the run of {config.title()}"
+        )
     session = _session(folder, make_task(config), checkpoint.progress)
     total = config.learning.epochs * session.task.updates_per_epoch
     if checkpoint.progress.updates >= total and (folder / RESULTS).exists():

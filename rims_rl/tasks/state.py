@@ -48,25 +48,33 @@ class Checkpoint:
     Attributes:
         file: with weights and optimizer.
         progress: what the run knew then.
+        title: of the run that saved it; None if it does not say.
         rng: states of the random generators.
     """
 
     file: Path
     progress: Progress
+    title: str | None
     rng: dict[str, Any]
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: Optimizer, progress: Progress, keep: int
+    folder: Path, model: nn.Module, optimizer: Optimizer, progress: Progress, title: str, keep: int
 ) -> Path:
-    """Saves a checkpoint, see `rims_rl.run.checkpoints.save_described`."""
+    """Saves a checkpoint, see `rims_rl.run.checkpoints.save_described`.
+
+    Args:
+        folder: the run's ``checkpoints`` folder.
+        model: its weights are saved.
+        optimizer: likewise.
+        progress: so far.
+        title: of the run, `TaskConfig.title`.
+        keep: how many checkpoints stay.
+    """
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    facts = {**dataclasses.asdict(progress), "title": title}
     return save_described(
-        folder,
-        progress.updates,
-        lambda path: torch.save(state, path),
-        dataclasses.asdict(progress),
-        keep,
+        folder, progress.updates, lambda path: torch.save(state, path), facts, keep
     )
 
 
@@ -106,4 +114,4 @@ def load_weights(file: Path, model: nn.Module, optimizer: Optimizer | None = Non
 def _checkpoint(path: Path, description: dict[str, Any]) -> Checkpoint:
     names = [field.name for field in dataclasses.fields(Progress)]
     progress = Progress(**{name: description[name] for name in names})
-    return Checkpoint(path, progress, description["rng"])
+    return Checkpoint(path, progress, description.get("title"), description["rng"])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rims_rl.tasks.config import TaskConfig
 from rims_rl.tasks.cores import check_core
+from rims_rl.tasks.data.cache import Recipe
 
 Options = TypeVar("Options")
 
@@ -61,6 +62,10 @@ class Task(abc.ABC, Generic[Options]):
         check_core(config.model, self.name, self.cores)
         self.config = config
         self.options = config.options
+
+    def recipes(self) -> list[Recipe]:
+        """The data sets that `prepare` generates where the disk does not have them."""
+        return []
 
     def prepare(self) -> None:
         """Loads the data, before the run leaves a trace on disk.

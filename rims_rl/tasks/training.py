@@ -96,9 +96,9 @@ class Trainer:
         """Saves a checkpoint, unless there is one of this update."""
         if self._saved == self.progress.updates:
             return
-        keep = self._task.config.place.keep_checkpoints
-        folder = self._folder / CHECKPOINTS
-        save_checkpoint(folder, self._model, self._optimizer, self.progress, keep)
+        config, folder = self._task.config, self._folder / CHECKPOINTS
+        title, keep = config.title(), config.place.keep_checkpoints
+        save_checkpoint(folder, self._model, self._optimizer, self.progress, title, keep)
         self._saved, self._saved_at = self.progress.updates, time.monotonic()
 
     def _update(self) -> None:

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rims_rl.tasks.data.cache import Recipe, Videos, load, load_all
 from rims_rl.tasks.data.seeding import Split
 from rims_rl.tasks.metrics import frame_bce
 from rims_rl.tasks.options import RolloutOptions
@@ -28,7 +28,6 @@ from rims_rl.tasks.task import (
 )
 from rims_rl.tasks.video_models import VideoModel, rollout
 
-Videos = NDArray[np.uint8]
 Options = TypeVar("Options", bound=RolloutOptions)
 
 #: Videos evaluated at once: their feature maps take 20 MB each.
@@ -50,7 +49,7 @@ class VideoTask(Task[Options]):
     goal = "valid/bce"
 
     @abstractmethod
-    def load(self, split: Split, name: str, size: int) -> Videos:
+    def recipe(self, split: Split, name: str, size: int) -> Recipe:
         """So many videos of a split of the data set of this name, (N, T, Y, X) or with colours."""
 
     @property
@@ -63,19 +62,24 @@ class VideoTask(Task[Options]):
     def test_names(self) -> list[str]:
         """The data sets of the test."""
 
+    def recipes(self) -> list[Recipe]:
+        """Videos to train on, to validate with and to test with."""
+        learning = self.config.learning
+        return [
+            self.recipe("train", self.train_name, learning.train_size),
+            self.recipe("validation", self.train_name, learning.valid_size),
+            *(self.recipe("test", name, learning.test_size) for name in self.test_names),
+        ]
+
     def prepare(self) -> None:
         """Generates the videos, or finds them on disk."""
-        learning = self.config.learning
         self._order = StoredSequences(self)
-        self._train = self.load("train", self.train_name, learning.train_size)
-        self._valid = self.load("validation", self.train_name, learning.valid_size)
-        for name in self.test_names:
-            self.test_videos(name)
+        self._train, self._valid, *_ = load_all(self.options.cache, self.recipes())
 
     @functools.cache  # noqa: B019 (a task lives as long as its run)
     def test_videos(self, name: str) -> Videos:
         """The test videos of a data set."""
-        return self.load("test", name, self.config.learning.test_size)
+        return load(self.options.cache, self.recipe("test", name, self.config.learning.test_size))
 
     def batch(self, update: int) -> Batch:
         """Frames (T, B, C, Y, X), uint8."""

@@ -55,8 +55,17 @@ def test_nothing_stored_and_nothing_to_train_is_told(figure, capsys):
 
 def test_the_note_names_what_is_smaller():
     budget = read_budget("cpu")
-    assert budget.note(["copying", "copying"]) == "budget cpu: copying: epochs 40"
-    assert budget.note(["adding"]) == ""
+    copying = {"task": "copying", "epochs": 40, "span": 50}
+    assert budget.note([copying, copying]) == "budget cpu: copying: epochs 40"
+    assert budget.note([{"task": "adding", "epochs": 100}]) == ""
+
+
+def test_the_note_leaves_out_what_a_figure_has_its_own_value_for():
+    budget = read_budget("cpu")
+    learned = {**budget.of("partial-view"), "task": "partial-view"}
+    oracle = {**learned, "epochs": 1, "train_size": 1}
+    assert "epochs 4, train_size 5000" in budget.note([oracle, learned])
+    assert "epochs" not in budget.note([oracle])
 
 
 BROKEN = {

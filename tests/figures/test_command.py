@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rims_rl.figures import adding, mnist
 from rims_rl.figures.__main__ import main
 from rims_rl.figures.catalogue import FIGURES
 from rims_rl.tasks.state import newest_checkpoint
@@ -72,6 +73,47 @@ def test_table_holds_what_the_runs_hold_beside_the_paper(capsys):
     assert "| model | units | weights | seeds | span 10 ours | span 50 paper |" in out
     assert f"| {cell['center']:.2f} [{cell['interval'][0]:.2f}, " in out
     assert pixels("table4").std() > 10
+
+
+#: Table, task, metrics of its columns, rows, and what the paper says of one cell.
+TABLES = {
+    "table1": (
+        ("copying", ("cross_entropy_10", "cross_entropy_40"), 8, ("LSTM 600", "span 200", 3.56)),
+        ("mnist", tuple(f"accuracy_{n}" for n in (14, 16, 19, 24)), 7, ("RMC", "19 x 19", 54.23)),
+    ),
+    "table5": (
+        ("adding", ("squared_error_10_count2", "squared_error_40_count2"), 5,
+         ("LSTM 600", "length 200", None)),
+        ("adding", ("squared_error_20_count2", "squared_error_60_count2"), 5,
+         ("RIMs 6/3", "length 1000", 0.0)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("tiny_copying")
+@pytest.mark.parametrize("name", TABLES)
+def test_every_cell_of_a_table_is_a_number_of_its_run(name, monkeypatch):
+    tiny = {"epochs": 1, "batch_size": 8, "train_size": 8, "valid_size": 4, "test_size": 4}
+    monkeypatch.setattr(mnist, "_QUICK", tiny)
+    monkeypatch.setattr(adding, "_QUICK", tiny)
+    assert main([name, *ARGUMENTS]) == 0
+    found = content(name)
+    stored = [json.loads(path.read_text()) for path in Path("r").rglob("results.json")]
+    expected = zip(found["numbers"].items(), TABLES[name], strict=True)
+    for (title, rows), (task, metrics, count, (row, column, value)) in expected:
+        assert len(rows) == count
+        assert found["paper"][title].get(row, {}).get(column) == value
+        for cells in rows.values():
+            columns = [cell for cell in cells.values() if isinstance(cell, dict)]
+            assert [cell["metric"] for cell in columns] == list(metrics)
+            for cell in columns:
+                values = [run["metrics"].get(cell["metric"]) for run in stored
+                          if run["config"]["task"] == task]  # fmt: skip
+                scale = 100 if task == "mnist" else 1
+                assert any(
+                    cell["center"] == pytest.approx(scale * v) for v in values if v is not None
+                )
+    assert pixels(name).std() > 10
 
 
 REFUSED = {

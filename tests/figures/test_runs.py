@@ -3,13 +3,14 @@
 import json
 import shlex
 import shutil
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
 import yaml
 
 from rims_rl.figures import runs as runs_module
-from rims_rl.figures.runs import Runs
+from rims_rl.figures.runs import Runs, Wanted
 from rims_rl.figures.training import TrainingStoppedError
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.__main__ import main as train_task
@@ -115,3 +116,22 @@ def test_the_model_of_a_run_is_loaded_with_its_task(tiny):
     run = store().run(tiny())
     assert run.task.config.model.hidden_size == run.model.core.hidden_size == 12
     assert yaml.safe_load((run.folder / "config.yaml").read_text())["span"] == 2
+
+
+def test_results_that_cannot_be_read_are_named(tiny):
+    file = store().run(tiny()).folder / "results.json"
+    file.write_text(file.read_text()[:20])
+    with pytest.raises(UsageError, match="remove it, and its run is tested again"):
+        store().run(tiny())
+    file.unlink()
+    assert store().run(tiny()).metrics
+
+
+def test_room_for_the_data_of_all_runs_is_asked_for_first(monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 15 * 10**9))
+    monkeypatch.setenv("XDG_CACHE_HOME", "empty")
+    wanted = [Wanted("balls", {"train_set": name, "test_sets": []}) for name in ("4", "6-8")]
+    with pytest.raises(UsageError, match=r"balls-4-train.* balls-6-8-train.* 21\.31 GB"):
+        Runs(False, ROOT, [0]).prepare(wanted)
+    assert not ROOT.exists()

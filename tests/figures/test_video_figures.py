@@ -14,7 +14,7 @@ from rims_rl.figures import ball_models, masking, partial_view
 from rims_rl.figures.__main__ import main
 from rims_rl.figures.ablations import ablations
 from rims_rl.figures.catalogue import FIGURES
-from rims_rl.figures.masked_encoders import correlations, ink_of_strips
+from rims_rl.figures.masked_encoders import correlations, ink_of_strips, shared_epochs
 from rims_rl.figures.masking import masking_effects
 from rims_rl.figures.rollouts import roll_out, true_frames, video_model, video_task
 from rims_rl.figures.runs import Runs, Wanted
@@ -30,6 +30,8 @@ TINY = {
 BALLS = {**TINY, "num_rims": 3, "num_active": 2, "frames": 8, "given": 4}
 ARGUMENTS = ("--quick", "--jobs", "1", "--runs", "r", "--out", "o")
 VIDEO_FIGURES = (3, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 22, 23, 24, 25)
+#: Examples that no number of the paper goes with.
+STRIPS = ("fig7", "fig9", "fig11", "fig12", "fig16")
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,7 @@ def _tiny(monkeypatch):
     monkeypatch.setattr(ball_models, "_QUICK_LSTM", {250: 8, 512: 10})
     views = {**TINY, "num_rims": 3, "num_active": 2, "slots": 3, "frames": 4, "views": 2}
     monkeypatch.setattr(partial_view, "_QUICK", views)
-    monkeypatch.setattr(masking, "_QUICK", {**TINY, "frames": 8, "given": 4})
+    monkeypatch.setattr(masking, "_QUICK", {**TINY, "hidden_size": 20, "frames": 8, "given": 4})
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def make(name):
     assert (pixels < 250).any(-1).mean() > 0.03
     text = Path("o", f"{name}.json").read_text()
     assert "NaN" not in text
-    assert "claim" in json.loads(text)["paper"] or name in ("fig7", "fig9", "fig11", "fig12")
+    assert "claim" in json.loads(text)["paper"] or name in STRIPS
     return json.loads(text)["numbers"]
 
 
@@ -82,9 +84,28 @@ def test_figure_3_has_four_panels_and_the_partial_view():
     assert make("fig13")["f1"] == f1
 
 
-def test_figure_8_adds_examples_and_a_second_lstm():
-    numbers = make("fig8")
-    assert all(len(panel["bce"]) == 3 for panel in numbers.values())
+def test_figures_8_and_10_roll_out_15_frames_of_three_models(monkeypatch):
+    monkeypatch.setattr(ball_models, "_QUICK", {**BALLS, "frames": 25, "given": 8})
+    for name, first in (("fig8", 3), ("fig10", 1)):
+        for panel in make(name).values():
+            assert len(panel["bce"]) == 3
+            for label, curve in panel["bce"].items():
+                assert curve["x"] == list(range(first, 24))
+                rolled = curve["center"][-15:]
+                assert panel["mean_rolled_out_bce"][label] == [pytest.approx(np.mean(rolled))]
+
+
+def test_a_figure_draws_what_is_stored(runs, capsys):
+    runs.run(ball_models.rim("6-8"))
+    capsys.readouterr()
+    assert main(["fig3", *ARGUMENTS, "--train", "none"]) == 0
+    *panels, f1 = json.loads(Path("o/fig3.json").read_text())["numbers"].values()
+    assert [list(panel["bce"]) for panel in panels] == [[], [], ["RIM 3/2, 12 units"], []]
+    assert f1 == {}
+    for name in ("fig8", "fig10"):
+        assert main([name, *ARGUMENTS, "--train", "none"]) == 0
+    assert main(["fig13", *ARGUMENTS, "--train", "none"]) == 2
+    assert "not stored" in capsys.readouterr().err
 
 
 def test_figure_9_shows_two_models_on_two_sets(runs):
@@ -97,6 +118,21 @@ def test_figure_9_shows_two_models_on_two_sets(runs):
     assert first["mean_bce_of_10_rolled_out_frames"] == pytest.approx(np.mean(one[4:]))
 
 
+@pytest.mark.parametrize(
+    ("name", "sets"),
+    [
+        ("fig7", ["4", "4-curtain"]),
+        ("fig11", ["3-curtain", "3-curtain"]),
+        ("fig12", ["6-8", "4"]),
+        ("fig16", ["4", "4", "4-curtain", "4-curtain"]),
+    ],
+)
+def test_strips_are_of_the_right_sets(name, sets):
+    numbers = make(name)
+    assert [strip["test_set"] for strip in numbers.values()] == sets
+    assert {strip["video"] for strip in numbers.values()} == ({0, 1} if name == "fig11" else {0})
+
+
 def test_figure_15_follows_the_training():
     numbers = make("fig15")
     assert list(numbers) == [
@@ -104,9 +140,14 @@ def test_figure_15_follows_the_training():
     ]  # fmt: skip
 
 
-def test_figure_22_masks_each_rim():
-    seed = make("fig22")["seed 0"]
-    assert list(seed) == ["no RIM masked", *(f"RIM {n} masked" for n in range(1, 5))]
+@pytest.mark.parametrize(
+    ("name", "rims", "active"), [("fig22", 4, 3), ("fig23", 5, 2), ("fig24", 5, 3), ("fig25", 5, 4)]
+)
+def test_figures_22_to_25_mask_each_rim(name, rims, active):
+    seed = make(name)["seed 0"]
+    assert list(seed) == ["no RIM masked", *(f"RIM {n} masked" for n in range(1, rims + 1))]
+    (run,) = json.loads(Path("o", f"{name}.json").read_text())["runs"].values()
+    assert (run["config"]["num_rims"], run["config"]["num_active"]) == (rims, active)
 
 
 def test_figure_6_draws_strips_and_correlations():
@@ -115,6 +156,14 @@ def test_figure_6_draws_strips_and_correlations():
     by_rim = np.array(numbers["correlation_of_each_rim"]["seed 0"])
     assert by_rim.shape == (2, 3)
     np.testing.assert_allclose(numbers["mean"]["center"], by_rim.mean(1))
+
+
+def test_seeds_with_other_checkpoints_share_what_both_have():
+    one = [0.0, 2.0, 3.0, 4.0], np.arange(8.0).reshape(4, 2)
+    two = [0.0, 2.0, 4.0], np.arange(6.0).reshape(3, 2)
+    (epochs, values), other = shared_epochs([one, two])
+    assert epochs == other[0] == [0.0, 2.0, 4.0]
+    np.testing.assert_array_equal(values, one[1][[0, 1, 3]])
 
 
 def test_ink_is_that_of_the_strip_a_rim_sees(runs):

@@ -177,6 +177,7 @@ REFUSED = {
     "strips": (["balls", "--quick", "--core", "lstm", "--own-strips", "true"], "--core rim"),
     "balls": (["balls", "--train-set", "many"], "'many' balls"),
     "colours": (["balls", "--train-set", "4-coloured"], "must both be coloured"),
+    "view": (["partial-view", "--view-side", "48"], "--view-side must be below the 48 pixels"),
     "device": (["copying", "--device", "gpu"], "cpu"),
     "config": (["copying", "--config", "none.yaml"], "no such file"),
     "resume nothing": (["--resume", "nowhere"], "no run there"),
@@ -211,6 +212,25 @@ def test_a_checkpoint_of_another_model_is_named(capsys):
     assert "checkpoint of another model" in line
     with pytest.raises(UsageError, match="checkpoint of another model"):
         load_trained(Path("r"))
+
+
+def test_a_checkpoint_of_another_model_with_the_same_weights_is_named(capsys):
+    assert main([*COPYING, "--epochs", "1", *UNTRACKED]) == 0
+    config = Path("r/config.yaml")
+    config.write_text(config.read_text().replace("num_active: 2", "num_active: 1"))
+    capsys.readouterr()
+    assert main(["--resume", "r", "--epochs", "2"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "it is of copying, rim-k3-2-h12, seed 0" in line
+    assert "the run of copying, rim-k3-1-h12, seed 0" in line
+
+
+def test_a_run_of_another_task_is_not_resumed(capsys):
+    assert main([*COPYING, "--epochs", "1", *UNTRACKED]) == 0
+    capsys.readouterr()
+    assert main(["balls", "--resume", "r", "--epochs", "2"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is for the task 'copying', not balls" in line
 
 
 def test_folder_with_a_run_is_not_touched(capsys):

@@ -10,7 +10,8 @@ from rims_rl.run.errors import UsageError
 from rims_rl.tasks import video_models
 from rims_rl.tasks.config import ModelConfig
 from rims_rl.tasks.cores import make_task_core
-from rims_rl.tasks.data.partial_view import PartialViewSpec, load, views
+from rims_rl.tasks.data.cache import load
+from rims_rl.tasks.data.partial_view import PartialViewSpec, recipe, views
 from rims_rl.tasks.metrics import Confusion
 from rims_rl.tasks.models import SequenceModel, parameter_count
 from rims_rl.tasks.own_rows import own_rows_rim
@@ -216,7 +217,7 @@ def test_view_models_predict_windows(core):
 
 @pytest.mark.parametrize("balls", [1, 6])
 def test_no_model_can_beat_the_oracle(balls, tmp_path):
-    videos = load(PartialViewSpec(balls=balls, sequences=3, frames=6), "test", tmp_path)
+    videos = load(tmp_path, recipe(PartialViewSpec(balls=balls, sequences=3, frames=6), "test"))
     places, _, seen = views(videos, np.random.default_rng(0))
     corners, targets = (torch.from_numpy(part).transpose(0, 1) for part in (places, seen))
     logits = Oracle(view_side=11)(unit(as_frames(videos[:, 1:])), corners)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,34 +83,33 @@ class BallsSpec:
         return int(match[1]), int(match[2] or match[1])
 
 
-def load(spec: BallsSpec, split: Split, cache_dir: Path) -> NDArray[np.uint8]:
-    """The videos of a split, from the disk where they are there already.
+def recipe(spec: BallsSpec, split: Split) -> cache.Recipe:
+    """The videos of a split, for `rims_rl.tasks.data.cache.load`.
 
     Args:
         spec: which videos.
         split: "train", "validation" or "test".
-        cache_dir: folder of the generated data.
 
     Returns:
-        (N, T, 64, 64), or (N, T, 64, 64, 3) if coloured; mapped from a file, read-only.
+        (N, T, 64, 64), or (N, T, 64, 64, 3) if coloured.
 
     Raises:
-        UsageError: unknown split, or the disk has no room.
+        UsageError: unknown split.
     """
     check_split(split)
     shape = (spec.sequences, spec.frames, SIDE, SIDE)
     kind = "-curtain" * spec.curtain + "-coloured" * spec.coloured
-    recipe = cache.Recipe(
+    return cache.Recipe(
         name=f"balls-{spec.count}{kind}-{split}",
         version=_VERSION,
         options=asdict(spec) | {"split": split},
         shape=(*shape, 3) if spec.coloured else shape,
+        blocks=lambda: _videos(spec, split),
     )
-    return cache.load(cache_dir, recipe, _videos(spec, split))
 
 
 def simulate(spec: BallsSpec, split: Split) -> Trajectories:
-    """Where the balls of `load`'s videos are, for measures and figures.
+    """Where the balls of `recipe`'s videos are, for measures and figures.
 
     Args:
         spec: which videos.

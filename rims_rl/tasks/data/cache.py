@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
-import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rims_rl.run.errors import UsageError, warn
-from rims_rl.run.files import write_atomically, write_text
+from rims_rl.run.files import free_bytes, write_atomically, write_text
 
 Videos = NDArray[np.uint8]
 
@@ -28,19 +26,21 @@ _SAMPLED = 64
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a data set is; two data sets of one recipe are equal.
+    """What a data set is and how it is made; two data sets of one recipe are equal.
 
     Attributes:
         name: of the file, for people.
         version: of the code that generates it.
         options: all that the content depends on, as JSON can hold it.
         shape: (N, ...) of the whole.
+        blocks: generates it, some videos after the other.
     """
 
     name: str
     version: int
     options: dict[str, Any]
     shape: tuple[int, ...]
+    blocks: Callable[[], Iterable[Videos]] = field(compare=False, repr=False)
 
     def path(self, folder: Path) -> Path:
         """Where the data set is: data sets of other options have other files."""
@@ -52,15 +52,14 @@ class Recipe:
         return math.prod(self.shape)
 
 
-def load(folder: Path, recipe: Recipe, blocks: Iterable[Videos]) -> Videos:
+def load(folder: Path, recipe: Recipe) -> Videos:
     """The data set from the disk, after generating it if it is not there or not intact.
 
     Several processes may ask at once: one generates, the others wait for it.
 
     Args:
         folder: of the cache; created where needed.
-        recipe: what is wanted.
-        blocks: generates it, some videos after the other; not touched if the disk has it.
+        recipe: what is wanted; it generates nothing if the disk has it.
 
     Returns:
         uint8 of the recipe's shape, read-only, mapped from the file.
@@ -72,17 +71,38 @@ def load(folder: Path, recipe: Recipe, blocks: Iterable[Videos]) -> Videos:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            _ensure(path, recipe, blocks)
+            _ensure(path, recipe)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise UsageError(_no_room(folder, recipe)) from None
         raise UsageError(
-            f"cannot write data to {folder}: {error.strerror}; choose another folder"
+            f"cannot write data to {folder}: {error.strerror}; choose another folder with "
+            "--cache-dir"
         ) from None
     return _open(path)
 
 
-def _ensure(path: Path, recipe: Recipe, blocks: Iterable[Videos]) -> None:
+def load_all(folder: Path, recipes: Sequence[Recipe]) -> list[Videos]:
+    """The same for several data sets; refuses to begin where the disk has no room for all."""
+    require_room(folder, recipes)
+    return [load(folder, recipe) for recipe in recipes]
+
+
+def require_room(folder: Path, recipes: Iterable[Recipe]) -> None:
+    """Refuses work whose data sets the disk has no room for, before any is generated.
+
+    Args:
+        folder: of the cache.
+        recipes: all that the work needs; those that are there take no more room.
+
+    Raises:
+        UsageError: saying how much is missing.
+    """
+    paths = {recipe.path(folder): recipe for recipe in recipes}
+    missing = [recipe for path, recipe in paths.items() if not path.exists()]
+    if missing and free_bytes(folder) < sum(recipe.size() for recipe in missing):
+        raise UsageError(_no_room(folder, missing))
+
+
+def _ensure(path: Path, recipe: Recipe) -> None:
     if path.exists():
         defect = _defect(path, recipe)
         if defect is None:
@@ -91,19 +111,18 @@ def _ensure(path: Path, recipe: Recipe, blocks: Iterable[Videos]) -> None:
         path.unlink()
     for leftover in path.parent.glob(f".{path.stem}.*"):
         leftover.unlink()  # of a killed process: the lock is ours
-    if shutil.disk_usage(path.parent).free < recipe.size():
-        raise UsageError(_no_room(path.parent, recipe))
-    write_atomically(path, lambda temporary: _write(temporary, recipe, blocks))
+    require_room(path.parent, [recipe])
+    write_atomically(path, lambda temporary: _write(temporary, recipe))
     write_text(_card(path), json.dumps(_describe(path, recipe), indent=2) + "\n")
 
 
-def _write(path: Path, recipe: Recipe, blocks: Iterable[Videos]) -> None:
+def _write(path: Path, recipe: Recipe) -> None:
     """Writes one block after the other, as a full disk would kill who writes through a map."""
     header = {"descr": "|u1", "fortran_order": False, "shape": recipe.shape}
     bar = tqdm(total=recipe.shape[0], unit="video", desc=recipe.name, disable=None)
     with bar, path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for block in blocks:
+        for block in recipe.blocks():
             file.write(block.data)
             bar.update(len(block))
 
@@ -150,9 +169,11 @@ def _card(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _no_room(folder: Path, recipe: Recipe) -> str:
-    free = shutil.disk_usage(folder).free
+def _no_room(folder: Path, recipes: Sequence[Recipe]) -> str:
+    names = ", ".join(recipe.name for recipe in recipes)
+    needed = sum(recipe.size() for recipe in recipes)
     return (
-        f"{recipe.name} needs {recipe.size() / 1e9:.2f} GB in {folder}, which has "
-        f"{free / 1e9:.2f} GB left: make room, choose another folder or fewer sequences"
+        f"{names}: generated data of {needed / 1e9:.2f} GB need room in {folder}, which has "
+        f"{free_bytes(folder) / 1e9:.2f} GB left: make room, choose another folder "
+        "(--cache-dir or XDG_CACHE_HOME) or fewer sequences (--train-size, --test-size)"
     )

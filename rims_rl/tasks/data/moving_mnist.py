@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -52,28 +51,27 @@ class MovingMnistSpec:
         check_seed(self.seed)
 
 
-def load(spec: MovingMnistSpec, split: Split, cache_dir: Path) -> NDArray[np.uint8]:
-    """The videos of a split, from the disk where they are there already.
+def recipe(spec: MovingMnistSpec, split: Split) -> cache.Recipe:
+    """The videos of a split, for `rims_rl.tasks.data.cache.load`.
 
     Args:
         spec: which videos.
         split: "train", "validation" or "test".
-        cache_dir: folder of the generated data.
 
     Returns:
-        (N, T, 64, 64), mapped from a file, read-only.
+        (N, T, 64, 64).
 
     Raises:
-        UsageError: unknown split, no digits to be had, or the disk has no room.
+        UsageError: unknown split, no digits to be had.
     """
     check_split(split)
-    recipe = cache.Recipe(
+    return cache.Recipe(
         name=f"moving-mnist-{spec.digits}-{split}",
         version=_VERSION,
         options=asdict(spec) | {"split": split},
         shape=(spec.sequences, spec.frames, SIDE, SIDE),
+        blocks=lambda: _videos(spec, split),
     )
-    return cache.load(cache_dir, recipe, _videos(spec, split))
 
 
 def _videos(spec: MovingMnistSpec, split: Split) -> Iterator[NDArray[np.uint8]]:

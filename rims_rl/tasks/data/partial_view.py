@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -71,32 +70,31 @@ class Views(NamedTuple):
     targets: NDArray[np.uint8]
 
 
-def load(spec: PartialViewSpec, split: Split, cache_dir: Path) -> NDArray[np.uint8]:
-    """The whole frames of a split's videos, from the disk where they are there already.
+def recipe(spec: PartialViewSpec, split: Split) -> cache.Recipe:
+    """The whole frames of a split's videos, for `rims_rl.tasks.data.cache.load`.
 
     Args:
         spec: which videos.
         split: "train", "validation" or "test".
-        cache_dir: folder of the generated data.
 
     Returns:
-        (N, T, 48, 48), mapped from a file, read-only.
+        (N, T, 48, 48).
 
     Raises:
-        UsageError: unknown split, too many balls, or the disk has no room.
+        UsageError: unknown split, too many balls.
     """
     check_split(split)
-    recipe = cache.Recipe(
+    return cache.Recipe(
         name=f"partial-view-{spec.balls}-{split}",
         version=_VERSION,
         options=asdict(spec) | {"split": split},
         shape=(spec.sequences, spec.frames, SIDE, SIDE),
+        blocks=lambda: _videos(spec, split),
     )
-    return cache.load(cache_dir, recipe, _videos(spec, split))
 
 
 def simulate(spec: PartialViewSpec, split: Split) -> Trajectories:
-    """Where the balls of `load`'s videos are; ball 0 is the fixed one, of infinite mass."""
+    """Where the balls of `recipe`'s videos are; ball 0 is the fixed one, of infinite mass."""
     check_split(split)
     parts = blocks(spec.sequences, spec.seed, split, _BLOCK)
     return join([_motion(spec, count, rng) for count, rng in parts])

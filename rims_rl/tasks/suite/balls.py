@@ -9,9 +9,10 @@ from torch import nn
 from rims_rl.run.config import at_least
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.data import balls
+from rims_rl.tasks.data.cache import Recipe
 from rims_rl.tasks.data.seeding import Split
 from rims_rl.tasks.options import RolloutOptions
-from rims_rl.tasks.video import Videos, VideoTask
+from rims_rl.tasks.video import VideoTask
 from rims_rl.tasks.video_models import VideoModel
 
 _KINDS = ("curtain", "coloured")
@@ -63,9 +64,9 @@ class Balls(VideoTask[BallsOptions]):
         """As ``--test-sets``."""
         return self.options.test_sets
 
-    def load(self, split: Split, name: str, size: int) -> Videos:
-        """The videos of a data set such as ``6-8`` or ``4-curtain``."""
-        return balls.load(spec_of(name, size, self.options), split, self.options.cache)
+    def recipe(self, split: Split, name: str, size: int) -> Recipe:
+        """Of a data set such as ``6-8`` or ``4-curtain``."""
+        return balls.recipe(spec_of(name, size, self.options), split)
 
     def make_model(self) -> nn.Module:
         """Convolutions, the core, convolutions back."""

@@ -8,10 +8,11 @@ from torch import nn
 
 from rims_rl.run.config import at_least
 from rims_rl.tasks.data import moving_mnist
+from rims_rl.tasks.data.cache import Recipe
 from rims_rl.tasks.data.digits import Source
 from rims_rl.tasks.data.seeding import Split
 from rims_rl.tasks.options import RolloutOptions
-from rims_rl.tasks.video import Videos, VideoTask
+from rims_rl.tasks.video import VideoTask
 from rims_rl.tasks.video_models import VideoModel
 
 
@@ -58,13 +59,13 @@ class MovingMnist(VideoTask[MovingMnistOptions]):
         numbers = {self.options.digits, *self.options.test_digits}
         return [str(number) for number in sorted(numbers)]
 
-    def load(self, split: Split, name: str, size: int) -> Videos:
-        """The videos with so many digits."""
+    def recipe(self, split: Split, name: str, size: int) -> Recipe:
+        """Of videos with so many digits."""
         options = self.options
         spec = moving_mnist.MovingMnistSpec(
             size, options.data_seed, options.frames, int(name), options.source
         )
-        return moving_mnist.load(spec, split, options.cache)
+        return moving_mnist.recipe(spec, split)
 
     def make_model(self) -> nn.Module:
         """Convolutions, the core, convolutions back."""

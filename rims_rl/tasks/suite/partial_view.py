@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rims_rl.run.config import at_least
+from rims_rl.run.errors import UsageError
 from rims_rl.tasks.data import partial_view
+from rims_rl.tasks.data.cache import Recipe, load, load_all
 from rims_rl.tasks.data.seeding import Split
 from rims_rl.tasks.metrics import Confusion, frame_bce
 from rims_rl.tasks.options import CacheOptions, all_at_least
@@ -56,6 +58,11 @@ class PartialViewOptions(CacheOptions):
 
     def __post_init__(self) -> None:
         at_least(self, 1, "balls", "views", "view_side")
+        if self.view_side >= partial_view.SIDE:
+            raise UsageError(
+                f"--view-side must be below the {partial_view.SIDE} pixels of a frame's side, got "
+                f"{self.view_side}"
+            )
         at_least(self, 2, "frames")
         at_least(self, 0, "data_seed")
         all_at_least(self, 1, "test_balls")
@@ -71,26 +78,31 @@ class PartialView(Task[PartialViewOptions]):
     goal = "valid/f1"
     larger_is_better = True
 
-    def prepare(self) -> None:
-        """Generates the videos, or finds them on disk."""
-        learning = self.config.learning
-        self._order = StoredSequences(self)
-        self._train = self.load("train", self.options.balls, learning.train_size)
-        self._valid = self.load("validation", self.options.balls, learning.valid_size)
-        for number in self.options.test_balls:
-            self.test_videos(number)
-
-    def load(self, split: Split, number: int, size: int) -> NDArray[np.uint8]:
+    def recipe(self, split: Split, number: int, size: int) -> Recipe:
         """So many videos with so many moving balls, (N, T, S, S)."""
         spec = partial_view.PartialViewSpec(
             number, size, self.options.data_seed, self.options.frames
         )
-        return partial_view.load(spec, split, self.options.cache)
+        return partial_view.recipe(spec, split)
+
+    def recipes(self) -> list[Recipe]:
+        """Videos to train on, to validate with and to test with."""
+        learning, balls, tests = self.config.learning, self.options.balls, self.options.test_balls
+        return [
+            self.recipe("train", balls, learning.train_size),
+            self.recipe("validation", balls, learning.valid_size),
+            *(self.recipe("test", number, learning.test_size) for number in tests),
+        ]
+
+    def prepare(self) -> None:
+        """Generates the videos, or finds them on disk."""
+        self._order = StoredSequences(self)
+        self._train, self._valid, *_ = load_all(self.options.cache, self.recipes())
 
     @functools.cache  # noqa: B019 (a task lives as long as its run)
     def test_videos(self, number: int) -> NDArray[np.uint8]:
         """The test videos with so many moving balls."""
-        return self.load("test", number, self.config.learning.test_size)
+        return load(self.options.cache, self.recipe("test", number, self.config.learning.test_size))
 
     def make_model(self) -> nn.Module:
         """An encoder and a decoder of windows with the core between them, or the oracle."""

@@ -6,27 +6,28 @@ import numpy as np
 import pytest
 
 from rims_rl.run.errors import UsageError
-from rims_rl.tasks.data.balls import COLOURS, SIDE, BallsSpec, load, simulate
+from rims_rl.tasks.data.balls import COLOURS, SIDE, BallsSpec, recipe, simulate
 from rims_rl.tasks.data.balls_render import render
+from rims_rl.tasks.data.cache import load
 
 FEW = BallsSpec(sequences=6, frames=12)
 
 
 def test_paper_shapes(tmp_path):
-    videos = load(BallsSpec(sequences=2), "train", tmp_path)
+    videos = load(tmp_path, recipe(BallsSpec(sequences=2), "train"))
     assert videos.shape == (2, 51, 64, 64)
     assert videos.dtype == np.uint8
-    coloured = load(BallsSpec(sequences=2, coloured=True), "train", tmp_path)
+    coloured = load(tmp_path, recipe(BallsSpec(sequences=2, coloured=True), "train"))
     assert coloured.shape == (2, 51, 64, 64, 3)
 
 
 def test_equal_seeds_equal_videos_and_all_else_different(tmp_path):
-    videos = np.array(load(FEW, "train", tmp_path / "a"))
-    assert np.array_equal(videos, load(FEW, "train", tmp_path / "b"))
+    videos = np.array(load(tmp_path / "a", recipe(FEW, "train")))
+    assert np.array_equal(videos, load(tmp_path / "b", recipe(FEW, "train")))
     others = [
-        load(replace(FEW, seed=1), "train", tmp_path),
-        load(FEW, "validation", tmp_path),
-        load(FEW, "test", tmp_path),
+        load(tmp_path, recipe(replace(FEW, seed=1), "train")),
+        load(tmp_path, recipe(FEW, "validation")),
+        load(tmp_path, recipe(FEW, "test")),
     ]
     for other in others:
         assert not any((video == videos).all(axis=(1, 2, 3)).any() for video in other)
@@ -47,7 +48,7 @@ def test_the_number_of_balls_is_as_asked(count, found):
 @pytest.mark.parametrize("count", ["4", "6-8"])
 def test_balls_are_drawn_where_they_are_and_as_big(tmp_path, count):
     spec = replace(FEW, count=count)
-    videos, motion = load(spec, "test", tmp_path) / 255.0, simulate(spec, "test")
+    videos, motion = load(tmp_path, recipe(spec, "test")) / 255.0, simulate(spec, "test")
     area = np.nansum(np.pi * motion.radii**2, axis=-1)
     np.testing.assert_allclose(
         videos.sum(axis=(2, 3)), np.repeat(area[:, None], spec.frames, axis=1), rtol=0.01
@@ -94,8 +95,8 @@ def test_discs_at_the_border_are_drawn_whole():
 
 def test_the_curtain_hides_a_still_rectangle_and_nothing_else(tmp_path):
     spec = replace(FEW, frames=51, count="6-8")
-    plain = load(spec, "train", tmp_path)
-    hidden = load(replace(spec, curtain=True), "train", tmp_path)
+    plain = load(tmp_path, recipe(spec, "train"))
+    hidden = load(tmp_path, recipe(replace(spec, curtain=True), "train"))
     for before, after in zip(plain, hidden, strict=True):
         differs = (before != after).any(axis=0)
         rows, columns = (np.flatnonzero(differs.any(axis=axis)) for axis in (1, 0))
@@ -106,7 +107,7 @@ def test_the_curtain_hides_a_still_rectangle_and_nothing_else(tmp_path):
 
 def test_colours_differ_within_a_video_and_follow_their_balls(tmp_path):
     spec = replace(FEW, coloured=True, count="8")
-    videos, motion = load(spec, "train", tmp_path), simulate(spec, "train")
+    videos, motion = load(tmp_path, recipe(spec, "train")), simulate(spec, "train")
     assert np.array_equal(motion.positions, simulate(replace(spec, coloured=False), "train")[0])
     for video, places in zip(videos, motion.positions.astype(int), strict=True):
         seen = [frame[xy[:, 1], xy[:, 0]] for frame, xy in zip(video, places, strict=True)]
@@ -122,7 +123,7 @@ def test_impossible_counts_are_refused(count):
 
 def test_impossible_options_are_refused(tmp_path):
     with pytest.raises(UsageError, match="train, validation, test"):
-        load(FEW, "tests", tmp_path)  # type: ignore[arg-type]  # to be refused
+        load(tmp_path, recipe(FEW, "tests"))  # type: ignore[arg-type]  # to be refused
     with pytest.raises(UsageError, match="sequences is 0"):
         BallsSpec(sequences=0)
     with pytest.raises(UsageError, match="seed is -1"):
@@ -130,7 +131,7 @@ def test_impossible_options_are_refused(tmp_path):
 
 
 def test_a_background_pixel_is_black(tmp_path):
-    videos = load(FEW, "train", tmp_path)
+    videos = load(tmp_path, recipe(FEW, "train"))
     assert videos.min() == 0
     assert videos.max() == 255
     assert 0.02 < videos.mean() / 255 < 4 * np.pi * 49 / SIDE**2

@@ -9,27 +9,33 @@ import numpy as np
 import pytest
 
 from rims_rl.run.errors import UsageError
-from rims_rl.tasks.data.cache import Recipe, load
+from rims_rl.tasks.data.cache import Recipe, load, load_all, require_room
 
 VIDEOS = np.random.default_rng(0).integers(0, 256, size=(10, 3, 4, 4), dtype=np.uint8)
-RECIPE = Recipe("toy", 1, {"seed": 0, "sizes": [1, 2]}, VIDEOS.shape)
 
 
 class Blocks:
-    """Yields the toy videos in three blocks and counts how often it was asked to."""
+    """Gives the toy videos in three blocks and counts how often it was asked to."""
 
     def __init__(self):
         self.uses = 0
 
-    def __iter__(self):
+    def __call__(self):
         self.uses += 1
         yield from np.split(VIDEOS, [4, 8])
+
+
+def recipe(blocks, seed=0):
+    return Recipe("toy", 1, {"seed": seed, "sizes": [1, 2]}, VIDEOS.shape, blocks)
+
+
+PATH = recipe(Blocks()).path
 
 
 def test_the_second_load_reads_the_disk(tmp_path):
     blocks = Blocks()
     for _ in range(2):
-        videos = load(tmp_path / "new" / "folder", RECIPE, blocks)
+        videos = load(tmp_path / "new" / "folder", recipe(blocks))
         assert np.array_equal(videos, VIDEOS)
     assert blocks.uses == 1
     assert not videos.flags.writeable
@@ -37,12 +43,12 @@ def test_the_second_load_reads_the_disk(tmp_path):
 
 
 def test_other_options_have_another_file(tmp_path):
-    other = Recipe("toy", 1, {"seed": 1, "sizes": [1, 2]}, VIDEOS.shape)
-    assert other.path(tmp_path) != RECIPE.path(tmp_path)
-    load(tmp_path, RECIPE, Blocks())
+    load(tmp_path, recipe(Blocks()))
     blocks = Blocks()
-    load(tmp_path, other, blocks)
-    load(tmp_path, RECIPE, Blocks())
+    other = recipe(blocks, seed=1)
+    assert other.path(tmp_path) != PATH(tmp_path)
+    load(tmp_path, other)
+    load(tmp_path, recipe(Blocks()))
     assert blocks.uses == 1
     assert len(list(tmp_path.glob("*.npy"))) == 2
 
@@ -91,10 +97,10 @@ def swap(path):
     ],
 )
 def test_a_file_that_is_not_intact_is_generated_again(tmp_path, capsys, harm, said):
-    load(tmp_path, RECIPE, Blocks())
-    harm(RECIPE.path(tmp_path))
+    load(tmp_path, recipe(Blocks()))
+    harm(PATH(tmp_path))
     blocks = Blocks()
-    assert np.array_equal(load(tmp_path, RECIPE, blocks), VIDEOS)
+    assert np.array_equal(load(tmp_path, recipe(blocks)), VIDEOS)
     assert blocks.uses == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if "generating" in line]
     assert len(lines) == 1
@@ -105,9 +111,20 @@ def test_a_full_disk_is_found_before_the_work(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1000, 600, VIDEOS.size - 1))
     blocks = Blocks()
-    with pytest.raises(UsageError, match=r"toy needs 0\.00 GB in .* make room"):
-        load(tmp_path, RECIPE, blocks)
+    with pytest.raises(UsageError, match=r"toy: generated data of 0\.00 GB .* make room"):
+        load(tmp_path, recipe(blocks))
     assert blocks.uses == 0
+
+
+def test_room_for_all_data_sets_is_asked_for_before_the_first_is_generated(tmp_path, monkeypatch):
+    blocks = Blocks()
+    recipes = [recipe(blocks), recipe(blocks, seed=1)]
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 2 * VIDEOS.size - 1))
+    with pytest.raises(UsageError, match=r"toy, toy: .*--cache-dir .*--train-size"):
+        load_all(tmp_path / "new", recipes)
+    assert blocks.uses == 0
+    require_room(tmp_path, [recipes[0], recipe(blocks)])  # the same one twice
 
 
 def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(tmp_path):
@@ -116,26 +133,26 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(UsageError, match="make room"):
-        load(tmp_path, RECIPE, blocks())
+        load(tmp_path, recipe(blocks))
     assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path):
-    leftover = tmp_path / f".{RECIPE.path(tmp_path).stem}.4711.tmp.npy"
+    leftover = tmp_path / f".{PATH(tmp_path).stem}.4711.tmp.npy"
     leftover.write_bytes(b"x" * 100)
-    load(tmp_path, RECIPE, Blocks())
+    load(tmp_path, recipe(Blocks()))
     assert not leftover.exists()
 
 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="choose another folder"):
-        load(tmp_path / "file", RECIPE, Blocks())
+        load(tmp_path / "file", recipe(Blocks()))
 
 
 def test_two_at_once_generate_once(tmp_path):
     blocks = Blocks()
-    threads = [threading.Thread(target=load, args=(tmp_path, RECIPE, blocks)) for _ in range(4)]
+    threads = [threading.Thread(target=load, args=(tmp_path, recipe(blocks))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

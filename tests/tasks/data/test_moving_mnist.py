@@ -5,18 +5,19 @@ from dataclasses import replace
 import numpy as np
 
 from rims_rl.tasks.data import digits
-from rims_rl.tasks.data.moving_mnist import FASTEST, MovingMnistSpec, draw, load, walk
+from rims_rl.tasks.data.cache import load
+from rims_rl.tasks.data.moving_mnist import FASTEST, MovingMnistSpec, draw, recipe, walk
 
 FEW = MovingMnistSpec(sequences=6)
 
 
 def test_two_digits_of_the_split_are_seen(tmp_path):
-    videos = load(FEW, "test", tmp_path)
+    videos = load(tmp_path, recipe(FEW, "test"))
     assert videos.shape == (6, 30, 64, 64)
     assert videos.dtype == np.uint8
     ink = digits.load("test").images.sum(axis=(1, 2), dtype=int)
     assert np.all(videos.sum(axis=(2, 3), dtype=int) < 2 * ink.max())
-    one = load(replace(FEW, digits=1), "test", tmp_path)
+    one = load(tmp_path, recipe(replace(FEW, digits=1), "test"))
     assert np.isin(one.sum(axis=(2, 3), dtype=int), ink).all()
 
 
@@ -31,10 +32,10 @@ def test_overlapping_ink_adds_up_to_white_at_most():
 
 
 def test_seeds_and_splits(tmp_path):
-    videos = np.array(load(FEW, "train", tmp_path / "a"))
-    assert np.array_equal(videos, load(FEW, "train", tmp_path / "b"))
-    assert not np.array_equal(videos, load(FEW, "test", tmp_path))
-    assert not np.array_equal(videos, load(replace(FEW, seed=1), "train", tmp_path))
+    videos = np.array(load(tmp_path / "a", recipe(FEW, "train")))
+    assert np.array_equal(videos, load(tmp_path / "b", recipe(FEW, "train")))
+    assert not np.array_equal(videos, load(tmp_path, recipe(FEW, "test")))
+    assert not np.array_equal(videos, load(tmp_path, recipe(replace(FEW, seed=1), "train")))
 
 
 def test_walks_stay_inside_and_change_course_at_walls_only():

@@ -7,7 +7,8 @@ import pytest
 
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.data.balls_render import render
-from rims_rl.tasks.data.partial_view import SIDE, PartialViewSpec, load, simulate, views
+from rims_rl.tasks.data.cache import load
+from rims_rl.tasks.data.partial_view import SIDE, PartialViewSpec, recipe, simulate, views
 from rims_rl.tasks.data.physics import Discs, advance
 
 FEW = PartialViewSpec(sequences=5, frames=20)
@@ -16,7 +17,7 @@ FEW = PartialViewSpec(sequences=5, frames=20)
 @pytest.mark.parametrize("balls", range(1, 7))
 def test_balls_of_the_paper_move_around_a_fixed_one(tmp_path, balls):
     spec = PartialViewSpec(balls=balls, sequences=3)
-    videos, motion = load(spec, "test", tmp_path), simulate(spec, "test")
+    videos, motion = load(tmp_path, recipe(spec, "test")), simulate(spec, "test")
     assert videos.shape == (3, 100, 48, 48)
     assert videos.dtype == np.uint8
     assert motion.positions.shape == (3, 100, 1 + balls, 2)
@@ -38,7 +39,7 @@ def test_balls_bounce_off_the_fixed_one():
 
 def test_the_state_and_the_dynamics_give_the_next_frame(tmp_path):
     spec = PartialViewSpec(balls=6, sequences=3, frames=20)
-    videos, motion = load(spec, "test", tmp_path), simulate(spec, "test")
+    videos, motion = load(tmp_path, recipe(spec, "test")), simulate(spec, "test")
     for time in range(19):
         now = motion.positions[:, time], motion.velocities[:, time]
         ahead = advance(Discs(*now, motion.radii, motion.masses), SIDE)
@@ -47,10 +48,10 @@ def test_the_state_and_the_dynamics_give_the_next_frame(tmp_path):
 
 
 def test_seeds_and_splits(tmp_path):
-    videos = np.array(load(FEW, "train", tmp_path / "a"))
-    assert np.array_equal(videos, load(FEW, "train", tmp_path / "b"))
-    assert not np.array_equal(videos, load(FEW, "test", tmp_path))
-    assert not np.array_equal(videos, load(replace(FEW, seed=1), "train", tmp_path))
+    videos = np.array(load(tmp_path / "a", recipe(FEW, "train")))
+    assert np.array_equal(videos, load(tmp_path / "b", recipe(FEW, "train")))
+    assert not np.array_equal(videos, load(tmp_path, recipe(FEW, "test")))
+    assert not np.array_equal(videos, load(tmp_path, recipe(replace(FEW, seed=1), "train")))
 
 
 def test_windows_show_what_is_there_now_and_next():
@@ -73,4 +74,4 @@ def test_windows_reach_every_corner_and_stay_inside():
 
 def test_too_many_balls_are_refused(tmp_path):
     with pytest.raises(UsageError, match="do not fit"):
-        load(replace(FEW, balls=60), "train", tmp_path)
+        load(tmp_path, recipe(replace(FEW, balls=60), "train"))
