@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
@@ -25,7 +26,7 @@ from rims_rl.figures.ball_models import (
     rim,
 )
 from rims_rl.figures.figure import Drawing, Figure
-from rims_rl.figures.partial_view import draw_scores, score_curves, view_models
+from rims_rl.figures.partial_view import draw_scores, name_models, score_curves, view_models
 from rims_rl.figures.rollouts import roll_out
 from rims_rl.figures.runs import Runs, Wanted
 from rims_rl.figures.strips import draw_strips, predicted_strip, rollout_marks, truth_strip
@@ -46,14 +47,16 @@ def _with_both_lstms(train_set: str) -> list[Wanted]:
 def _figure3(runs: Runs) -> Drawing:
     models = {e.train_set: _with_small_lstm(e.train_set) for e in EXPERIMENTS}
     runs.prepare([*(model for part in models.values() for model in part), *view_models()])
-    picture = Picture(figsize=(16, 3.4), layout="constrained")
+    picture = Picture(figsize=(17, 3.4), layout="constrained")
     *panels, right = picture.subplots(1, len(EXPERIMENTS) + 1)
     numbers = {}
     for axes, experiment in zip(panels, EXPERIMENTS, strict=True):
         numbers[experiment.title] = _panel(runs, axes, models[experiment.train_set], experiment)
     f1 = score_curves(runs, "f1")
-    _name_axes(runs, panels, models[SAME.train_set])
+    _name(runs, picture, panels)
     draw_scores(right, f1, "F1 score")
+    if f1:
+        name_models(right)
     right.set_title("partial view", fontsize=10)
     numbers["partial view, F1 by number of balls"] = {c.label: c.numbers() for c in f1}
     return Drawing(picture, numbers, {"claim": CLAIM})
@@ -72,7 +75,7 @@ def _figure8(runs: Runs) -> Drawing:
             runs, right, models, experiment, first, given + _ROLLED_SHOWN
         )
         _example(runs, left, models, experiment)
-    _name_axes(runs, grid[:, 1], _with_both_lstms(SAME.train_set))
+    _name(runs, picture, grid[:, 1])
     return Drawing(picture, numbers, {"claim": CLAIM})
 
 
@@ -85,7 +88,7 @@ def _figure10(runs: Runs) -> Drawing:
         models = _with_both_lstms(experiment.train_set)
         last = frames_given(runs, models[0]) + _ROLLED_SHOWN
         numbers[experiment.title] = _panel(runs, axes, models, experiment, last=last)
-    _name_axes(runs, panels, models)
+    _name(runs, picture, panels)
     return Drawing(picture, numbers, {"claim": CLAIM})
 
 
@@ -104,14 +107,24 @@ def _panel(
     return panel_numbers(curves, experiment, given)
 
 
-def _name_axes(runs: Runs, panels: Sequence[Axes], models: Sequence[Wanted]) -> None:
+def _name(runs: Runs, picture: Picture, panels: Sequence[Axes]) -> None:
+    """Names axes and curves, the latter above all panels, where they hide nothing."""
+    if not runs.used:
+        runs.run(rim(SAME.train_set))  # says that nothing is stored
+    curves: dict[str, Artist] = {}
     for axes in panels:
         axes.set_ylabel("cross-entropy (nats a pixel)")
-    drawn = [axes for axes in panels if axes.lines]
-    if not runs.used:
-        runs.run(models[0])  # says that nothing is stored
-    for axes in drawn[:1]:
-        axes.legend(frameon=False, fontsize=8, loc="upper left")
+        lines, labels = axes.get_legend_handles_labels()
+        curves.update(zip(labels, lines, strict=True))
+    if curves:
+        picture.legend(
+            list(curves.values()),
+            list(curves),
+            loc="outside upper center",
+            ncols=len(curves),
+            frameon=False,
+            fontsize=9,
+        )
 
 
 def _example(runs: Runs, axes: Axes, models: Sequence[Wanted], experiment: Experiment) -> None:

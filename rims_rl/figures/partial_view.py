@@ -54,10 +54,13 @@ def draw_scores(axes: Axes, curves: Sequence[SeedCurve], name: str) -> None:
     axes.set_xlabel("moving balls")
     axes.set_ylabel(name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if curves:
-        axes.legend(frameon=False, fontsize=8)
-    else:
+    if not curves:
         axes.text(0.5, 0.5, "not trained", ha="center", transform=axes.transAxes)
+
+
+def name_models(axes: Axes) -> None:
+    """Names the curves of `draw_scores` beside a panel, where they hide nothing."""
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def _options(runs: Runs) -> PartialViewOptions:
@@ -67,7 +70,7 @@ def _options(runs: Runs) -> PartialViewOptions:
 
 def _figure13(runs: Runs) -> Drawing:
     runs.prepare(view_models())
-    picture = Picture(figsize=(10, 3.8), layout="constrained")
+    picture = Picture(figsize=(12, 3.8), layout="constrained")
     panels = picture.subplots(1, len(_SCORES))
     if not any(runs.stored(model) for model in view_models()):
         runs.run(view_models()[0])  # says that nothing is stored
@@ -79,6 +82,7 @@ def _figure13(runs: Runs) -> Drawing:
         axes.axvline(trained_with, color="0.3", ls=":", lw=1, zorder=0)
         axes.set_title(f"{name}, one frame ahead (dotted: as in training)", fontsize=10)
         numbers[score] = {curve.label: curve.numbers() for curve in curves}
+    name_models(panels[-1])
     return Drawing(picture, numbers, {"claim": _CLAIM})
 
 

@@ -21,7 +21,7 @@ _COLOURS: Mapping[str, tuple[str, ...]] = {
 def model_name(run: StoredRun) -> str:
     """A model as people call it, e.g. ``RIM 6/4, 600 units``."""
     model = run.task.config.model
-    if model.core == "tto":
+    if _is_oracle(run):
         return "oracle (TTO)"
     units = f"{model.hidden_size} units"
     if model.core != "rim":
@@ -31,13 +31,17 @@ def model_name(run: StoredRun) -> str:
     return f"RIM {model.num_rims}/{active}, {units}"
 
 
+def _is_oracle(run: StoredRun) -> bool:
+    return bool(run.task.config.model.core == "tto")
+
+
 def model_curves(
     runs: Runs,
     models: Sequence[Wanted],
     values: Callable[[StoredRun], Sequence[float]],
     x: Sequence[float] | None = None,
 ) -> list[SeedCurve]:
-    """A curve for each model that has runs, called as people call the model.
+    """A curve for each model that has runs, with its name, weights and, where not all, seeds.
 
     Args:
         runs: trains and finds the models.
@@ -49,14 +53,16 @@ def model_curves(
     curves = []
     for found, colour in zip(stored, colours([part[0] for part in stored]), strict=True):
         by_seed = np.array([values(run) for run in found])
+        weights = found[0].results["param_count"]
+        size = "" if _is_oracle(found[0]) else f", {weights / 1e6:.2g}M weights"
         few = "" if len(found) == len(runs.seeds) else f" ({len(found)} of {len(runs.seeds)} seeds)"
         curves.append(
             SeedCurve(
-                label=f"{model_name(found[0])}{few}",
+                label=f"{model_name(found[0])}{size}{few}",
                 colour=colour,
                 x=x or range(1, 1 + by_seed.shape[1]),
                 values=by_seed,
-                dashes="--" if found[0].task.config.model.core == "tto" else "-",
+                dashes="--" if _is_oracle(found[0]) else "-",
             )
         )
     return curves

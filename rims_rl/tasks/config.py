@@ -63,7 +63,9 @@ class LearningConfig:
 class PlaceConfig:
     """Where a run is computed and what is kept of it."""
 
-    seed: int = field(default=0, metadata={"help": "seed of weights and training data"})
+    seed: int = field(
+        default=0, metadata={"help": "seed of weights and of what is drawn in training"}
+    )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
     threads: int = field(default=0, metadata={"help": "CPU threads of torch; 0: torch's choice"})
     run_dir: str | None = field(

@@ -100,7 +100,8 @@ def test_a_figure_draws_what_is_stored(runs, capsys):
     capsys.readouterr()
     assert main(["fig3", *ARGUMENTS, "--train", "none"]) == 0
     *panels, f1 = json.loads(Path("o/fig3.json").read_text())["numbers"].values()
-    assert [list(panel["bce"]) for panel in panels] == [[], [], ["RIM 3/2, 12 units"], []]
+    label = "RIM 3/2, 12 units, 4.4M weights"
+    assert [list(panel["bce"]) for panel in panels] == [[], [], [label], []]
     assert f1 == {}
     for name in ("fig8", "fig10"):
         assert main([name, *ARGUMENTS, "--train", "none"]) == 0
