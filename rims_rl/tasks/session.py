@@ -19,9 +19,11 @@ from rims_rl.run import folder as files
 from rims_rl.run.building import check_device
 from rims_rl.run.checkpoints import restore_rng
 from rims_rl.run.errors import UsageError, report
+from rims_rl.run.files import free_bytes
 from rims_rl.run.loggers import open_logger
 from rims_rl.run.stop import StopRequest
 from rims_rl.run.tracking import open_run, size_tags
+from rims_rl.tasks.config import TaskConfig
 from rims_rl.tasks.models import parameter_count
 from rims_rl.tasks.parser import read_config, resolve, resolve_resumed, to_yaml
 from rims_rl.tasks.results import RESULTS, write_results
@@ -133,9 +135,24 @@ def _session(folder: Path, task: Task[Any], progress: Progress) -> Session:
         torch.set_num_threads(config.place.threads)
     torch.manual_seed(config.place.seed)
     model = task.make_model().to(device)
+    _require_room(folder, model, config)
     task.prepare()
     optimizer = Adam(model.parameters(), lr=config.learning.learning_rate)
     return Session(folder, task, model, optimizer, progress)
+
+
+def _require_room(folder: Path, model: nn.Module, config: TaskConfig[Any]) -> None:
+    """Refuses to begin where the disk has no room for the checkpoints that will be kept."""
+    saved = 3 * sum(parameter.nbytes for parameter in model.parameters())  # and Adam's two moments
+    place = config.place
+    # The next one is written before the oldest is removed, and the best model stands beside them.
+    count = min(place.keep_checkpoints, config.learning.epochs // place.checkpoint_every) + 2
+    needed, free = count * saved, free_bytes(folder)
+    if free < needed:
+        raise UsageError(
+            f"checkpoints need {needed / 1e9:.2f} GB in {folder}, which has {free / 1e9:.2f} GB "
+            "left: make room, choose another --run-dir or fewer --keep-checkpoints"
+        )
 
 
 def _train(session: Session, logger: Logger, stop: StopRequest) -> int:

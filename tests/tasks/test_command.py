@@ -2,8 +2,10 @@
 
 import csv
 import json
+import shutil
 import signal
 import time
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -192,6 +194,16 @@ def test_refusal_is_one_line_and_creates_nothing(argv, words, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
     assert not [path for path in Path().rglob("*") if "cache" not in path.parts]
+
+
+def test_room_for_the_checkpoints_is_asked_for_first(capsys, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 500_000))
+    assert main([*COPYING, "--epochs", "50", "--keep-checkpoints", "40", *UNTRACKED]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "make room, choose another --run-dir or fewer --keep-checkpoints" in line
+    assert not list(Path().iterdir())
+    assert main([*COPYING, "--epochs", "1", *UNTRACKED]) == 0
 
 
 def test_a_changed_model_cannot_be_resumed(capsys):
