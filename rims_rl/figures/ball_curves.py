@@ -29,8 +29,8 @@ def frames_given(runs: Runs, model: Wanted) -> int:
     return int(runs.config(model, runs.seeds[0]).options.given)
 
 
-def shown_frames(curve: SeedCurve, first: int, last: int) -> SeedCurve:
-    """The part of a curve from one frame to another, both included."""
+def shown_frames(curve: SeedCurve, first: int, last: int | None) -> SeedCurve:
+    """The part of a curve from one frame to another, both included; to the end if None."""
     return _part(curve, slice(first - 1, last))
 
 

@@ -98,7 +98,7 @@ def _panel(
     models: Sequence[Wanted],
     experiment: Experiment,
     first: int = 1,
-    last: int = 10_000,
+    last: int | None = None,
 ) -> dict[str, object]:
     """Draws the frames from one to another, and gives their numbers."""
     curves = [shown_frames(curve, first, last) for curve in bce_curves(runs, models, experiment)]

@@ -147,7 +147,8 @@ def _require_room(folder: Path, model: nn.Module, config: TaskConfig[Any]) -> No
     place = config.place
     # The next one is written before the oldest is removed, and the best model stands beside them.
     count = min(place.keep_checkpoints, config.learning.epochs // place.checkpoint_every) + 2
-    needed, free = count * saved, free_bytes(folder)
+    held = sum(file.stat().st_size for file in (folder / files.CHECKPOINTS).glob("*.zip"))
+    needed, free = count * saved - held, free_bytes(folder)
     if free < needed:
         raise UsageError(
             f"checkpoints need {needed / 1e9:.2f} GB in {folder}, which has {free / 1e9:.2f} GB "

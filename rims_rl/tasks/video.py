@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rims_rl.tasks.data.cache import Recipe, Videos, load, load_all
+from rims_rl.tasks.data.cache import Recipe, Videos, load, require_room
 from rims_rl.tasks.data.seeding import Split
 from rims_rl.tasks.metrics import frame_bce
 from rims_rl.tasks.options import RolloutOptions
@@ -74,7 +74,11 @@ class VideoTask(Task[Options]):
     def prepare(self) -> None:
         """Generates the videos, or finds them on disk."""
         self._order = StoredSequences(self)
-        self._train, self._valid, *_ = load_all(self.options.cache, self.recipes())
+        recipes = self.recipes()
+        require_room(self.options.cache, recipes)
+        self._train, self._valid = (load(self.options.cache, recipe) for recipe in recipes[:2])
+        for name in self.test_names:
+            self.test_videos(name)
 
     @functools.cache  # noqa: B019 (a task lives as long as its run)
     def test_videos(self, name: str) -> Videos:

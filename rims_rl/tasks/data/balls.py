@@ -91,7 +91,7 @@ def recipe(spec: BallsSpec, split: Split) -> cache.Recipe:
         split: "train", "validation" or "test".
 
     Returns:
-        (N, T, 64, 64), or (N, T, 64, 64, 3) if coloured.
+        How to make (N, T, 64, 64), or (N, T, 64, 64, 3) if coloured.
 
     Raises:
         UsageError: unknown split.

@@ -80,12 +80,6 @@ def load(folder: Path, recipe: Recipe) -> Videos:
     return _open(path)
 
 
-def load_all(folder: Path, recipes: Sequence[Recipe]) -> list[Videos]:
-    """The same for several data sets; refuses to begin where the disk has no room for all."""
-    require_room(folder, recipes)
-    return [load(folder, recipe) for recipe in recipes]
-
-
 def require_room(folder: Path, recipes: Iterable[Recipe]) -> None:
     """Refuses work whose data sets the disk has no room for, before any is generated.
 

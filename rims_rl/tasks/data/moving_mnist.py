@@ -59,10 +59,10 @@ def recipe(spec: MovingMnistSpec, split: Split) -> cache.Recipe:
         split: "train", "validation" or "test".
 
     Returns:
-        (N, T, 64, 64).
+        How to make (N, T, 64, 64).
 
     Raises:
-        UsageError: unknown split, no digits to be had.
+        UsageError: unknown split; when made: no digits to be had.
     """
     check_split(split)
     return cache.Recipe(
@@ -115,7 +115,7 @@ def draw(images: NDArray[np.uint8], corners: NDArray[np.int64]) -> NDArray[np.ui
         corners: (N, T, n, 2): row and column of each digit's upper left pixel.
 
     Returns:
-        (N, T, 64, 64).
+        How to make (N, T, 64, 64).
     """
     frames = np.zeros((*corners.shape[:2], SIDE, SIDE), np.uint8)
     windows = sliding_window_view(frames, (digits.SIDE, digits.SIDE), axis=(2, 3), writeable=True)

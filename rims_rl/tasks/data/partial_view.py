@@ -78,10 +78,10 @@ def recipe(spec: PartialViewSpec, split: Split) -> cache.Recipe:
         split: "train", "validation" or "test".
 
     Returns:
-        (N, T, 48, 48).
+        How to make (N, T, 48, 48).
 
     Raises:
-        UsageError: unknown split, too many balls.
+        UsageError: unknown split; when made: too many balls.
     """
     check_split(split)
     return cache.Recipe(

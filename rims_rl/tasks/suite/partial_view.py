@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from rims_rl.run.config import at_least
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.data import partial_view
-from rims_rl.tasks.data.cache import Recipe, load, load_all
+from rims_rl.tasks.data.cache import Recipe, load, require_room
 from rims_rl.tasks.data.seeding import Split
 from rims_rl.tasks.metrics import Confusion, frame_bce
 from rims_rl.tasks.options import CacheOptions, all_at_least
@@ -97,7 +97,11 @@ class PartialView(Task[PartialViewOptions]):
     def prepare(self) -> None:
         """Generates the videos, or finds them on disk."""
         self._order = StoredSequences(self)
-        self._train, self._valid, *_ = load_all(self.options.cache, self.recipes())
+        recipes = self.recipes()
+        require_room(self.options.cache, recipes)
+        self._train, self._valid = (load(self.options.cache, recipe) for recipe in recipes[:2])
+        for number in self.options.test_balls:
+            self.test_videos(number)
 
     @functools.cache  # noqa: B019 (a task lives as long as its run)
     def test_videos(self, number: int) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rims_rl.run.errors import UsageError
-from rims_rl.tasks.data.cache import Recipe, load, load_all, require_room
+from rims_rl.tasks.data.cache import Recipe, load, require_room
 
 VIDEOS = np.random.default_rng(0).integers(0, 256, size=(10, 3, 4, 4), dtype=np.uint8)
 
@@ -122,7 +122,7 @@ def test_room_for_all_data_sets_is_asked_for_before_the_first_is_generated(tmp_p
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 2 * VIDEOS.size - 1))
     with pytest.raises(UsageError, match=r"toy, toy: .*--cache-dir .*--train-size"):
-        load_all(tmp_path / "new", recipes)
+        require_room(tmp_path / "new", recipes)
     assert blocks.uses == 0
     require_room(tmp_path, [recipes[0], recipe(blocks)])  # the same one twice
 
