@@ -37,8 +37,6 @@ def shown_frames(curve: SeedCurve, first: int, last: int | None) -> SeedCurve:
 def draw_panel(axes: Axes, curves: Sequence[SeedCurve], title: str, given: int) -> None:
     """Draws curves of a rollout: pale while true frames are fed in, strong from there on.
 
-    Without curves it says so.
-
     Args:
         axes: to draw on.
         curves: as of `bce_curves`.
@@ -46,12 +44,12 @@ def draw_panel(axes: Axes, curves: Sequence[SeedCurve], title: str, given: int) 
         given: true frames.
     """
     axes.set_title(title, fontsize=10)
-    if not curves:
-        axes.text(0.5, 0.5, "not trained", ha="center", transform=axes.transAxes)
-        return
-    at = given - curves[0].x[0]
-    draw_curves(axes, [_part(curve, slice(at + 1)) for curve in curves], alpha=0.45, label=None)
-    draw_curves(axes, [_part(curve, slice(at, None)) for curve in curves])
+    if curves:
+        at = given - curves[0].x[0]
+        fed = [_part(curve, slice(at + 1)) for curve in curves]
+        curves = [_part(curve, slice(at, None)) for curve in curves]
+        draw_curves(axes, fed, alpha=0.45, label=None)
+    draw_curves(axes, curves)
     axes.axvline(given, color="0.3", ls="--", lw=1)
     axes.set_xlabel(f"frame (dashed line: {given} true frames)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -19,7 +19,6 @@ from rims_rl.figures.ball_curves import (
 from rims_rl.figures.ball_models import (
     EXPERIMENTS,
     LARGE_LSTM,
-    SAME,
     SMALL_LSTM,
     Experiment,
     lstm,
@@ -109,8 +108,6 @@ def _panel(
 
 def _name(runs: Runs, picture: Picture, panels: Sequence[Axes]) -> None:
     """Names axes and curves, the latter above all panels, where they hide nothing."""
-    if not runs.used:
-        runs.run(rim(SAME.train_set))  # says that nothing is stored
     curves: dict[str, Artist] = {}
     for axes in panels:
         axes.set_ylabel("cross-entropy (nats a pixel)")

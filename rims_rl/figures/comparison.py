@@ -12,7 +12,6 @@ from rims_rl.analysis.statistics import bootstrap_interval, interquartile_mean
 from rims_rl.figures.figure import Drawing
 from rims_rl.figures.runs import Runs, StoredRun, Wanted
 from rims_rl.figures.tables import Table, as_markdown, draw_tables
-from rims_rl.run.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -86,15 +85,12 @@ def compare(runs: Runs, title: str, parts: Sequence[Comparison]) -> Drawing:
         parts: the comparisons.
 
     Raises:
-        UsageError: there is no run to draw.
+        UsageError: there is no run to draw, or one cannot be done.
         TrainingStoppedError: a training did not get to its end.
     """
     runs.prepare([row.model for part in parts for row in part.rows])
     numbers = {part.title: _numbers(runs, part) for part in parts}
-    shown = [part for part in parts if numbers[part.title]]
-    if not shown:
-        raise UsageError("no run of this table is stored: let --train match some")
-    tables = [_table(runs, part, numbers[part.title]) for part in shown]
+    tables = [_table(runs, part, numbers[part.title]) for part in parts if numbers[part.title]]
     return Drawing(
         picture=draw_tables(title, tables),
         numbers=numbers,

@@ -54,8 +54,6 @@ def draw_scores(axes: Axes, curves: Sequence[SeedCurve], name: str) -> None:
     axes.set_xlabel("moving balls")
     axes.set_ylabel(name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if not curves:
-        axes.text(0.5, 0.5, "not trained", ha="center", transform=axes.transAxes)
 
 
 def name_models(axes: Axes) -> None:
@@ -72,8 +70,6 @@ def _figure13(runs: Runs) -> Drawing:
     runs.prepare(view_models())
     picture = Picture(figsize=(12, 3.8), layout="constrained")
     panels = picture.subplots(1, len(_SCORES))
-    if not any(runs.stored(model) for model in view_models()):
-        runs.run(view_models()[0])  # says that nothing is stored
     trained_with = _options(runs).balls
     numbers: dict[str, Any] = {"balls_in_training": trained_with}
     for axes, (score, name) in zip(panels, _SCORES.items(), strict=True):

@@ -116,10 +116,20 @@ class Runs:
         """Trains what is missing of some models and may be trained, several at once.
 
         Raises:
-            UsageError: a run cannot be done as asked, or its folder holds another one.
+            UsageError: a run cannot be done as asked, its folder holds another one, or there is
+                nothing stored in the end.
             TrainingStoppedError: a training did not get to its end.
         """
         jobs = [self._job(model, seed) for model in models for seed in self.seeds]
+        self._train(jobs)
+        if not any(job.is_done for job in jobs):
+            titles = dict.fromkeys(self._job(model, self.seeds[0]).title for model in models)
+            raise UsageError(
+                f"nothing is stored, and --train {self._only!r} matches none of: "
+                + "; ".join(titles)
+            )
+
+    def _train(self, jobs: Sequence[Job]) -> None:
         missing = {job.folder: job for job in jobs if not job.is_done and self._may_train(job)}
         if missing:
             titles = "".join(f"\n  {job.title}" for job in missing.values())
@@ -138,7 +148,7 @@ class Runs:
 
     def stored(self, model: Wanted) -> list[StoredRun]:
         """As `every_seed`, but may be empty."""
-        self.prepare([model])
+        self._train([self._job(model, seed) for seed in self.seeds])
         return [self.run(model, s) for s in self.seeds if self._job(model, s).is_done]
 
     def run(self, model: Wanted, seed: int | None = None) -> StoredRun:

@@ -66,7 +66,9 @@ class SeedCurve:
 
 
 def draw_curves(axes: Axes, curves: Sequence[SeedCurve], **line: Any) -> None:
-    """Draws each curve in the band of its interval; the caller adds the legend.
+    """Draws each curve in the band of its interval, or says that there is none.
+
+    The caller adds the legend.
 
     Args:
         axes: to draw on.
@@ -78,4 +80,6 @@ def draw_curves(axes: Axes, curves: Sequence[SeedCurve], **line: Any) -> None:
         axes.plot(curve.x, curve.center, **style)
         if (interval := curve.interval()) is not None:
             axes.fill_between(curve.x, *interval, color=curve.colour, alpha=0.15, lw=0)
+    if not curves:
+        axes.text(0.5, 0.5, "not trained", ha="center", transform=axes.transAxes)
     axes.grid(alpha=0.3)

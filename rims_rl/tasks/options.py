@@ -29,6 +29,12 @@ def all_at_least(group: object, lowest: float, *names: str) -> None:
                 raise UsageError(f"{flag(name)}: each must be at least {lowest}, got {value}")
 
 
+def not_empty(group: object, name: str) -> None:
+    """Refuses an empty list among a group's options: a test of nothing."""
+    if not getattr(group, name):
+        raise UsageError(f"{flag(name)}: expected at least one, got []")
+
+
 @dataclass(frozen=True)
 class CacheOptions:
     """Where generated videos are kept."""

@@ -131,7 +131,8 @@ def test_room_for_the_data_of_all_runs_is_asked_for_first(monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 15 * 10**9))
     monkeypatch.setenv("XDG_CACHE_HOME", "empty")
-    wanted = [Wanted("balls", {"train_set": name, "test_sets": []}) for name in ("4", "6-8")]
+    small_test = {"test_sets": ["4"], "test_size": 1}
+    wanted = [Wanted("balls", {"train_set": name, **small_test}) for name in ("4", "6-8")]
     with pytest.raises(UsageError, match=r"balls-4-train.* balls-6-8-train.* 21\.31 GB"):
         Runs(False, ROOT, [0]).prepare(wanted)
     assert not ROOT.exists()

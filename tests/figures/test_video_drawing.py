@@ -100,6 +100,11 @@ def test_panel_tells_the_given_frames_from_the_rest(axes):
     assert len(axes.get_legend_handles_labels()[1]) == 2
 
 
+def test_a_panel_without_curves_says_so(axes):
+    draw_panel(axes, [], "title", given=2)
+    assert [text.get_text() for text in axes.texts] == ["not trained"]
+
+
 def test_correlation_of_each_rim():
     ink = RNG.random((20, 3, 3)).astype(np.float32)
     active = np.stack([ink[..., 0] > 0.5, ink[..., 1] < 0.5, np.ones((20, 3), bool)], axis=-1)

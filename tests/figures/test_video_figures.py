@@ -106,7 +106,9 @@ def test_a_figure_draws_what_is_stored(runs, capsys):
     for name in ("fig8", "fig10"):
         assert main([name, *ARGUMENTS, "--train", "none"]) == 0
     assert main(["fig13", *ARGUMENTS, "--train", "none"]) == 2
-    assert "not stored" in capsys.readouterr().err
+    refusal = capsys.readouterr().err
+    assert "nothing is stored, and --train 'none' matches none of: partial-view, rim" in refusal
+    assert len(refusal.splitlines()) == 1
 
 
 def test_figure_9_shows_two_models_on_two_sets(runs):

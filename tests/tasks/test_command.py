@@ -171,6 +171,8 @@ REFUSED = {
     "unknown option": (["copying", "--spam", "3"], "--span"),
     "wrong type": (["copying", "--span", "x"], "--span: expected int"),
     "wrong list": (["copying", "--test-spans", "[0]"], "--test-spans: each must be at least 1"),
+    "empty list": (["copying", "--test-spans", "[]"], "--test-spans: expected at least one"),
+    "no test set": (["balls", "--test-sets", "[]"], "--test-sets: expected at least one"),
     "rim size": (["copying", "--hidden-size", "50"], "48 or 54"),
     "rmc size": (["copying", "--core", "rmc", "--hidden-size", "50"], "use 48 or 72"),
     "transformer size": (["mnist", "--core", "transformer", "--hidden-size", "50"], "48 or 52"),

@@ -16,7 +16,7 @@ from torch.nn import functional
 from rims_rl.run.config import at_least
 from rims_rl.tasks.data import adding
 from rims_rl.tasks.models import SequenceModel
-from rims_rl.tasks.options import EmbeddingOptions, all_at_least
+from rims_rl.tasks.options import EmbeddingOptions, all_at_least, not_empty
 from rims_rl.tasks.sampling import sampled_loss
 from rims_rl.tasks.task import Batch, Task, final_rng, valid_rng
 
@@ -38,6 +38,7 @@ class AddingOptions(EmbeddingOptions):
         super().__post_init__()
         at_least(self, 1, "count")
         at_least(self, self.count, "length")
+        not_empty(self, "test_lengths")
         all_at_least(self, 1, "test_counts")
         all_at_least(self, max([self.count, *self.test_counts]), "test_lengths")
 

@@ -11,7 +11,7 @@ from rims_rl.run.errors import UsageError
 from rims_rl.tasks.data import balls
 from rims_rl.tasks.data.cache import Recipe
 from rims_rl.tasks.data.seeding import Split
-from rims_rl.tasks.options import RolloutOptions
+from rims_rl.tasks.options import RolloutOptions, not_empty
 from rims_rl.tasks.video import VideoTask
 from rims_rl.tasks.video_models import VideoModel
 
@@ -39,6 +39,7 @@ class BallsOptions(RolloutOptions):
         super().__post_init__()
         at_least(self, self.given + 2, "frames")
         at_least(self, 0, "data_seed")
+        not_empty(self, "test_sets")
         for name in (self.train_set, *self.test_sets):
             if spec_of(name, 1, self).coloured != spec_of(self.train_set, 1, self).coloured:
                 raise UsageError(

@@ -16,7 +16,7 @@ from rims_rl.run.config import at_least
 from rims_rl.tasks.data import copying
 from rims_rl.tasks.metrics import last_steps_cross_entropy
 from rims_rl.tasks.models import SequenceModel
-from rims_rl.tasks.options import EmbeddingOptions, all_at_least
+from rims_rl.tasks.options import EmbeddingOptions, all_at_least, not_empty
 from rims_rl.tasks.sampling import sampled_loss
 from rims_rl.tasks.task import Batch, Task, final_rng, valid_rng
 
@@ -33,6 +33,7 @@ class CopyingOptions(EmbeddingOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, 1, "span")
+        not_empty(self, "test_spans")
         all_at_least(self, 1, "test_spans")
 
 

@@ -19,7 +19,7 @@ from rims_rl.tasks.data.digits import Source
 from rims_rl.tasks.data.seeding import Split
 from rims_rl.tasks.metrics import accuracy
 from rims_rl.tasks.models import SequenceModel
-from rims_rl.tasks.options import EmbeddingOptions, all_at_least
+from rims_rl.tasks.options import EmbeddingOptions, all_at_least, not_empty
 from rims_rl.tasks.task import Batch, StoredSequences, Task, chunks, on_device_of, weighted_mean
 
 LEVELS, CLASSES = 2, 10
@@ -41,6 +41,7 @@ class MnistOptions(EmbeddingOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, 1, "resolution")
+        not_empty(self, "test_resolutions")
         all_at_least(self, 1, "test_resolutions")
 
 

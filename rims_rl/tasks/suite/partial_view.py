@@ -20,7 +20,7 @@ from rims_rl.tasks.data import partial_view
 from rims_rl.tasks.data.cache import Recipe, load, require_room
 from rims_rl.tasks.data.seeding import Split
 from rims_rl.tasks.metrics import Confusion, frame_bce
-from rims_rl.tasks.options import CacheOptions, all_at_least
+from rims_rl.tasks.options import CacheOptions, all_at_least, not_empty
 from rims_rl.tasks.task import (
     RECURRENT,
     Batch,
@@ -65,6 +65,7 @@ class PartialViewOptions(CacheOptions):
             )
         at_least(self, 2, "frames")
         at_least(self, 0, "data_seed")
+        not_empty(self, "test_balls")
         all_at_least(self, 1, "test_balls")
 
 
