@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rims_rl.core.sizes import check_divisible
+
 InputAttention = Literal["null", "competition"]
 Communication = Literal["bounded", "gated", "residual"]
 ReadInactive = Literal["state", "candidate"]
@@ -125,13 +127,7 @@ class RIMConfig:
         for name in (*positive, "comm_heads", "comm_key_size", "comm_value_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.hidden_size % self.num_rims:
-            lower = self.hidden_size // self.num_rims * self.num_rims
-            nearest = " or ".join(str(n) for n in (lower, lower + self.num_rims) if n)
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is not divisible by num_rims {self.num_rims}: "
-                f"use {nearest}"
-            )
+        check_divisible(self.hidden_size, self.num_rims, f"num_rims {self.num_rims}")
         if not 1 <= self.num_active <= self.num_rims:
             raise ValueError(
                 f"num_active must be between 1 and num_rims ({self.num_rims}), "

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rims_rl.core.dynamics import State
 from rims_rl.core.sequence import check_sequence, initial_state, keep_factors
+from rims_rl.core.sizes import check_divisible
 
 #: Constant added to the forget gate, the paper's b~ (1 in its published code).
 FORGET_BIAS = 1.0
@@ -108,10 +109,4 @@ def check_rmc_sizes(hidden_size: int, slots: int, heads: int) -> None:
         ValueError: the message names sizes that work.
     """
     unit = slots * heads
-    if hidden_size < 1 or hidden_size % unit:
-        lower = hidden_size // unit * unit
-        nearest = " or ".join(str(n) for n in (lower, lower + unit) if n > 0)
-        raise ValueError(
-            f"hidden_size {hidden_size} is not divisible by slots {slots} x heads {heads} = "
-            f"{unit}: use {nearest}"
-        )
+    check_divisible(hidden_size, unit, f"slots {slots} x heads {heads} = {unit}")

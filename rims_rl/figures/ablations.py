@@ -13,6 +13,7 @@ from rims_rl.figures.ball_models import SAME, rim
 from rims_rl.figures.figure import Drawing, Figure
 from rims_rl.figures.runs import Runs, StoredRun, Wanted
 from rims_rl.figures.seed_curves import SeedCurve, draw_curves
+from rims_rl.figures.styles import seeds_note
 from rims_rl.tasks.video import FOLLOWED
 
 NORMAL = "normal"
@@ -44,8 +45,9 @@ def _figure15(runs: Runs) -> Drawing:
     numbers = {}
     for axes, (title, column) in zip(panels, _COLUMNS.items(), strict=True):
         curves = [
-            _curve(runs.every_seed(model), column, name, colour)
+            _curve(found, column, f"{name}{seeds_note(runs, found)}", colour)
             for (name, model), colour in zip(models.items(), _COLOURS, strict=True)
+            if (found := runs.stored(model))
         ]
         draw_curves(axes, curves, marker="o", ms=2)
         axes.set_title(title, fontsize=10)

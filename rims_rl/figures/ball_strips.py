@@ -51,15 +51,15 @@ def draw_examples(runs: Runs, examples: Sequence[Example]) -> Drawing:
     """Draws rollouts, each under the truth.
 
     Args:
-        runs: trains and finds the models; the first seed's are shown.
+        runs: trains and finds the models; the first seed's are shown, those without left out.
         examples: to draw, one under the other.
     """
     runs.prepare([example.model for example in examples])
-    picture = Picture(figsize=(12, 1.75 * len(examples) + 0.3), layout="constrained")
-    panels = picture.subplots(len(examples), 1, squeeze=False)[:, 0]
+    shown = [(example, found[0]) for example in examples if (found := runs.stored(example.model))]
+    picture = Picture(figsize=(12, 1.75 * len(shown) + 0.3), layout="constrained")
+    panels = picture.subplots(len(shown), 1, squeeze=False)[:, 0]
     numbers = {}
-    for axes, example in zip(panels, examples, strict=True):
-        run = runs.run(example.model)
+    for axes, (example, run) in zip(panels, shown, strict=True):
         rollout = roll_out(run, example.test_set, example.video)
         frames = rollout.frames(_STEP)
         strips = [

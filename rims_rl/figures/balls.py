@@ -144,5 +144,9 @@ def _example(runs: Runs, axes: Axes, models: Sequence[Wanted], experiment: Exper
 FIGURES = (
     Figure("fig3", "rollouts of balls and F1 of the partial view, RIM and baselines", _figure3),
     Figure("fig8", "balls: cross-entropy around the rollout's start, with examples", _figure8),
-    Figure("fig10", "balls: cross-entropy over the whole rollout, RIM and two LSTMs", _figure10),
+    Figure(
+        "fig10",
+        "balls: cross-entropy over 30 frames, RIM and two LSTMs",
+        _figure10,
+    ),
 )

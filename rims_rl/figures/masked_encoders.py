@@ -24,7 +24,7 @@ from rims_rl.figures.rollouts import Rollout, roll_out, true_frames, video_model
 from rims_rl.figures.runs import Runs, StoredRun, Wanted
 from rims_rl.figures.seed_curves import SeedCurve, draw_curves
 from rims_rl.figures.strips import Strip, draw_strips, paint
-from rims_rl.figures.styles import model_name
+from rims_rl.figures.styles import model_name, seeds_note
 from rims_rl.run.folder import CHECKPOINTS
 from rims_rl.tasks.state import load_weights
 from rims_rl.tasks.video_models import StripEncoders, VideoModel
@@ -48,10 +48,8 @@ _CLAIM = "early in training activation correlates with the balls' places, later 
 
 
 def _figure6(runs: Runs) -> Drawing:
-    model = _model()
-    runs.prepare([model])
-    stored = runs.every_seed(model)
-    found = shared_epochs([correlations(run) for run in stored])
+    stored = runs.every_seed(_model())
+    found = [correlations(run) for run in stored]
     picture = Picture(figsize=(11, 6.2), layout="constrained")
     top, middle, bottom = picture.subplots(3, 1, height_ratios=(1, 1, 1.4))
     fed, rolled = (roll_out(stored[0], _DATA, only_true=only_true) for only_true in (True, False))
@@ -67,8 +65,8 @@ def _figure6(runs: Runs) -> Drawing:
     bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
     bottom.set_ylabel("correlation")
     bottom.set_title(
-        "correlation of a RIM's activation with the balls' ink in its strip (blue: mean over RIMs, "
-        "grey: each RIM)",
+        "correlation of a RIM's activation with the balls' ink in its strip (blue: mean over RIMs"
+        f"{seeds_note(runs, stored)}, grey: each RIM)",
         fontsize=10,
     )
     return Drawing(picture, {**_numbers(stored, found), "mean": curve.numbers()}, {"claim": _CLAIM})
@@ -107,18 +105,10 @@ def correlations(run: StoredRun) -> Correlations:
     ink = ink_of_strips(model, frames)
     epochs, rows = [], []
     for updates, file in _checkpoints(run.folder / CHECKPOINTS):
-        epoch, inside = divmod(updates, run.task.updates_per_epoch)
-        if inside == 0:
-            load_weights(file, model)
-            epochs.append(float(epoch))
-            rows.append(correlation(active_rims(model, frames), ink))
+        load_weights(file, model)
+        epochs.append(updates / run.task.updates_per_epoch)
+        rows.append(correlation(active_rims(model, frames), ink))
     return epochs, np.array(rows)
-
-
-def shared_epochs(found: list[Correlations]) -> list[Correlations]:
-    """What all seeds have: a run that was stopped within an epoch keeps a checkpoint more."""
-    shared = sorted(set.intersection(*(set(epochs) for epochs, _ in found)))
-    return [(shared, values[np.isin(epochs, shared)]) for epochs, values in found]
 
 
 def _model() -> Wanted:

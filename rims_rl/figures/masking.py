@@ -37,9 +37,9 @@ def draw_masking(rims: int, active: int, runs: Runs) -> Drawing:
         runs: trains and finds the model; the first seed's is drawn, the numbers are of all.
     """
     model = Wanted("moving-mnist", {"num_rims": rims, "num_active": active}, _QUICK)
-    runs.prepare([model])
-    effects = {run.seed: masking_effects(run) for run in runs.every_seed(model)}
-    shown = runs.run(model)
+    stored = runs.every_seed(model)
+    effects = {run.seed: masking_effects(run) for run in stored}
+    shown = stored[0]
     picture = Picture(figsize=(11, 0.95 * (rims + 2) + 0.6), layout="constrained")
     panels = picture.subplots(rims + 1, 1, height_ratios=[2] + [1] * rims)
     for axes, masked_rim in zip(panels, (None, *range(rims)), strict=True):

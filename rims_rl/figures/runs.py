@@ -19,7 +19,7 @@ from rims_rl.run.errors import UsageError
 from rims_rl.run.folder import safe_name
 from rims_rl.tasks.config import TaskConfig
 from rims_rl.tasks.data.cache import Recipe, require_room
-from rims_rl.tasks.parser import resolve
+from rims_rl.tasks.parser import resolve, run_title
 from rims_rl.tasks.results import RESULTS, TrainedTask, load_trained
 from rims_rl.tasks.suite import make_task
 from rims_rl.tasks.task import Task
@@ -115,6 +115,8 @@ class Runs:
     def prepare(self, models: Sequence[Wanted]) -> None:
         """Trains what is missing of some models and may be trained, several at once.
 
+        A figure calls this once, with all its models, and then draws those that are `stored`.
+
         Raises:
             UsageError: a run cannot be done as asked, its folder holds another one, or there is
                 nothing stored in the end.
@@ -138,32 +140,25 @@ class Runs:
             train_all(list(missing.values()), self._workers)
 
     def every_seed(self, model: Wanted) -> list[StoredRun]:
-        """The runs of a model, one for each seed that is stored or may be trained.
+        """The runs of a model, one for each seed that is stored or may be trained; at least one.
 
         Raises:
-            UsageError: there is none, or as `prepare`.
+            UsageError: as `prepare`.
             TrainingStoppedError: as `prepare`.
         """
-        return self.stored(model) or [self.run(model)]
+        self.prepare([model])
+        return self.stored(model)
 
     def stored(self, model: Wanted) -> list[StoredRun]:
-        """As `every_seed`, but may be empty."""
-        self._train([self._job(model, seed) for seed in self.seeds])
-        return [self.run(model, s) for s in self.seeds if self._job(model, s).is_done]
-
-    def run(self, model: Wanted, seed: int | None = None) -> StoredRun:
-        """The run of a model with one seed, the first of `seeds` by default.
+        """The runs of a model, one for each seed that is stored; may be empty.
 
         Raises:
-            UsageError: as `prepare`, or it is not stored and must not be trained.
-            TrainingStoppedError: as `prepare`.
+            UsageError: a folder holds another run, or one that cannot be read.
         """
-        seed = self.seeds[0] if seed is None else seed
-        job = self._job(model, seed)
-        if not job.is_done:
-            if not self._may_train(job):
-                raise UsageError(f"not stored, and left out by --train {self._only!r}: {job.title}")
-            train_all([job], workers=1)
+        jobs = {seed: self._job(model, seed) for seed in self.seeds}
+        return [self._read(model, seed, job) for seed, job in jobs.items() if job.is_done]
+
+    def _read(self, model: Wanted, seed: int, job: Job) -> StoredRun:
         results = _read_results(job.folder / RESULTS)
         if _settings(results["config"]) != _settings(self.config(model, seed).flat()):
             raise UsageError(
@@ -189,7 +184,7 @@ class Runs:
             values=self._values(model, seed),
             folder=self.root / model.task / f"{safe_name(label)}-{digest}" / f"seed{seed}",
             epochs=config.learning.epochs,
-            title=config.title(),
+            title=run_title(config),
         )
 
     def _may_train(self, job: Job) -> bool:

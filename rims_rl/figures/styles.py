@@ -49,16 +49,17 @@ def model_curves(
         values: (X) of a run.
         x: (X); 1 to X if None.
     """
-    stored = [found for model in models if (found := runs.stored(model))]
+    cores = [runs.config(model, runs.seeds[0]).model.core for model in models]
     curves = []
-    for found, colour in zip(stored, colours([part[0] for part in stored]), strict=True):
+    for model, colour in zip(models, colours(cores), strict=True):
+        if not (found := runs.stored(model)):
+            continue
         by_seed = np.array([values(run) for run in found])
         weights = found[0].results["param_count"]
         size = "" if _is_oracle(found[0]) else f", {weights / 1e6:.2g}M weights"
-        few = "" if len(found) == len(runs.seeds) else f" ({len(found)} of {len(runs.seeds)} seeds)"
         curves.append(
             SeedCurve(
-                label=f"{model_name(found[0])}{size}{few}",
+                label=f"{model_name(found[0])}{size}{seeds_note(runs, found)}",
                 colour=colour,
                 x=x or range(1, 1 + by_seed.shape[1]),
                 values=by_seed,
@@ -68,7 +69,11 @@ def model_curves(
     return curves
 
 
-def colours(runs: Sequence[StoredRun]) -> list[str]:
+def seeds_note(runs: Runs, found: Sequence[StoredRun]) -> str:
+    """`` (2 of 3 seeds)`` behind a model's name where some of its runs are missing."""
+    return "" if len(found) == len(runs.seeds) else f" ({len(found)} of {len(runs.seeds)} seeds)"
+
+
+def colours(cores: Sequence[str]) -> list[str]:
     """A colour for each model: its core's first one, the next for another model of that core."""
-    cores = [run.task.config.model.core for run in runs]
     return [_COLOURS[core][cores[:at].count(core)] for at, core in enumerate(cores)]

@@ -80,9 +80,14 @@ def save_checkpoint(folder: Path, model: BaseAlgorithm, progress: Progress, keep
 
 
 def save_described(
-    folder: Path, step: int, write: Callable[[Path], None], facts: dict[str, Any], keep: int
+    folder: Path,
+    step: int,
+    write: Callable[[Path], None],
+    facts: dict[str, Any],
+    keep: int,
+    every: int = 1,
 ) -> Path:
-    """Saves a file for a step with a description beside it, and removes all but the newest `keep`.
+    """Saves a file for a step with a description beside it, and removes old ones.
 
     The description is written after the file that it vouches for, so that a file without one was
     never complete.
@@ -93,6 +98,7 @@ def save_described(
         write: as in `write_atomically`.
         facts: JSON to describe it with, beside the checksum and the random states.
         keep: how many checkpoints stay.
+        every: those of such steps stay; one in between is replaced by the next.
 
     Returns:
         The file.
@@ -101,7 +107,9 @@ def save_described(
     write_atomically(path, write)
     description = {**facts, "sha256": sha256(path), "rng": rng_state()}
     write_text(path.with_suffix(".json"), json.dumps(description) + "\n")
-    for old in sorted(folder.glob("step-*.zip"))[:-keep]:
+    saved = sorted(folder.glob("step-*.zip"))
+    regular = [file for file in saved if int(file.stem.removeprefix("step-")) % every == 0]
+    for old in set(saved) - {path, *regular[-keep:]}:
         old.with_suffix(".json").unlink(missing_ok=True)
         old.unlink()
     return path

@@ -177,9 +177,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "total_timesteps", "eval_episodes", "checkpoint_every")
         at_least(self, 1, "keep_checkpoints")
-        at_least(self, 0, "seed", "threads", "eval_every")
-        if self.seed >= 2**31:
-            raise UsageError(f"--seed must be below 2147483648, got {self.seed}")
+        at_least(self, 0, "threads", "eval_every")
+        check_seed(self.seed)
 
 
 GROUPS: Mapping[str, type] = {
@@ -253,6 +252,12 @@ def at_least(group: object, lowest: float, *names: str) -> None:
     for name in names:
         if not getattr(group, name) >= lowest:
             raise UsageError(f"{flag(name)} must be at least {lowest}, got {getattr(group, name)}")
+
+
+def check_seed(seed: int) -> None:
+    """Refuses seeds that a random generator does not take."""
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"--seed must be from 0 to {2**31 - 1}, got {seed}")
 
 
 def above_zero(group: object, *names: str) -> None:

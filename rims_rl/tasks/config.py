@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from rims_rl.core.rmc import check_rmc_sizes
-from rims_rl.run.config import CoreOptions, Track, above_zero, at_least, option_names
+from rims_rl.run.config import CoreOptions, Track, above_zero, at_least, check_seed, option_names
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.transformer import check_transformer_sizes
 
@@ -80,7 +80,8 @@ class PlaceConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "checkpoint_every", "keep_checkpoints")
-        at_least(self, 0, "seed", "threads")
+        at_least(self, 0, "threads")
+        check_seed(self.seed)
 
 
 Options = TypeVar("Options")
@@ -137,10 +138,6 @@ class TaskConfig(Generic[Options]):
         parts = (dataclasses.asdict(group) for group in groups)
         options = {key: value for part in parts for key, value in part.items()}
         return {"task": self.task, "quick": self.quick, **options}
-
-    def title(self) -> str:
-        """What is trained, for people, e.g. ``copying, lstm-h600, seed 1``."""
-        return f"{self.task}, {self.label()}, seed {self.place.seed}"
 
     def label(self) -> str:
         """A short name that tells the models of a task apart."""

@@ -30,6 +30,8 @@ _RESUMABLE = frozenset(
         *("device", "threads", "track", "checkpoint_every", "keep_checkpoints", "cache_dir"),
     )
 )
+#: A task's own options that change how a run is computed rather than what is learned.
+_UNTITLED = frozenset(("cache_dir", "precision", "rollout_size"))
 _EXAMPLES = """\
 examples:
   python -m rims_rl.tasks {task} --quick
@@ -91,8 +93,7 @@ def resolve(task: str, values: Mapping[str, Any]) -> TaskConfig[Any]:
     Raises:
         UsageError: values out of range or that do not go together.
     """
-    quick = read_preset(f"{task}-quick") if values.get("quick") else {}
-    return _config(task, {**read_preset(task), **quick, **values})
+    return _config(task, {**_presets(task, bool(values.get("quick"))), **values})
 
 
 def resolve_resumed(
@@ -153,6 +154,18 @@ def read_preset(name: str) -> Mapping[str, Any]:
         return read_config(folder / f"{name}.yaml", name.removesuffix("-quick"))[1]
 
 
+def run_title(config: TaskConfig[Any]) -> str:
+    """What is trained, for people, e.g. ``balls, lstm-h250, train_set=6-8, seed 1``.
+
+    It has the task's own options that differ from the preset and are not of the test alone.
+    """
+    preset, own = _config(config.task, _presets(config.task, config.quick)).options, config.options
+    named = (n for n in option_names(type(own)) if n not in _UNTITLED and not n.startswith("test_"))
+    changed = (n for n in named if getattr(own, n) != getattr(preset, n))
+    parts = (f"{name}={getattr(own, name)}" for name in changed)
+    return ", ".join([config.task, config.label(), *parts, f"seed {config.place.seed}"])
+
+
 def to_yaml(config: TaskConfig[Any]) -> str:
     """The resolved configuration as a file that ``--config`` reads."""
     return yaml.safe_dump(config.flat(), sort_keys=False, allow_unicode=True)
@@ -161,6 +174,10 @@ def to_yaml(config: TaskConfig[Any]) -> str:
 def command_line(argv: Sequence[str]) -> str:
     """The command of this run, ready to paste into a shell."""
     return shlex.join(["python", "-m", "rims_rl.tasks", *argv])
+
+
+def _presets(task: str, quick: bool) -> dict[str, Any]:
+    return {**read_preset(task), **(read_preset(f"{task}-quick") if quick else {})}
 
 
 def _config(task: str, values: Mapping[str, Any]) -> TaskConfig[Any]:

@@ -25,7 +25,7 @@ from rims_rl.run.stop import StopRequest
 from rims_rl.run.tracking import open_run, size_tags
 from rims_rl.tasks.config import TaskConfig
 from rims_rl.tasks.models import parameter_count
-from rims_rl.tasks.parser import read_config, resolve, resolve_resumed, to_yaml
+from rims_rl.tasks.parser import read_config, resolve, resolve_resumed, run_title, to_yaml
 from rims_rl.tasks.results import RESULTS, write_results
 from rims_rl.tasks.state import Progress, load_weights, newest_checkpoint
 from rims_rl.tasks.suite import make_task
@@ -92,10 +92,11 @@ def resumed_session(folder: Path, task: str, values: Mapping[str, Any]) -> Sessi
     config, checkpoint = files.resumed_folder(
         folder, lambda file: resolve_resumed(*read_config(file, task), values), newest_checkpoint
     )
-    if checkpoint.title not in (None, config.title()):
+    title = run_title(config)
+    if checkpoint.title not in (None, title):
         raise UsageError(
             f"{checkpoint.file} is a checkpoint of another model: it is of {checkpoint.title}, and "
-            f"the run of {config.title()}"
+            f"the run of {title}"
         )
     session = _session(folder, make_task(config), checkpoint.progress)
     total = config.learning.epochs * session.task.updates_per_epoch
@@ -143,12 +144,13 @@ def _session(folder: Path, task: Task[Any], progress: Progress) -> Session:
 
 def _require_room(folder: Path, model: nn.Module, config: TaskConfig[Any]) -> None:
     """Refuses to begin where the disk has no room for the checkpoints that will be kept."""
-    saved = 3 * sum(parameter.nbytes for parameter in model.parameters())  # and Adam's two moments
+    weights = sum(parameter.nbytes for parameter in model.parameters())
+    saved = 3 * weights  # and Adam's two moments
     place = config.place
-    # The next one is written before the oldest is removed, and the best model stands beside them.
-    count = min(place.keep_checkpoints, config.learning.epochs // place.checkpoint_every) + 2
+    kept = min(place.keep_checkpoints, 1 + config.learning.epochs // place.checkpoint_every)
+    # Beside those kept there are one in between, the next one before it goes, and the best model.
     held = sum(file.stat().st_size for file in (folder / files.CHECKPOINTS).glob("*.zip"))
-    needed, free = count * saved - held, free_bytes(folder)
+    needed, free = (kept + 2) * saved + weights - held, free_bytes(folder)
     if free < needed:
         raise UsageError(
             f"checkpoints need {needed / 1e9:.2f} GB in {folder}, which has {free / 1e9:.2f} GB "

@@ -59,7 +59,14 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: Optimizer, progress: Progress, title: str, keep: int
+    folder: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    progress: Progress,
+    *,
+    title: str,
+    keep: int,
+    every: int,
 ) -> Path:
     """Saves a checkpoint, see `rims_rl.run.checkpoints.save_described`.
 
@@ -68,13 +75,14 @@ def save_checkpoint(
         model: its weights are saved.
         optimizer: likewise.
         progress: so far.
-        title: of the run, `TaskConfig.title`.
+        title: of the run, `rims_rl.tasks.parser.run_title`.
         keep: how many checkpoints stay.
+        every: updates between those that do.
     """
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     facts = {**dataclasses.asdict(progress), "title": title}
     return save_described(
-        folder, progress.updates, lambda path: torch.save(state, path), facts, keep
+        folder, progress.updates, lambda path: torch.save(state, path), facts, keep, every
     )
 
 

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from rims_rl.run.folder import BEST_MODEL, CHECKPOINTS
 from rims_rl.run.progress import Bar
 from rims_rl.run.stop import StopRequest
+from rims_rl.tasks.parser import run_title
 from rims_rl.tasks.state import Progress, save_checkpoint, save_weights
 from rims_rl.tasks.task import Task, on_device_of
 
@@ -97,8 +98,15 @@ class Trainer:
         if self._saved == self.progress.updates:
             return
         config, folder = self._task.config, self._folder / CHECKPOINTS
-        title, keep = config.title(), config.place.keep_checkpoints
-        save_checkpoint(folder, self._model, self._optimizer, self.progress, title, keep)
+        save_checkpoint(
+            folder,
+            self._model,
+            self._optimizer,
+            self.progress,
+            title=run_title(config),
+            keep=config.place.keep_checkpoints,
+            every=config.place.checkpoint_every * self._task.updates_per_epoch,
+        )
         self._saved, self._saved_at = self.progress.updates, time.monotonic()
 
     def _update(self) -> None:
@@ -138,12 +146,14 @@ class Trainer:
         }.items():
             self._logger.record(name, number)
         self._logger.dump(progress.updates)
-        if self._is_best(value):
+        best = self._is_best(value)
+        if best:
             save_weights(self._model, self._folder / BEST_MODEL)
             self._advance(best=value, best_epoch=self.epoch)
         self._advance(loss_sum=0.0, loss_count=0)
         last = progress.updates == self._total
-        if last or self.epoch % self._task.config.place.checkpoint_every == 0:
+        # A run that goes on from here must know of the best model that lies in its folder.
+        if best or last or self.epoch % self._task.config.place.checkpoint_every == 0:
             self.save()
 
     def _is_best(self, value: float) -> bool:

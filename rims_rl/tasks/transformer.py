@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from rims_rl.core.sizes import check_divisible
+
 
 class Transformer(nn.Module):
     """Layers of causal self-attention (Vaswani et al. 2017), normalised before each block.
@@ -55,9 +57,4 @@ def check_transformer_sizes(hidden_size: int, heads: int) -> None:
     Raises:
         ValueError: the message names sizes that work.
     """
-    if hidden_size < 1 or hidden_size % heads:
-        lower = hidden_size // heads * heads
-        nearest = " or ".join(str(n) for n in (lower, lower + heads) if n > 0)
-        raise ValueError(
-            f"hidden_size {hidden_size} is not divisible by heads {heads}: use {nearest}"
-        )
+    check_divisible(hidden_size, heads, f"heads {heads}")

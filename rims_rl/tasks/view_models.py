@@ -17,7 +17,7 @@ from rims_rl.tasks.cores import make_task_core
 
 #: Features of a window.
 WIDTH = 256
-#: Frequencies of the places; the shortest wave is a 16th of the frame.
+#: Frequencies of the places; the shortest wave is an eighth of the way that a corner can go.
 _RATES = 5
 _PLACE = 2 * 2 * _RATES
 #: How near to certain the oracle's predictions come; float32 tells 1 from 1 minus it.

@@ -52,7 +52,7 @@ def test_equal_phases_have_no_distance():
 
 
 def test_active_rims_of_a_run(tmp_path, tiny):
-    active = active_rims(Runs(True, tmp_path, [0]).run(tiny()), SPAN)
+    active = active_rims(Runs(True, tmp_path, [0]).every_seed(tiny())[0], SPAN)
     assert active.shape[0] == 25
     assert active.shape[2] == 3
     assert active.sum(2) == pytest.approx(2)

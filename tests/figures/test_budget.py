@@ -37,7 +37,7 @@ def test_options_of_the_figure_win_over_the_budget():
 
 @pytest.mark.usefixtures("tiny_budget")
 def test_rows_without_runs_are_left_out(capsys):
-    pattern = "copying, rim-k6-6-h600-input_attention=None, seed 1"
+    pattern = "copying, rim-k6-6-h600-input_attention=None, * seed 1"
     assert main(["table4", *ARGUMENTS, "--seeds", "2", "--train", pattern]) == 0
     found = json.loads(Path("o/table4.json").read_text())
     ((_, rows),) = found["numbers"].items()

@@ -30,11 +30,11 @@ def trainings():
 
 
 def test_a_stored_run_is_found_again_and_not_trained(tiny, monkeypatch):
-    first = store().run(tiny())
+    (first,) = store().every_seed(tiny())
     monkeypatch.setattr(runs_module, "train_all", lambda *_, **__: pytest.fail("trained again"))
     again = store()
     again.prepare([tiny()])
-    found = again.run(tiny(threads=1))
+    found = again.every_seed(tiny(threads=1))[0]
     assert (found.folder, found.results) == (first.folder, first.results)
     assert again.used == {found.folder: found}
 
@@ -43,7 +43,7 @@ def test_a_stored_run_is_found_again_and_not_trained(tiny, monkeypatch):
     "other", [{"span": 3}, {"core": "lstm"}, {"core_kwargs": {"comm_heads": 1}}]
 )
 def test_other_settings_are_another_run(tiny, other):
-    one, two = store().run(tiny()), store().run(tiny(**other))
+    one, two = store().every_seed(tiny())[0], store().every_seed(tiny(**other))[0]
     assert one.folder.parent != two.folder.parent
     assert len(trainings()) == 2
 
@@ -56,12 +56,12 @@ def test_seeds_are_trained_side_by_side_and_each_once(tiny, capfd):
     assert found[0].metrics != found[1].metrics
     assert set(trainings().values()) == {1}
     out = capfd.readouterr().out
-    assert "2 of 2: copying, rim-k3-2-h12, seed" in out
+    assert "2 of 2: copying, rim-k3-2-h12, embedding_size=4, span=2, seed" in out
     assert "run folder" in Path(f"{found[0].folder}.log").read_text()
 
 
 def test_a_run_is_what_the_tasks_command_gives(tiny):
-    run = store().run(tiny(core_kwargs={"communication": None}))
+    run = store().every_seed(tiny(core_kwargs={"communication": None}))[0]
     program, _, module, *argv = shlex.split((run.folder / "command.txt").read_text())
     assert (program, module) == ("python", "rims_rl.tasks")
     argv[argv.index("--run-dir") + 1] = "alone"
@@ -72,30 +72,30 @@ def test_a_run_is_what_the_tasks_command_gives(tiny):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_end(tiny):
-    whole = store().run(tiny())
+    whole = store().every_seed(tiny())[0]
     (whole.folder / "results.json").unlink()
     newest = max((whole.folder / "checkpoints").glob("*.zip"))
     newest.unlink()
     newest.with_suffix(".json").unlink()
-    resumed = store().run(tiny())
+    resumed = store().every_seed(tiny())[0]
     assert trainings() == {str(whole.folder): 2}
     assert resumed.metrics == whole.metrics
     assert resumed.results["updates"] == whole.results["updates"]
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(tiny):
-    whole = store().run(tiny())
+    whole = store().every_seed(tiny())[0]
     shutil.rmtree(whole.folder / "checkpoints")
     (whole.folder / "results.json").unlink()
-    assert store().run(tiny()).metrics == whole.metrics
+    assert store().every_seed(tiny())[0].metrics == whole.metrics
     assert trainings() == {str(whole.folder): 1}
 
 
 def test_a_run_that_somebody_continued_is_refused(tiny):
-    folder = store().run(tiny()).folder
+    folder = store().every_seed(tiny())[0].folder
     assert train_task(["--resume", str(folder), "--epochs", "3"]) == 0
     with pytest.raises(UsageError, match=r"other settings .* choose another --runs"):
-        store().run(tiny())
+        store().every_seed(tiny())
 
 
 def test_a_loss_that_is_not_finite_is_told_after_the_other_runs(tiny):
@@ -113,18 +113,18 @@ def test_quick_settings_are_over_the_tasks_quick_preset_over_the_papers(tiny):
 
 
 def test_the_model_of_a_run_is_loaded_with_its_task(tiny):
-    run = store().run(tiny())
+    run = store().every_seed(tiny())[0]
     assert run.task.config.model.hidden_size == run.model.core.hidden_size == 12
     assert yaml.safe_load((run.folder / "config.yaml").read_text())["span"] == 2
 
 
 def test_results_that_cannot_be_read_are_named(tiny):
-    file = store().run(tiny()).folder / "results.json"
+    file = store().every_seed(tiny())[0].folder / "results.json"
     file.write_text(file.read_text()[:20])
     with pytest.raises(UsageError, match="remove it, and its run is tested again"):
-        store().run(tiny())
+        store().every_seed(tiny())
     file.unlink()
-    assert store().run(tiny()).metrics
+    assert store().every_seed(tiny())[0].metrics
 
 
 def test_room_for_the_data_of_all_runs_is_asked_for_first(monkeypatch):

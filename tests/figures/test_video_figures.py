@@ -1,5 +1,6 @@
 """The video figures from nothing with the least budgets there are."""
 
+import csv
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +15,11 @@ from rims_rl.figures import ball_models, masking, partial_view
 from rims_rl.figures.__main__ import main
 from rims_rl.figures.ablations import ablations
 from rims_rl.figures.catalogue import FIGURES
-from rims_rl.figures.masked_encoders import correlations, ink_of_strips, shared_epochs
+from rims_rl.figures.masked_encoders import correlations, ink_of_strips
 from rims_rl.figures.masking import masking_effects
 from rims_rl.figures.rollouts import roll_out, true_frames, video_model, video_task
 from rims_rl.figures.runs import Runs, Wanted
-from rims_rl.figures.styles import model_name
+from rims_rl.figures.styles import model_curves, model_name
 from rims_rl.tasks.models import parameter_count
 from rims_rl.tasks.suite import make_task
 from rims_rl.tasks.video_models import StripEncoders
@@ -96,7 +97,7 @@ def test_figures_8_and_10_roll_out_15_frames_of_three_models(monkeypatch):
 
 
 def test_a_figure_draws_what_is_stored(runs, capsys):
-    runs.run(ball_models.rim("6-8"))
+    runs.prepare([ball_models.rim("6-8")])
     capsys.readouterr()
     assert main(["fig3", *ARGUMENTS, "--train", "none"]) == 0
     *panels, f1 = json.loads(Path("o/fig3.json").read_text())["numbers"].values()
@@ -111,11 +112,29 @@ def test_a_figure_draws_what_is_stored(runs, capsys):
     assert len(refusal.splitlines()) == 1
 
 
+def test_strips_and_losses_are_drawn_of_what_is_stored(runs):
+    runs.prepare([ball_models.rim("4")])
+    assert main(["fig9", *ARGUMENTS, "--train", "none"]) == 0
+    assert len(json.loads(Path("o/fig9.json").read_text())["numbers"]) == 2
+    assert main(["fig15", *ARGUMENTS, "--seeds", "2", "--train", "none"]) == 0
+    curves = json.loads(Path("o/fig15.json").read_text())["numbers"]["training loss"]
+    assert list(curves) == ["normal (1 of 2 seeds)"]
+
+
+def test_a_model_keeps_its_colour_where_others_are_missing(runs):
+    models = [ball_models.lstm("4", size) for size in (250, 512)]
+    runs.prepare(models[1:])
+    (alone,) = model_curves(runs, models, lambda run: [0.0])
+    runs.prepare(models)
+    _, beside = model_curves(runs, models, lambda run: [0.0])
+    assert (alone.label, alone.colour) == (beside.label, beside.colour)
+
+
 def test_figure_9_shows_two_models_on_two_sets(runs):
     numbers = make("fig9")
     assert len(numbers) == 4
     first = next(iter(numbers.values()))
-    model = runs.run(ball_models.rim("4"))
+    (model,) = runs.every_seed(ball_models.rim("4"))
     one = video_task(model).rollout_bce(model.model, video_task(model).test_videos("4")[:1])
     assert first["bce_of_this_video"] == pytest.approx(one)
     assert first["mean_bce_of_10_rolled_out_frames"] == pytest.approx(np.mean(one[4:]))
@@ -136,11 +155,22 @@ def test_strips_are_of_the_right_sets(name, sets):
     assert {strip["video"] for strip in numbers.values()} == ({0, 1} if name == "fig11" else {0})
 
 
-def test_figure_15_follows_the_training():
+def test_figure_15_follows_the_training(monkeypatch):
+    monkeypatch.setattr(ball_models, "_QUICK", {**BALLS, "frames": 11})
     numbers = make("fig15")
-    assert list(numbers) == [
-        "training loss", "frame 4 of the rollout", "frame 5 of the rollout"
-    ]  # fmt: skip
+    (model,) = Runs(True, Path("r"), [0]).every_seed(ball_models.rim("4"))
+    task = video_task(model)
+    task.prepare()
+    rolled = task.rollout_bce(model.model, task._valid)[4:]
+    with (model.folder / "progress.csv").open(newline="") as file:
+        (written,) = csv.DictReader(file)
+    found = {title: curves["normal"]["center"] for title, curves in numbers.items()}
+    assert found == {
+        "training loss": [pytest.approx(float(written["train/loss"]))],
+        "frame 4 of the rollout": [pytest.approx(rolled[3])],
+        "frame 5 of the rollout": [pytest.approx(rolled[4])],
+    }
+    assert all(list(c) == ["normal", "one head", "no input attention"] for c in numbers.values())
 
 
 @pytest.mark.parametrize(
@@ -161,16 +191,8 @@ def test_figure_6_draws_strips_and_correlations():
     np.testing.assert_allclose(numbers["mean"]["center"], by_rim.mean(1))
 
 
-def test_seeds_with_other_checkpoints_share_what_both_have():
-    one = [0.0, 2.0, 3.0, 4.0], np.arange(8.0).reshape(4, 2)
-    two = [0.0, 2.0, 4.0], np.arange(6.0).reshape(3, 2)
-    (epochs, values), other = shared_epochs([one, two])
-    assert epochs == other[0] == [0.0, 2.0, 4.0]
-    np.testing.assert_array_equal(values, one[1][[0, 1, 3]])
-
-
 def test_ink_is_that_of_the_strip_a_rim_sees(runs):
-    run = runs.run(ball_models.rim("4", own_strips=True, keep_checkpoints=9))
+    (run,) = runs.every_seed(ball_models.rim("4", own_strips=True, keep_checkpoints=9))
     model = video_model(run)
     assert isinstance(model.encoder, StripEncoders)
     frames = true_frames(run, "4", slice(2))
@@ -183,7 +205,8 @@ def test_ink_is_that_of_the_strip_a_rim_sees(runs):
 
 
 def test_masking_hides_a_rim_and_is_compared_with_no_mask(runs):
-    run = runs.run(Wanted("moving-mnist", {"num_rims": 4, "num_active": 3}, masking._QUICK))
+    wanted = Wanted("moving-mnist", {"num_rims": 4, "num_active": 3}, masking._QUICK)
+    (run,) = runs.every_seed(wanted)
     effects = masking_effects(run)
     task, model = video_task(run), video_model(run)
     with torch.no_grad():
@@ -197,7 +220,7 @@ def test_masking_hides_a_rim_and_is_compared_with_no_mask(runs):
 
 
 def test_true_frames_to_the_end_is_the_one_step_prediction(runs):
-    run = runs.run(ball_models.rim("4"))
+    (run,) = runs.every_seed(ball_models.rim("4"))
     only_true, rolled = (roll_out(run, "4", 1, only_true=only) for only in (True, False))
     videos = video_task(run).test_videos("4")[1:2]
     assert np.mean(only_true.bce) == pytest.approx(video_task(run).bce(run.model, videos))

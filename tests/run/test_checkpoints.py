@@ -14,6 +14,7 @@ from rims_rl.run.checkpoints import (
     restore_rng,
     rng_state,
     save_checkpoint,
+    save_described,
     save_model,
 )
 
@@ -43,6 +44,18 @@ def test_only_the_newest_are_kept(tmp_path, model):
     assert names == [
         f"step-{steps:012d}.{suffix}" for steps in (30, 100) for suffix in ("json", "zip")
     ]
+
+
+def test_of_those_in_between_the_newest_alone_is_kept(tmp_path):
+    left = {}
+    for step in (0, 3, 5, 10, 13, 20, 30, 32):
+        save_described(tmp_path, step, lambda path: path.touch(), {}, keep=3, every=10)
+        left[step] = [int(path.stem[5:]) for path in sorted(tmp_path.glob("*.zip"))]
+    assert left[5] == [0, 5]
+    assert left[13] == [0, 10, 13]
+    assert left[30] == [10, 20, 30]
+    assert left[32] == [10, 20, 30, 32]
+    assert len(list(tmp_path.glob("*.json"))) == 4
 
 
 def truncate(path):

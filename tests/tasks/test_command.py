@@ -8,15 +8,18 @@ import time
 from collections import namedtuple
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.__main__ import main
-from rims_rl.tasks.parser import read_preset, resolve
+from rims_rl.tasks.parser import read_preset, resolve, run_title
 from rims_rl.tasks.results import load_trained
+from rims_rl.tasks.state import newest_checkpoint
 from rims_rl.tasks.suite import TASKS
+from rims_rl.tasks.training import NonFiniteLossError, Trainer
 from tests.processes import finish, start, wait_for
 
 MODEL = ("--hidden-size", "12", "--num-rims", "3", "--num-active", "2", "--slots", "3")
@@ -164,6 +167,42 @@ def test_a_loss_that_is_not_finite_ends_with_one_line(capsys):
     assert not Path("r/results.json").exists()
 
 
+def test_a_run_that_goes_on_knows_of_the_best_model_in_its_folder(monkeypatch):
+    update = Trainer._update
+
+    def stop_in_epoch_3(trainer):
+        if trainer.progress.updates == 2 * UPDATES + 1:
+            raise NonFiniteLossError("enough")
+        update(trainer)
+
+    monkeypatch.setattr(Trainer, "_update", stop_in_epoch_3)
+    argv = [*COPYING, "--epochs", "4", "--checkpoint-every", "4", *UNTRACKED]
+    assert main([*argv, "--learning-rate", "1e-3"]) == 1
+    rows = table("r/progress.csv")
+    values = [float(row["valid/cross_entropy"]) for row in rows]
+    checkpoint = newest_checkpoint(Path("r/checkpoints"))
+    assert checkpoint is not None
+    assert checkpoint.progress.best == pytest.approx(min(values))
+    assert checkpoint.progress.best_epoch == 1 + np.argmin(values)
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "title"),
+    [
+        ("copying", {"core": "lstm", "epochs": 3, "seed": 2}, "copying, lstm-h600, seed 2"),
+        ("copying", {"quick": True, "test_spans": [9]}, "copying, rim-k6-4-h120, seed 0"),
+        ("copying", {"quick": True, "span": 50}, "copying, rim-k6-4-h120, span=50, seed 0"),
+        (
+            "balls",
+            {"core": "lstm", "train_set": "6-8", "precision": "bfloat16"},
+            "balls, lstm-h600, train_set=6-8, seed 0",
+        ),
+    ],
+)
+def test_titles_tell_runs_apart(task, values, title):
+    assert run_title(resolve(task, values)) == title
+
+
 REFUSED = {
     "unknown task": (["copyin"], "partial-view, moving-mnist; did you mean copying?"),
     "no task": (["--seed", "1"], "choose from copying, adding"),
@@ -182,6 +221,7 @@ REFUSED = {
     "balls": (["balls", "--train-set", "many"], "'many' balls"),
     "colours": (["balls", "--train-set", "4-coloured"], "must both be coloured"),
     "view": (["partial-view", "--view-side", "48"], "--view-side must be below the 48 pixels"),
+    "seed": (["copying", "--seed", str(2**65)], "--seed must be from 0 to 2147483647"),
     "device": (["copying", "--device", "gpu"], "cpu"),
     "config": (["copying", "--config", "none.yaml"], "no such file"),
     "resume nothing": (["--resume", "nowhere"], "no run there"),
@@ -200,7 +240,7 @@ def test_refusal_is_one_line_and_creates_nothing(argv, words, capsys):
 
 def test_room_for_the_checkpoints_is_asked_for_first(capsys, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 500_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 1_000_000))
     assert main([*COPYING, "--epochs", "50", "--keep-checkpoints", "40", *UNTRACKED]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "make room, choose another --run-dir or fewer --keep-checkpoints" in line
@@ -235,8 +275,8 @@ def test_a_checkpoint_of_another_model_with_the_same_weights_is_named(capsys):
     capsys.readouterr()
     assert main(["--resume", "r", "--epochs", "2"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "it is of copying, rim-k3-2-h12, seed 0" in line
-    assert "the run of copying, rim-k3-1-h12, seed 0" in line
+    assert "it is of copying, rim-k3-2-h12, span=2, seed 0" in line
+    assert "the run of copying, rim-k3-1-h12, span=2, seed 0" in line
 
 
 def test_a_run_of_another_task_is_not_resumed(capsys):

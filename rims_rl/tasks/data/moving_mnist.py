@@ -115,7 +115,7 @@ def draw(images: NDArray[np.uint8], corners: NDArray[np.int64]) -> NDArray[np.ui
         corners: (N, T, n, 2): row and column of each digit's upper left pixel.
 
     Returns:
-        How to make (N, T, 64, 64).
+        The frames (N, T, 64, 64).
     """
     frames = np.zeros((*corners.shape[:2], SIDE, SIDE), np.uint8)
     windows = sliding_window_view(frames, (digits.SIDE, digits.SIDE), axis=(2, 3), writeable=True)
