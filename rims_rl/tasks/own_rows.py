@@ -5,6 +5,7 @@ Axes: K RIMs, H units a RIM, D features of a row, N = K heads, E and V sizes of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -54,14 +55,16 @@ def own_rows_rim(row_size: int, options: Mapping[str, Any]) -> RIM:
     if config.input_attention == "competition":
         raise UsageError("RIMs with an input each do not compete for it: use another --variant")
     if core.input_attention is None:
-        _hold(core.dynamics, "weight_ih", _blocks(rims, 1, row_size).transpose(1, 2))
+        _hold_inputs(core, row_size)
         return core
     values = cast(int, config.input_value_size)
+    with torch.no_grad():  # made for sums over all rows, of which one is left
+        core.input_attention.key_value_weight.mul_(math.sqrt(rims))
     rows = _blocks(rims, row_size, config.input_key_size), _blocks(rims, row_size, values)
     key_value = torch.cat([part.flatten(0, 1) for part in rows], dim=1)
     _hold(core.input_attention, "key_value_weight", key_value)
     _hold(core.input_attention, "query_weight", _blocks(rims, 1, config.input_key_size))
-    _hold(core.dynamics, "weight_ih", _blocks(rims, 1, values).transpose(1, 2))
+    _hold_inputs(core, values)
     return core
 
 
@@ -81,6 +84,14 @@ def _blocks(rims: int, rows: int, columns: int) -> Tensor:
     """For each RIM a matrix that is 1 in its own block of columns, (K, rows, K * columns)."""
     own = torch.eye(rims).repeat_interleave(columns, dim=1)
     return own.unsqueeze(1).expand(rims, rows, rims * columns)
+
+
+def _hold_inputs(core: RIM, size: int) -> None:
+    """Lets the cell of RIM k read its own block of the input alone, (K, K * size, ...)."""
+    weight = core.dynamics.weight_ih.detach()
+    for rim, matrix in enumerate(weight):
+        nn.init.orthogonal_(matrix[rim * size : (rim + 1) * size])
+    _hold(core.dynamics, "weight_ih", _blocks(len(weight), 1, size).transpose(1, 2))
 
 
 def _hold(module: nn.Module, name: str, mask: Tensor) -> None:

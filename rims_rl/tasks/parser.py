@@ -83,7 +83,7 @@ def parse(argv: Sequence[str]) -> Request:
     flags = list(argv[named:])
     given = parsed(_parser(task), lambda: _parser(task).parse_args(flags, defaults=False))
     config, resume = given.pop("config", None), given.pop("resume", None)
-    values = {**(read_config(Path(config), task)[1] if config else {}), **given}
+    values = _overlaid(read_config(Path(config), task)[1] if config else {}, given)
     return Request(task, values, Path(resume) if resume else None)
 
 
@@ -93,7 +93,7 @@ def resolve(task: str, values: Mapping[str, Any]) -> TaskConfig[Any]:
     Raises:
         UsageError: values out of range or that do not go together.
     """
-    return _config(task, {**_presets(task, bool(values.get("quick"))), **values})
+    return _config(task, _overlaid(_presets(task, bool(values.get("quick"))), values))
 
 
 def resolve_resumed(
@@ -176,8 +176,14 @@ def command_line(argv: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "rims_rl.tasks", *argv])
 
 
-def _presets(task: str, quick: bool) -> dict[str, Any]:
-    return {**read_preset(task), **(read_preset(f"{task}-quick") if quick else {})}
+def _presets(task: str, quick: bool) -> Mapping[str, Any]:
+    return _overlaid(read_preset(task), read_preset(f"{task}-quick") if quick else {})
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options over others; of ``core_kwargs`` each key on its own."""
+    keys = {**below.get("core_kwargs", {}), **above.get("core_kwargs", {})}
+    return {**below, **above, "core_kwargs": keys}
 
 
 def _config(task: str, values: Mapping[str, Any]) -> TaskConfig[Any]:

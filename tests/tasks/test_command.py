@@ -15,7 +15,7 @@ import yaml
 
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.__main__ import main
-from rims_rl.tasks.parser import read_preset, resolve, run_title
+from rims_rl.tasks.parser import parse, read_preset, resolve, run_title
 from rims_rl.tasks.results import load_trained
 from rims_rl.tasks.state import newest_checkpoint
 from rims_rl.tasks.suite import TASKS
@@ -201,6 +201,14 @@ def test_a_run_that_goes_on_knows_of_the_best_model_in_its_folder(monkeypatch):
 )
 def test_titles_tell_runs_apart(task, values, title):
     assert run_title(resolve(task, values)) == title
+
+
+def test_core_kwargs_add_to_those_of_the_preset(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("core_kwargs: {comm_heads: 2, dropout: 0.2}")
+    argv = ["balls", "--config", str(file), "--core-kwargs", "{dropout: 0.1}"]
+    found = resolve("balls", parse(argv).values).model.core_kwargs
+    assert found == {"input_heads": 4, "comm_heads": 2, "dropout": 0.1}
 
 
 REFUSED = {

@@ -79,6 +79,24 @@ def test_each_rim_reads_its_own_row(attention):
     assert same.tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("attention", ["null", None])
+def test_own_rows_start_as_strong_as_one_row_for_all(attention):
+    torch.manual_seed(0)
+    options = {"hidden_size": 240, "num_rims": 6, "num_active": 6, "input_attention": attention}
+    own = own_rows_rim(40, options)
+    size = own.config.input_value_size if attention else None
+    one = RIM(40, **options, input_value_size=size)
+    x, h = torch.randn(1, 64, 40), torch.rand(1, 64, 240)
+    _, _, of_own = own(x.repeat(1, 1, 6), (h, h), return_info=True)
+    _, _, of_one = one(x, (h, h), return_info=True)
+    if attention:
+        spread = 6 * of_own.input_attention.std() / of_one.input_attention.std()
+        assert 0.9 < spread < 1.1
+    weight = own.dynamics.weight_ih
+    strength = weight.square().sum() / one.dynamics.weight_ih.square().sum()
+    assert 0.99 < strength < 1.01
+
+
 def test_masks_outlast_training_and_the_plain_step_agrees():
     torch.manual_seed(0)
     options = {"hidden_size": 12, "num_rims": 3, "num_active": 2}
