@@ -24,6 +24,15 @@ def bce_curves(runs: Runs, models: Sequence[Wanted], experiment: Experiment) -> 
     return model_curves(runs, models, lambda run: list(run.metrics[metric]))
 
 
+def next_frame_bce(
+    runs: Runs, models: Sequence[Wanted], experiment: Experiment
+) -> dict[str, list[float]]:
+    """The test's mean cross-entropy of frames predicted from true ones, for each seed."""
+    metric = f"bce_{experiment.test_set}"
+    curves = model_curves(runs, models, lambda run: [run.metrics[metric]])
+    return {curve.label: curve.mean_over(slice(None)) for curve in curves}
+
+
 def frames_given(runs: Runs, model: Wanted) -> int:
     """How many true frames the rollouts of a model begin with."""
     return int(runs.config(model, runs.seeds[0]).options.given)

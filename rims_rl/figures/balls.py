@@ -13,6 +13,7 @@ from rims_rl.figures.ball_curves import (
     bce_curves,
     draw_panel,
     frames_given,
+    next_frame_bce,
     panel_numbers,
     shown_frames,
 )
@@ -103,7 +104,8 @@ def _panel(
     curves = [shown_frames(curve, first, last) for curve in bce_curves(runs, models, experiment)]
     given = frames_given(runs, models[0])
     draw_panel(axes, curves, experiment.title, given)
-    return panel_numbers(curves, experiment, given)
+    next_frame = {"next_frame_bce": next_frame_bce(runs, models, experiment)}
+    return {**panel_numbers(curves, experiment, given), **next_frame}
 
 
 def _name(runs: Runs, picture: Picture, panels: Sequence[Axes]) -> None:

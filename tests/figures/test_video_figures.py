@@ -161,7 +161,7 @@ def test_figure_15_follows_the_training(monkeypatch):
     (model,) = Runs(True, Path("r"), [0]).every_seed(ball_models.rim("4"))
     task = video_task(model)
     task.prepare()
-    rolled = task.rollout_bce(model.model, task._valid)[4:]
+    rolled = task.rollout_bce(model.model, task.valid_videos)[4:]
     with (model.folder / "progress.csv").open(newline="") as file:
         (written,) = csv.DictReader(file)
     found = {title: curves["normal"]["center"] for title, curves in numbers.items()}

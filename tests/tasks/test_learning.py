@@ -58,4 +58,4 @@ def test_windows_are_learned_by_heart():
     frames = {"frames": 4, "test_balls": [1]}
     first, last = learn("partial-view", 60, 0.001, same_batch=True, **options, **frames)
     assert first > 0.6
-    assert last < 0.4
+    assert last < 0.15  # the same grey everywhere has 0.245

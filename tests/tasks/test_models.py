@@ -15,7 +15,7 @@ from rims_rl.tasks.data.partial_view import PartialViewSpec, recipe, views
 from rims_rl.tasks.metrics import Confusion
 from rims_rl.tasks.models import SequenceModel, parameter_count
 from rims_rl.tasks.own_rows import own_rows_rim
-from rims_rl.tasks.video import as_frames, unit
+from rims_rl.tasks.stored_videos import as_frames, unit
 from rims_rl.tasks.video_models import FEATURES, StripEncoders, VideoModel, rollout
 from rims_rl.tasks.view_models import Oracle, ViewModel
 

@@ -5,7 +5,6 @@ Axes: N sequences, T time, B batch, V windows, C pixels along a side, S pixels o
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,22 +16,20 @@ from torch import Tensor, nn
 from rims_rl.run.config import at_least
 from rims_rl.run.errors import UsageError
 from rims_rl.tasks.data import partial_view
-from rims_rl.tasks.data.cache import Recipe, load, require_room
+from rims_rl.tasks.data.cache import Recipe
 from rims_rl.tasks.data.seeding import Split
 from rims_rl.tasks.metrics import Confusion, frame_bce
 from rims_rl.tasks.options import CacheOptions, all_at_least, not_empty
+from rims_rl.tasks.stored_videos import EVAL_BATCH, StoredVideoTask, as_frames, unit
 from rims_rl.tasks.task import (
     RECURRENT,
     Batch,
-    StoredSequences,
-    Task,
     chunks,
     final_rng,
     on_device_of,
     valid_rng,
     weighted_mean,
 )
-from rims_rl.tasks.video import EVAL_BATCH, as_frames, unit
 from rims_rl.tasks.view_models import Oracle, ViewModel
 
 
@@ -69,7 +66,7 @@ class PartialViewOptions(CacheOptions):
         all_at_least(self, 1, "test_balls")
 
 
-class PartialView(Task[PartialViewOptions]):
+class PartialView(StoredVideoTask[PartialViewOptions]):
     """Predict what windows at random places show one frame later."""
 
     name = "partial-view"
@@ -79,35 +76,22 @@ class PartialView(Task[PartialViewOptions]):
     goal = "valid/f1"
     larger_is_better = True
 
-    def recipe(self, split: Split, number: int, size: int) -> Recipe:
-        """So many videos with so many moving balls, (N, T, S, S)."""
+    @property
+    def train_name(self) -> str:
+        """The number of moving balls."""
+        return str(self.options.balls)
+
+    @property
+    def test_names(self) -> list[str]:
+        """The numbers of moving balls."""
+        return [str(number) for number in self.options.test_balls]
+
+    def recipe(self, split: Split, name: str, size: int) -> Recipe:
+        """Of videos with so many moving balls, (N, T, S, S)."""
         spec = partial_view.PartialViewSpec(
-            number, size, self.options.data_seed, self.options.frames
+            int(name), size, self.options.data_seed, self.options.frames
         )
         return partial_view.recipe(spec, split)
-
-    def recipes(self) -> list[Recipe]:
-        """Videos to train on, to validate with and to test with."""
-        learning, balls, tests = self.config.learning, self.options.balls, self.options.test_balls
-        return [
-            self.recipe("train", balls, learning.train_size),
-            self.recipe("validation", balls, learning.valid_size),
-            *(self.recipe("test", number, learning.test_size) for number in tests),
-        ]
-
-    def prepare(self) -> None:
-        """Generates the videos, or finds them on disk."""
-        self._order = StoredSequences(self)
-        recipes = self.recipes()
-        require_room(self.options.cache, recipes)
-        self._train, self._valid = (load(self.options.cache, recipe) for recipe in recipes[:2])
-        for number in self.options.test_balls:
-            self.test_videos(number)
-
-    @functools.cache  # noqa: B019 (a task lives as long as its run)
-    def test_videos(self, number: int) -> NDArray[np.uint8]:
-        """The test videos with so many moving balls."""
-        return load(self.options.cache, self.recipe("test", number, self.config.learning.test_size))
 
     def make_model(self) -> nn.Module:
         """An encoder and a decoder of windows with the core between them, or the oracle."""
@@ -117,8 +101,7 @@ class PartialView(Task[PartialViewOptions]):
 
     def batch(self, update: int) -> Batch:
         """What the model sees (windows; the oracle: whole next frames), corners, next windows."""
-        videos = self._train[np.sort(self._order.indices(update))]
-        return self._batch(videos, self.train_rng(update))
+        return self._batch(self.train_videos(update), self.train_rng(update))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Binary cross-entropy of the windows, in nats a pixel."""
@@ -127,15 +110,15 @@ class PartialView(Task[PartialViewOptions]):
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Metrics with as many balls as in training."""
-        metrics = self._metrics(model, self._valid, valid_rng())
+        metrics = self._metrics(model, self.valid_videos, valid_rng())
         return {f"valid/{name}": value for name, value in metrics.items()}
 
     def test(self, model: nn.Module) -> dict[str, Any]:
         """Metrics for every number of balls."""
         return {
-            f"{name}_{number}": value
-            for number in self.options.test_balls
-            for name, value in self._metrics(model, self.test_videos(number), final_rng()).items()
+            f"{metric}_{name}": value
+            for name in self.test_names
+            for metric, value in self._metrics(model, self.test_videos(name), final_rng()).items()
         }
 
     def _metrics(
