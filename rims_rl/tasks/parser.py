@@ -182,8 +182,9 @@ def _presets(task: str, quick: bool) -> Mapping[str, Any]:
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
     """Options over others; of ``core_kwargs`` each key on its own."""
-    keys = {**below.get("core_kwargs", {}), **above.get("core_kwargs", {})}
-    return {**below, **above, "core_kwargs": keys}
+    name = "core_kwargs"
+    keys = {**below.get(name, {}), **above.get(name, {})}
+    return {**below, **above, **({name: keys} if keys else {})}
 
 
 def _config(task: str, values: Mapping[str, Any]) -> TaskConfig[Any]:

@@ -156,6 +156,15 @@ def test_finished_run_goes_on_with_more_epochs(capsys):
     assert [row["time/epoch"] for row in table("r/progress.csv")] == ["1", "2"]
 
 
+def test_a_run_with_core_kwargs_of_its_preset_goes_on():
+    tiny = ("--frames", "8", "--given", "4", "--test-sets", '["4"]')
+    assert main(["balls", "--quick", *MODEL, *SIZES, *tiny, "--epochs", "1", *UNTRACKED]) == 0
+    before = Path("r/config.yaml").read_text()
+    assert "core_kwargs:\n  input_heads: 4" in before
+    assert main(["--resume", "r", "--epochs", "2"]) == 0
+    assert Path("r/config.yaml").read_text() == before.replace("epochs: 1", "epochs: 2")
+
+
 def test_a_loss_that_is_not_finite_ends_with_one_line(capsys):
     argv = [*COPYING, "--epochs", "50", *UNTRACKED, "--learning-rate", "1e36"]
     assert main(argv) == 1
