@@ -33,6 +33,7 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
     Returns:
         The picture.
     """
+    content = _content(figure, drawing, runs, command)  # first: a new picture changes the checkout
     note = _note(runs)
     drawing.picture.text(0.5, -0.01, note, ha="center", va="top", color="firebrick", size=8)
     picture = folder / f"{figure.name}.png"
@@ -42,7 +43,6 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
             path, dpi=_DPI, bbox_inches="tight", facecolor="white"
         ),
     )
-    content = _content(figure, drawing, runs, command)
     write_text(picture.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
     return picture
 
