@@ -104,8 +104,8 @@ def _panel(
     curves = [shown_frames(curve, first, last) for curve in bce_curves(runs, models, experiment)]
     given = frames_given(runs, models[0])
     draw_panel(axes, curves, experiment.title, given)
-    next_frame = {"next_frame_bce": next_frame_bce(runs, models, experiment)}
-    return {**panel_numbers(curves, experiment, given), **next_frame}
+    next_frame = next_frame_bce(runs, models, experiment)
+    return {**panel_numbers(curves, experiment, given), "next_frame_bce": next_frame}
 
 
 def _name(runs: Runs, picture: Picture, panels: Sequence[Axes]) -> None:
@@ -146,9 +146,5 @@ def _example(runs: Runs, axes: Axes, models: Sequence[Wanted], experiment: Exper
 FIGURES = (
     Figure("fig3", "rollouts of balls and F1 of the partial view, RIM and baselines", _figure3),
     Figure("fig8", "balls: cross-entropy around the rollout's start, with examples", _figure8),
-    Figure(
-        "fig10",
-        "balls: cross-entropy over 30 frames, RIM and two LSTMs",
-        _figure10,
-    ),
+    Figure("fig10", "balls: cross-entropy over 30 frames, RIM and two LSTMs", _figure10),
 )

@@ -34,8 +34,9 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
         The picture.
     """
     content = _content(figure, drawing, runs, command)  # first: a new picture changes the checkout
-    note = _note(runs)
-    drawing.picture.text(0.5, -0.01, note, ha="center", va="top", color="firebrick", size=8)
+    drawing.picture.text(
+        0.5, -0.01, content["note"], ha="center", va="top", color="firebrick", size=8
+    )
     picture = folder / f"{figure.name}.png"
     write_atomically(
         picture,

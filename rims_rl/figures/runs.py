@@ -159,13 +159,16 @@ class Runs:
         return [self._read(model, seed, job) for seed, job in jobs.items() if job.is_done]
 
     def _read(self, model: Wanted, seed: int, job: Job) -> StoredRun:
+        if job.folder in self.used:
+            return self.used[job.folder]
         results = _read_results(job.folder / RESULTS)
         if _settings(results["config"]) != _settings(self.config(model, seed).flat()):
             raise UsageError(
                 f"{job.folder} holds a run of other settings (was it continued?): move it away, or "
                 "choose another --runs"
             )
-        return self.used.setdefault(job.folder, StoredRun(job.folder, seed, results))
+        self.used[job.folder] = StoredRun(job.folder, seed, results)
+        return self.used[job.folder]
 
     def config(self, model: Wanted, seed: int) -> TaskConfig[Any]:
         """The complete settings of a run."""

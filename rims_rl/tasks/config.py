@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from rims_rl.core.rmc import check_rmc_sizes
+from rims_rl.core.sizes import check_divisible
 from rims_rl.run.config import CoreOptions, Track, above_zero, at_least, check_seed, option_names
 from rims_rl.run.errors import UsageError
-from rims_rl.tasks.transformer import check_transformer_sizes
 
 TaskCoreName = Literal["rim", "lstm", "gru", "rmc", "transformer", "tto"]
 
@@ -37,7 +37,7 @@ class ModelConfig(CoreOptions):
             if self.core == "rmc":
                 check_rmc_sizes(self.hidden_size, self.slots, self.heads)
             elif self.core == "transformer":
-                check_transformer_sizes(self.hidden_size, self.heads)
+                check_divisible(self.hidden_size, self.heads, f"heads {self.heads}")
         except ValueError as error:
             raise UsageError(str(error)) from None
 

@@ -10,8 +10,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from rims_rl.core.sizes import check_divisible
-
 
 class Transformer(nn.Module):
     """Layers of causal self-attention (Vaswani et al. 2017), normalised before each block.
@@ -49,12 +47,3 @@ def sinusoids(length: int, size: int) -> Tensor:
     rates = torch.exp(-math.log(10_000.0) * torch.arange(0, size, 2) / size)
     angles = torch.arange(length).unsqueeze(1) * rates
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :size]
-
-
-def check_transformer_sizes(hidden_size: int, heads: int) -> None:
-    """Refuses sizes that do not divide.
-
-    Raises:
-        ValueError: the message names sizes that work.
-    """
-    check_divisible(hidden_size, heads, f"heads {heads}")
