@@ -18,14 +18,14 @@ test: .venv/installed-dev
 check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror rims_rl/core/native/*
+	$(BIN)/clang-format --dry-run --Werror rims_rl/core/scan/native/*
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
 .venv: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt $(wildcard rims_rl/core/native/*)
+.venv/installed: pyproject.toml constraints.txt $(wildcard rims_rl/core/scan/native/*)
 	$(PYTHON) -m venv .venv
 	$(INSTALL) --editable .
 	touch $@

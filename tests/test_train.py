@@ -82,10 +82,10 @@ def test_run_folder_is_complete(capsys):
     assert RecurrentPPO.load(folder / "model.zip").num_timesteps == 256
 
 
-@pytest.mark.parametrize("core", ["lstm", "gru", "none"])
+@pytest.mark.parametrize("core", ["lstm", "gru", "rnn", "rmc"])
 def test_baselines_change_one_word(core):
-    argv = [*TINY, "--core", core, "--total-timesteps", "64", "--track", "off", "--run-dir", "r"]
-    assert main([*argv, "--eval-every", "0"]) == 0
+    argv = [*TINY, "--core", core, "--hidden-size", "24", "--total-timesteps", "64"]
+    assert main([*argv, "--track", "off", "--run-dir", "r", "--eval-every", "0"]) == 0
     assert not any(name.startswith("rim/") for name in table("r/progress.csv")[0])
 
 
@@ -215,8 +215,12 @@ REFUSED = {
     "unknown env": (["--env", "PongNoFramskip-v4"], "PongNoFrameskip-v4"),
     "unknown option": ([*TINY, "--num-rim", "3"], "--num-rims"),
     "wrong type": ([*TINY, "--seed", "one"], "--seed: expected int"),
-    "wrong choice": ([*TINY, "--core", "rnn"], "rim, lstm, gru, none"),
+    "wrong choice": ([*TINY, "--core", "rimm"], "rim, lstm, gru, rnn, rmc, none"),
     "hidden size": ([*TINY, "--hidden-size", "50"], "48 or 54"),
+    "ignored size": ([*TINY, "--core", "none"], "--hidden-size: core none has no such option"),
+    "ignored rims": ([*TINY, "--core", "lstm", "--num-rims", "6"], "--num-rims: core lstm"),
+    "ignored kwargs": ([*TINY, "--core", "gru", "--core-kwargs", "{dropout: 0.1}"], "'dropout'"),
+    "rmc size": ([*TINY, "--core", "rmc"], "hidden_size 12 is not divisible by slots 6"),
     "num active": ([*TINY, "--num-active", "7"], "between 1 and num_rims (6)"),
     "minibatches": ([*TINY, "--n-minibatches", "3"], "1 or 2 or 4"),
     "no envs": ([*TINY, "--n-envs", "0"], "--n-envs must be at least 1"),

@@ -3,8 +3,8 @@
 import sb3_contrib
 
 from rims_rl.agents.cnn import AtariCnn
+from rims_rl.agents.core_policy import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy
 from rims_rl.agents.extractors import GridExtractor
-from rims_rl.agents.policies import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy
 from rims_rl.agents.ppo import RecurrentPPO
 
 __all__ = [

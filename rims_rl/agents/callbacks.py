@@ -9,7 +9,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 
-from rims_rl.agents.policies import MlpRimPolicy
+from rims_rl.agents.core_policy import MlpRimPolicy
 
 
 class NonFiniteError(RuntimeError):

@@ -1,249 +1,56 @@
-"""Recurrent policies of Stable-Baselines3 with RIMs, an LSTM, a GRU or no recurrence inside.
+"""The policies as model files of version 0.1 name them.
 
-Axes: T time, N sequences (environments), B = N * T samples ordered by sequence, D features.
+Those files hold what their maker wrote, not what the defaults of the time filled in. These classes
+fill it in, so that a saved model computes what it computed; new models have those of
+`rims_rl.agents.core_policy`.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from gymnasium import spaces
-from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
-from sb3_contrib.common.recurrent.type_aliases import RNNStates
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor
-from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
-from torch import Tensor
-
-from rims_rl.agents.cnn import AtariCnn
-from rims_rl.agents.extractors import GridExtractor
-from rims_rl.core import RIM, Core, CoreName, make_core
-
-#: Hidden units of a policy that does not say how many: 6 RIMs of 42, close to SB3's LSTM of 256.
-DEFAULT_HIDDEN_SIZE = 252
-
-_STOCK_ARGUMENTS = set(inspect.signature(RecurrentActorCriticPolicy).parameters) & {
-    "lstm_hidden_size", "n_lstm_layers", "shared_lstm", "enable_critic_lstm", "lstm_kwargs"
-}  # fmt: skip
+from rims_rl.agents import core_policy
+from rims_rl.core import core_options
 
 
-class MlpRimPolicy(RecurrentActorCriticPolicy):
-    """Recurrent policy for vectors, with RIMs by default.
+def options_of_version_0_1(core: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options of a core of version 0.1 as this version names them.
 
-    Features -> core -> actor and critic heads. Takes the arguments of SB3's policies and three
-    of its own instead of sb3-contrib's ``lstm_*``:
-
-    Args:
-        observation_space: of the environment.
-        action_space: of the environment.
-        lr_schedule: learning rate by the remaining progress.
-        core: ``"rim"``, ``"lstm"``, ``"gru"`` or ``"none"``. One word changes in a comparison.
-        core_kwargs: the core's options, see `rims_rl.RIMConfig`; cores without RIMs heed
-            hidden_size alone.
-        shared_core: actor and critic share one core that both losses train, as in the paper;
-            otherwise each has its own. (sb3-contrib's ``shared_lstm`` is another method: there
-            the value loss does not reach the core.)
-        **kwargs: as `sb3_contrib.common.recurrent.policies.RecurrentActorCriticPolicy`.
-
-    Raises:
-        ValueError: an option is unknown or out of range; the message says what would work.
+    The default variant is called ``"hard"`` now, and cores without RIMs took options that they
+    did not heed.
     """
+    given = dict(options or {})
+    if core != "rim":
+        return {name: value for name, value in given.items() if name in core_options(core)}
+    if given.get("variant", "default") == "default":
+        given["variant"] = "hard"
+    if given.get("input_value_size") is None:
+        given.pop("input_value_size", None)
+    return given
 
-    lstm_actor: Core  # type: ignore[assignment]
-    lstm_critic: Core | None  # type: ignore[assignment]
+
+class _Saved:
+    """Makes the policy beside it in the bases with the defaults of version 0.1."""
 
     def __init__(
         self,
-        observation_space: spaces.Space[Any],
-        action_space: spaces.Space[Any],
-        lr_schedule: Schedule,
         *args: Any,
-        core: CoreName = "rim",
+        core: str = "rim",
         core_kwargs: Mapping[str, Any] | None = None,
-        shared_core: bool = True,
         **kwargs: Any,
     ) -> None:
-        stock = _STOCK_ARGUMENTS & set(kwargs)
-        if stock:
-            raise ValueError(
-                f"{', '.join(sorted(stock))}: not an argument of {type(self).__name__}; use "
-                "core='lstm', core_kwargs=dict(hidden_size=...) and shared_core=True or False"
-            )
-        if shared_core and not kwargs.get("share_features_extractor", True):
-            raise ValueError(
-                "a shared core needs shared features: use shared_core=False "
-                "with share_features_extractor=False"
-            )
-        self.core = core
-        self.core_kwargs = {"hidden_size": DEFAULT_HIDDEN_SIZE, **(core_kwargs or {})}
-        self.shared_core = shared_core
-        if kwargs.setdefault("optimizer_class", torch.optim.Adam) is torch.optim.Adam:
-            # SB3's epsilon; one fused pass over each parameter instead of eight.
-            kwargs["optimizer_kwargs"] = {
-                "eps": 1e-5, "fused": True, **(kwargs.get("optimizer_kwargs") or {})
-            }  # fmt: skip
-        super().__init__(  # type: ignore[misc]
-            observation_space,
-            action_space,
-            lr_schedule,
-            *args,
-            # The parent's LSTMs are replaced below: make them as small as can be.
-            lstm_hidden_size=1,
-            shared_lstm=shared_core,
-            enable_critic_lstm=not shared_core,
-            **kwargs,
-        )
-        self.lstm_actor = self._make_core()
-        self.lstm_critic = None if shared_core else self._make_core()
-        self.lstm_hidden_state_shape = (1, 1, self.lstm_actor.hidden_size)
-        self.optimizer = self.optimizer_class(
-            self.parameters(),
-            lr=lr_schedule(1),  # type: ignore[call-arg]
-            **self.optimizer_kwargs,
-        )
-        #: Which of the actor's RIMs were active in the latest step without gradient, (N, K)
-        #: bool; None before the first and with other cores. For statistics and videos.
-        self.active_mask: Tensor | None = None
-
-    def make_features_extractor(self) -> BaseFeaturesExtractor:
-        """Makes the features extractor."""
-        extractor = super().make_features_extractor()
-        # SB3 gives a NumPy integer for MultiDiscrete observations, which torch's layers refuse.
-        extractor._features_dim = int(extractor.features_dim)
-        return extractor
-
-    def _make_core(self) -> Core:
-        return make_core(self.core, self.features_dim, self.core_kwargs)
-
-    def _build_mlp_extractor(self) -> None:
-        self.lstm_output_dim = self._make_core().output_size
-        super()._build_mlp_extractor()
-
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        return {
-            **super()._get_constructor_parameters(),
-            "share_features_extractor": self.share_features_extractor,
-            "core": self.core,
-            "core_kwargs": self.core_kwargs,
-            "shared_core": self.shared_core,
-        }
-
-    def _process_sequence(  # type: ignore[override]
-        self,
-        features: Tensor,
-        lstm_states: tuple[Tensor, ...],
-        episode_starts: Tensor,
-        lstm: Core,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Runs a core on samples ordered by sequence, resets inside included.
-
-        Args:
-            features: (B, D) with B = N * T.
-            lstm_states: h and c before the first step, each (1, N, hidden_size).
-            episode_starts: (B,).
-            lstm: the actor's or the critic's core.
-
-        Returns:
-            output (B, output_size) and the states after the last step.
-        """
-        h, c = lstm_states
-        num_sequences = h.shape[1]
-        # (N * T, ...) -> (T, N, ...)
-        sequences = features.unflatten(0, (num_sequences, -1)).swapaxes(0, 1)
-        starts = episode_starts.reshape(num_sequences, -1).swapaxes(0, 1)
-        acts = lstm is self.lstm_actor and not torch.is_grad_enabled()
-        if acts and isinstance(lstm, RIM):
-            output, states, info = lstm(sequences, (h, c), starts, return_info=True)
-            self.active_mask = info.active_mask[-1]
-        else:
-            output, states = lstm(sequences, (h, c), starts)
-        return output.swapaxes(0, 1).flatten(0, 1), states
-
-    def _latents(
-        self, obs: PyTorchObs, lstm_states: RNNStates, episode_starts: Tensor
-    ) -> tuple[Tensor, Tensor, RNNStates]:
-        """Observations (B, ...) -> inputs of the action and value heads (B, ...), new states."""
-        features = self.extract_features(obs)
-        pi_features, vf_features = features if isinstance(features, tuple) else (features,) * 2
-        pi, pi_states = self._process_sequence(
-            pi_features, lstm_states.pi, episode_starts, self.lstm_actor
-        )
-        vf, vf_states = pi, pi_states
-        if self.lstm_critic is not None:
-            vf, vf_states = self._process_sequence(
-                vf_features, lstm_states.vf, episode_starts, self.lstm_critic
-            )
-        latent_pi = self.mlp_extractor.forward_actor(pi)
-        latent_vf = self.mlp_extractor.forward_critic(vf)
-        return latent_pi, latent_vf, RNNStates(pi_states, vf_states)
-
-    def forward(  # type: ignore[override]
-        self,
-        obs: PyTorchObs,
-        lstm_states: RNNStates,
-        episode_starts: Tensor,
-        deterministic: bool = False,
-    ) -> tuple[Tensor, Tensor, Tensor, RNNStates]:
-        """Acts: observations (N, ...) -> actions, values, log probabilities, new states."""
-        latent_pi, latent_vf, states = self._latents(obs, lstm_states, episode_starts)
-        distribution = self._get_action_dist_from_latent(latent_pi)
-        actions = distribution.get_actions(deterministic=deterministic)
-        log_prob = distribution.log_prob(actions)
-        assert self.action_space.shape is not None
-        actions = actions.reshape(-1, *self.action_space.shape)
-        return actions, self.value_net(latent_vf), log_prob, states
-
-    def evaluate_actions(  # type: ignore[override]
-        self, obs: PyTorchObs, actions: Tensor, lstm_states: RNNStates, episode_starts: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Values (B, 1), log probabilities (B,) and entropies (B,) of actions once taken."""
-        latent_pi, latent_vf, _ = self._latents(obs, lstm_states, episode_starts)
-        distribution = self._get_action_dist_from_latent(latent_pi)
-        if isinstance(self.action_space, spaces.MultiBinary):
-            actions = actions.float()  # stored as int8, which torch's Bernoulli refuses
-        return self.value_net(latent_vf), distribution.log_prob(actions), distribution.entropy()
-
-    def predict_values(  # type: ignore[override]
-        self, obs: PyTorchObs, lstm_states: tuple[Tensor, Tensor], episode_starts: Tensor
-    ) -> Tensor:
-        """Values (N, 1) of observations (N, ...)."""
-        _, latent_vf, _ = self._latents(obs, RNNStates(lstm_states, lstm_states), episode_starts)
-        values: Tensor = self.value_net(latent_vf)
-        return values
+        options = options_of_version_0_1(core, core_kwargs)
+        super().__init__(*args, core=core, core_kwargs=options, **kwargs)  # type: ignore[call-arg]
 
 
-class CnnRimPolicy(MlpRimPolicy):
-    """Recurrent policy for images: the paper's CNN, then as `MlpRimPolicy`, linear heads."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("features_extractor_class", AtariCnn)
-        kwargs.setdefault("net_arch", [])
-        super().__init__(*args, **kwargs)
-
-    def extract_features(  # type: ignore[override]
-        self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor | None = None
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """As the parent's; our CNN gets the bytes, which it scales faster than SB3 does."""
-        features: Tensor | tuple[Tensor, Tensor]
-        if self.share_features_extractor and self.normalize_images:
-            extractor = features_extractor or self.features_extractor
-            if isinstance(extractor, AtariCnn):
-                features = extractor(obs)
-                return features
-        features = super().extract_features(obs, features_extractor)
-        return features
+class MlpRimPolicy(_Saved, core_policy.MlpRimPolicy):
+    """See `rims_rl.agents.MlpRimPolicy`."""
 
 
-class MultiInputRimPolicy(MlpRimPolicy):
-    """Recurrent policy for dictionaries of observations, then as `MlpRimPolicy`.
+class CnnRimPolicy(_Saved, core_policy.CnnRimPolicy):
+    """See `rims_rl.agents.CnnRimPolicy`."""
 
-    Features come from `GridExtractor` where the observations are those of our MiniGrid
-    environments, else from SB3's `CombinedExtractor`.
-    """
 
-    def __init__(self, observation_space: spaces.Dict, *args: Any, **kwargs: Any) -> None:
-        fits = GridExtractor.fits(observation_space)
-        kwargs.setdefault("features_extractor_class", GridExtractor if fits else CombinedExtractor)
-        super().__init__(observation_space, *args, **kwargs)
+class MultiInputRimPolicy(_Saved, core_policy.MultiInputRimPolicy):
+    """See `rims_rl.agents.MultiInputRimPolicy`."""

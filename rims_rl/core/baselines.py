@@ -1,4 +1,4 @@
-"""The cores that RIMs are compared with: LSTM, GRU and no recurrence, all called like `RIM`.
+"""The cores that RIMs are compared with: LSTM, GRU, plain RNN and no recurrence.
 
 Axes: T time, B batch, D input features, S hidden units.
 """
@@ -9,17 +9,16 @@ import itertools
 
 from torch import Tensor, cat, nn
 
+from rims_rl.core.base import Core
 from rims_rl.core.dynamics import State
-from rims_rl.core.sequence import check_sequence, initial_state
 
 
-class _TorchCore(nn.Module):
+class _TorchCore(Core):
     """A recurrent layer of torch with resets inside the sequence.
 
     The sequence is cut where any episode starts, and each piece is one call of the layer.
     """
 
-    num_layers = 1
     layer: nn.RNNBase
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -37,23 +36,21 @@ class _TorchCore(nn.Module):
     def _make_layer(self, input_size: int, hidden_size: int) -> nn.RNNBase:
         raise NotImplementedError
 
-    def _run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        raise NotImplementedError
+    def _run_piece(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Of layers with one state: hands c on."""
+        output, h = self.layer(x, state[0])
+        return output, (h, state[1])
 
-    def forward(
-        self, x: Tensor, state: State | None = None, episode_starts: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """Runs the core over a sequence, see `RIM.forward`: (T, B, D) -> (T, B, S)."""
-        check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
-        state = state or initial_state(x, self.hidden_size)
+    def run(self, x: Tensor, state: State, episode_starts: Tensor | None) -> tuple[Tensor, State]:
+        """See `Core.run`."""
         if episode_starts is None or not bool(episode_starts.any()):
-            return self._run(x, state)
+            return self._run_piece(x, state)
         reset_steps = episode_starts.any(dim=1).nonzero().flatten().tolist()
         cuts = sorted({0, *reset_steps, x.shape[0]})
         outputs = []
         for start, stop in itertools.pairwise(cuts):
             keep = (1.0 - episode_starts[start].to(x.dtype)).unsqueeze(-1)
-            output, state = self._run(x[start:stop], (state[0] * keep, state[1] * keep))
+            output, state = self._run_piece(x[start:stop], (state[0] * keep, state[1] * keep))
             outputs.append(output)
         return cat(outputs), state
 
@@ -64,7 +61,7 @@ class LSTM(_TorchCore):
     def _make_layer(self, input_size: int, hidden_size: int) -> nn.RNNBase:
         return nn.LSTM(input_size, hidden_size)
 
-    def _run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def _run_piece(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         output, state = self.layer(x, state)
         return output, state
 
@@ -75,15 +72,17 @@ class GRU(_TorchCore):
     def _make_layer(self, input_size: int, hidden_size: int) -> nn.RNNBase:
         return nn.GRU(input_size, hidden_size)
 
-    def _run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        output, h = self.layer(x, state[0])
-        return output, (h, state[1])
+
+class RNN(_TorchCore):
+    """`torch.nn.RNN` (Elman, tanh) with ``episode_starts``; c of the state is not used."""
+
+    def _make_layer(self, input_size: int, hidden_size: int) -> nn.RNNBase:
+        return nn.RNN(input_size, hidden_size)
 
 
-class FeedForward(nn.Module):
+class FeedForward(Core):
     """No recurrence: hands the input on, so that a policy with it is a plain PPO policy."""
 
-    num_layers = 1
     #: RecurrentPPO stores a state for every core; this one's is never read.
     hidden_size = 1
 
@@ -91,9 +90,6 @@ class FeedForward(nn.Module):
         super().__init__()
         self.input_size = self.output_size = input_size
 
-    def forward(
-        self, x: Tensor, state: State | None = None, episode_starts: Tensor | None = None
-    ) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, episode_starts: Tensor | None) -> tuple[Tensor, State]:
         """Hands on x (T, B, D) and the state."""
-        check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
-        return x, state or initial_state(x, self.hidden_size)
+        return x, state

@@ -2,52 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rims_rl.core.forms import COMMUNICATIONS, SELECTIONS
 from rims_rl.core.sizes import check_divisible
 
 InputAttention = Literal["null", "competition"]
-Communication = Literal["bounded", "gated", "residual"]
 ReadInactive = Literal["state", "candidate"]
 Backend = Literal["auto", "reference", "torch", "native"]
 Dynamics = Literal["gru", "lstm"]
-Variant = Literal["default", "paper", "released", "released-null"]
-FromVariant = Literal["variant"]
+Variant = Literal["default", "hard", "paper", "released", "released-null"]
+#: Stands for what the variant says.
+_FROM_VARIANT: Any = "variant"
 
-#: What each variant stands for. ``released`` and ``released-null`` are versions 2 and 1 of the
-#: authors' published code; ``paper`` is section 2 of arXiv 1909.10893 to the letter.
-VARIANTS: Mapping[str, Mapping[str, str]] = {
+
+def _four_per_unit(config: RIMConfig) -> int:
+    """Values of 4 * H numbers, shared out to the heads (paper, table 3)."""
+    return max(1, 4 * config.rim_size // config.input_heads)
+
+
+def _shared_by_heads(config: RIMConfig) -> int:
+    """Heads of communication have H numbers together, as in Vaswani et al. (2017)."""
+    return math.ceil(config.rim_size / config.comm_heads)
+
+
+#: What the published cells have in common.
+_PUBLISHED: Mapping[str, Any] = {
+    "selection": "hard",
+    "query_bias": False,
+    "key_bias": False,
+    "comm_gate_bias": 0.0,
+    "input_key_size": 64,
+    "input_value_size": _four_per_unit,
+    "comm_key_size": 32,
+    "comm_value_size": 32,
+}
+
+#: What each variant stands for. ``hard`` is the default of version 0.1; ``released`` and
+#: ``released-null`` are versions 2 and 1 of the authors' published code; ``paper`` is section 2 of
+#: arXiv 1909.10893 to the letter.
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "default": {
+        "input_attention": "null",
+        "selection": "soft",
+        "communication": "bounded",
+        "read_inactive": "state",
+        "query_bias": True,
+        "key_bias": True,
+        "comm_gate_bias": -6.0,
+        "input_key_size": 16,
+        "input_value_size": None,
+        "comm_key_size": _shared_by_heads,
+        "comm_value_size": _shared_by_heads,
+    },
+    "hard": {
+        **_PUBLISHED,
         "input_attention": "null",
         "communication": "bounded",
         "read_inactive": "state",
+        "comm_gate_bias": -2.0,
     },
     "paper": {
+        **_PUBLISHED,
         "input_attention": "null",
         "communication": "residual",
         "read_inactive": "state",
     },
     "released": {
+        **_PUBLISHED,
         "input_attention": "competition",
         "communication": "gated",
         "read_inactive": "candidate",
     },
     "released-null": {
+        **_PUBLISHED,
         "input_attention": "null",
         "communication": "gated",
         "read_inactive": "candidate",
     },
 }
 
-_CHOICES: Mapping[str, tuple[str | None, ...]] = {
-    "dynamics": ("gru", "lstm"),
-    "variant": tuple(VARIANTS),
-    "input_attention": ("null", "competition", None),
-    "communication": ("bounded", "gated", "residual", None),
-    "read_inactive": ("state", "candidate"),
-    "backend": ("auto", "reference", "torch", "native"),
+
+#: The values that an option may have; forms can be added to while the program runs.
+_CHOICES: Mapping[str, Callable[[], tuple[object, ...]]] = {
+    "dynamics": lambda: ("gru", "lstm"),
+    "variant": lambda: tuple(VARIANTS),
+    "input_attention": lambda: ("null", "competition", None),
+    "selection": lambda: tuple(SELECTIONS),
+    "communication": lambda: (*COMMUNICATIONS, None),
+    "read_inactive": lambda: ("state", "candidate"),
+    "query_bias": lambda: (True, False),
+    "key_bias": lambda: (True, False),
+    "backend": lambda: ("auto", "reference", "torch", "native"),
 }
 
 
@@ -62,7 +111,8 @@ class RIMConfig:
         num_active: how many RIMs are active at a step (the paper's k_A). All of them if
             ``input_attention`` is None.
         dynamics: each RIM's own recurrent cell.
-        variant: a named bundle of the next three choices, see `VARIANTS`.
+        variant: a named bundle of choices, see `VARIANTS`; fields that are ``"variant"`` get their
+            value from it.
         input_attention: ``"null"``: softmax of each RIM over the input rows and a row of zeros
             (the paper); ``"competition"``: softmax across the RIMs (the released Atari code);
             None: no attention, all RIMs are active and read the input directly (ablation).
@@ -74,17 +124,29 @@ class RIMConfig:
         read_inactive: what active RIMs read of inactive ones: their unchanged ``"state"``
             (the paper) or the ``"candidate"`` they would have had (the released code).
         input_heads: heads of the input attention; activation uses their mean.
-        input_key_size: size of a query and a key, for each head.
-        input_value_size: size of a value, for each head; None: 4 * H shared out to the heads.
+        input_key_size: size of a query and a key, for each head. 16 by default, 64 in the
+            published variants.
+        input_value_size: size of a value, for each head; None: the input itself, without a map.
         comm_heads: heads of the communication attention.
-        comm_key_size: size of a query and a key, for each head.
-        comm_value_size: size of a value, for each head.
+        comm_key_size: size of a query and a key, for each head. By default all heads together
+            have H, in the published variants 32 each.
+        comm_value_size: size of a value, for each head, likewise.
         comm_top_k: a reader attends to this many RIMs only; None: to all.
         dropout: probability of dropping an attention weight in training mode. Leave it at 0 in
             PPO, whose probability ratio must be 1 at the first update.
         backend: how it is computed, for tests and benchmarks; the result is the same.
             ``"reference"``: plain torch, step by step; ``"torch"``: hand-written backpropagation
             in torch; ``"native"``: compiled, on the CPU; ``"auto"``: the fastest that applies.
+        selection: how an active RIM moves. ``"soft"``: the less, the closer its attention is to
+            that of the first loser, so that nothing jumps where two RIMs change places, see
+            `rims_rl.core.forms.soft_edge`; ``"hard"``: fully (the paper).
+        edge_width: difference in attention to the first loser from which on an active RIM moves
+            fully, for ``selection="soft"``.
+        query_bias: whether queries have a bias, so that a RIM with a state of zeros chooses by
+            the input, too (not in the paper).
+        key_bias: whether keys of real rows have a bias, so that attention is not decided by the
+            input's direction alone (not in the paper). The null row's key stays zero.
+        comm_gate_bias: bias of the gate of ``"bounded"`` and ``"gated"`` at the start.
 
     Raises:
         ValueError: a value is out of range; the message names values that work.
@@ -96,45 +158,44 @@ class RIMConfig:
     num_active: int = 4
     dynamics: Dynamics = "gru"
     variant: Variant = "default"
-    input_attention: InputAttention | FromVariant | None = "variant"
-    communication: Communication | FromVariant | None = "variant"
-    read_inactive: ReadInactive | FromVariant = "variant"
+    input_attention: InputAttention | None = _FROM_VARIANT
+    communication: str | None = _FROM_VARIANT
+    read_inactive: ReadInactive = _FROM_VARIANT
     input_heads: int = 1
-    input_key_size: int = 64
-    input_value_size: int | None = None
+    input_key_size: int = _FROM_VARIANT
+    input_value_size: int | None = _FROM_VARIANT
     comm_heads: int = 4
-    comm_key_size: int = 32
-    comm_value_size: int = 32
+    comm_key_size: int = _FROM_VARIANT
+    comm_value_size: int = _FROM_VARIANT
     comm_top_k: int | None = None
     dropout: float = 0.0
     backend: Backend = "auto"
+    selection: str = _FROM_VARIANT
+    edge_width: float = 0.3
+    query_bias: bool = _FROM_VARIANT
+    key_bias: bool = _FROM_VARIANT
+    comm_gate_bias: float = _FROM_VARIANT
     rim_size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._check_sizes()
-        self._resolve_choices()
+        self._check_whole()
         self._set("rim_size", self.hidden_size // self.num_rims)
+        self._resolve_choices()
+        self._check_sizes()
         if self.input_attention is None:
             self._set("num_active", self.num_rims)
-        if self.input_value_size is None:
-            self._set("input_value_size", max(1, 4 * self.rim_size // self.input_heads))
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
-    def _check_sizes(self) -> None:
-        positive = ("input_size", "hidden_size", "num_rims", "input_heads", "input_key_size")
-        for name in (*positive, "comm_heads", "comm_key_size", "comm_value_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+    def _check_whole(self) -> None:
+        self._check_positive("input_size", "hidden_size", "num_rims", "input_heads", "comm_heads")
         check_divisible(self.hidden_size, self.num_rims, f"num_rims {self.num_rims}")
         if not 1 <= self.num_active <= self.num_rims:
             raise ValueError(
                 f"num_active must be between 1 and num_rims ({self.num_rims}), "
                 f"got {self.num_active}"
             )
-        if self.input_value_size is not None and self.input_value_size < 1:
-            raise ValueError(f"input_value_size must be at least 1, got {self.input_value_size}")
         if self.comm_top_k is not None and not 1 <= self.comm_top_k <= self.num_rims:
             raise ValueError(
                 f"comm_top_k must be between 1 and num_rims ({self.num_rims}), "
@@ -142,16 +203,30 @@ class RIMConfig:
             )
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        if not self.edge_width > 0.0:
+            raise ValueError(f"edge_width must be above 0, got {self.edge_width}")
+
+    def _check_sizes(self) -> None:
+        self._check_positive("input_key_size", "comm_key_size", "comm_value_size")
+        if self.input_value_size is not None:
+            self._check_positive("input_value_size")
+
+    def _check_positive(self, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     def _resolve_choices(self) -> None:
         for name in ("variant", "dynamics", "backend"):
             self._check_choice(name)
         for name, meaning in VARIANTS[self.variant].items():
-            if getattr(self, name) == "variant":
-                self._set(name, meaning)
-            self._check_choice(name)
+            if getattr(self, name) == _FROM_VARIANT:
+                self._set(name, meaning(self) if callable(meaning) else meaning)
+            if name in _CHOICES:
+                self._check_choice(name)
 
     def _check_choice(self, name: str) -> None:
-        if getattr(self, name) not in _CHOICES[name]:
-            choices = ", ".join(repr(choice) for choice in _CHOICES[name])
-            raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+        choices = _CHOICES[name]()
+        if getattr(self, name) not in choices:
+            listed = ", ".join(repr(choice) for choice in choices)
+            raise ValueError(f"{name} must be one of {listed}, got {getattr(self, name)!r}")

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rims_rl.core.attention import Communication, InputAttention, InputRows, select_active
-from rims_rl.core.backends import choose_kernel
+from rims_rl.core.attention import InputAttention, InputRows, select_active
+from rims_rl.core.base import (
+    Core,
+    add_batch,
+    check_sequence,
+    handed_on,
+    initial_state,
+    keep_factors,
+    without_batch,
+)
+from rims_rl.core.communication import Communication
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.dynamics import GRUDynamics, LSTMDynamics, State
-from rims_rl.core.scan import (
+from rims_rl.core.forms import SELECTIONS
+from rims_rl.core.scan.choice import choose_kernel
+from rims_rl.core.scan.operation import (
     Kernel,
     ScanInputs,
     ScanSpec,
@@ -24,7 +35,6 @@ from rims_rl.core.scan import (
     scan,
     score_scale,
 )
-from rims_rl.core.sequence import check_sequence, initial_state, keep_factors
 
 
 class RIMInfo(NamedTuple):
@@ -35,7 +45,7 @@ class RIMInfo(NamedTuple):
     communication_attention: Tensor | None  # (T, B, N, K, K), a row for each reader; inactive: 0
 
 
-class RIM(nn.Module):
+class RIM(Core):
     """A recurrent layer of K modules that compete for the input (Goyal et al. 2019, section 2).
 
     At each step every RIM attends to the input, the num_active of them that attend most are
@@ -56,8 +66,6 @@ class RIM(nn.Module):
         ValueError: as `RIMConfig`.
     """
 
-    num_layers = 1
-
     def __init__(self, input_size: int, hidden_size: int, *args: Any, **kwargs: Any) -> None:
         super().__init__()
         self.config = config = RIMConfig(input_size, hidden_size, *args, **kwargs)
@@ -67,12 +75,12 @@ class RIM(nn.Module):
         self.input_attention: InputAttention | None = None
         if config.input_attention is not None:
             self.input_attention = InputAttention(config)
-            attended_size = config.input_heads * cast(int, config.input_value_size)
+            attended_size = config.input_heads * self.input_attention.value_size
         cells = {"gru": GRUDynamics, "lstm": LSTMDynamics}[config.dynamics]
         self.dynamics = cells(config.num_rims, attended_size, config.rim_size)
         self.communication = Communication(config) if config.communication else None
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         x: Tensor,
         state: State | None = None,
@@ -82,8 +90,10 @@ class RIM(nn.Module):
         """Runs the core over a sequence; under autocast in the weights' own type.
 
         Args:
-            x: input (T, B, D), or (T, B, R, D) with several rows, such as positions of an image.
-            state: (h, c), each (1, B, K * H); zeros if None. GRU dynamics hand c on as it is.
+            x: input (T, B, D), or (T, B, R, D) with several rows, such as positions of an image, or
+                (T, D) without a batch, as `torch.nn.LSTM` takes it.
+            state: (h, c), each (1, B, K * H); zeros if None. GRU dynamics hand c on, zeroed where
+                an episode starts.
             episode_starts: (T, B); where it is 1 the state is zeroed before that step.
             return_info: also return a `RIMInfo`.
 
@@ -99,6 +109,8 @@ class RIM(nn.Module):
             with torch.autocast(device, enabled=False):
                 x = x.to(self.dynamics.weight_hh.dtype)
                 return self.forward(x, state, episode_starts, return_info)
+        if x.dim() == 2:
+            return self._run_without_batch(x, state, episode_starts, return_info)
         check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
         if x.dim() == 4 and self.input_attention is None:
             raise ValueError("without input attention the input must be one row, (T, B, D)")
@@ -113,9 +125,20 @@ class RIM(nn.Module):
         else:
             outputs, h, c, info = self._run_scan(kernel, x, h, c, keep, return_info)
         new_h = h.flatten(-2).unsqueeze(0)
-        new_c = c.flatten(-2).unsqueeze(0) if self.config.dynamics == "lstm" else given[1]
+        is_lstm = self.config.dynamics == "lstm"
+        new_c = c.flatten(-2).unsqueeze(0) if is_lstm else handed_on(given[1], keep)
         output = outputs.flatten(-2)
         return (output, (new_h, new_c), info) if return_info else (output, (new_h, new_c))
+
+    def _run_without_batch(
+        self, x: Tensor, state: State | None, episode_starts: Tensor | None, return_info: bool
+    ) -> tuple[Tensor, State] | tuple[Tensor, State, RIMInfo]:
+        output, new_state, info = self(*add_batch(x, state, episode_starts), return_info=True)
+        results = output.squeeze(1), without_batch(new_state)
+        if not return_info:
+            return results
+        of_one = (None if part is None else part.squeeze(1) for part in info)
+        return *results, RIMInfo._make(of_one)
 
     def _run_reference(
         self, x: Tensor, h: Tensor, c: Tensor, keep: Tensor | None
@@ -141,26 +164,35 @@ class RIM(nn.Module):
         self, step_input: InputRows | Tensor, h: Tensor, c: Tensor
     ) -> tuple[Tensor, Tensor, RIMInfo]:
         """One step of all RIMs: states (B, K, H) -> states (B, K, H)."""
-        attention = None
+        config, attention, move = self.config, None, None
         if isinstance(step_input, Tensor):
-            attended = step_input.unsqueeze(1).expand(-1, self.config.num_rims, -1)
+            attended = step_input.unsqueeze(1).expand(-1, config.num_rims, -1)
             active = h.new_ones(h.shape[:2], dtype=torch.bool)
         else:
             assert self.input_attention is not None
             attended, attention = self.input_attention(step_input, h)
-            active = select_active(attention, self.config.num_active)
+            active = select_active(attention, config.num_active)
+            if selection := SELECTIONS[config.selection]:
+                move = selection(attention, active, config.num_active, config.edge_width)
+                move = move.unsqueeze(-1)
         candidate, candidate_c = self.dynamics(attended, h, c)
         is_active = active.unsqueeze(-1)
-        new_h, communication = candidate, None
-        if self.communication is not None:
-            # Nothing flows back into a candidate that is thrown away.
-            unread = h if self.config.read_inactive == "state" else candidate.detach()
-            readable = torch.where(is_active, candidate, unread)
-            new_h, communication = self.communication(candidate, readable)
-            communication = communication * is_active.unsqueeze(1)
-        new_h = torch.where(is_active, new_h, h)
+        new_h = torch.where(is_active, candidate if move is None else h + move * (candidate - h), h)
+        if move is not None:
+            candidate_c = c + move * (candidate_c - c)
         new_c = torch.where(is_active, candidate_c, c)
-        return new_h, new_c, RIMInfo(active, attention, communication)
+        communication_attention = None
+        if self.communication is not None:
+            readable = new_h
+            if config.read_inactive == "candidate":
+                # Nothing flows back into a candidate that is thrown away.
+                readable = torch.where(is_active, new_h, candidate.detach())
+            message, communication_attention = self.communication(readable)
+            communication_attention = communication_attention * is_active.unsqueeze(1)
+            change = self.communication.form.change(new_h, message)
+            change = change if move is None else move * change
+            new_h = torch.where(is_active, new_h + change, h)
+        return new_h, new_c, RIMInfo(active, attention, communication_attention)
 
     def _run_scan(
         self,
@@ -177,17 +209,17 @@ class RIM(nn.Module):
         """
         spec, inputs = ScanSpec.of(self.config), self._scan_inputs(x, h, c, keep)
         if torch.is_grad_enabled():
-            outputs, last_c, active, attention, weights = scan(spec, kernel, inputs)
+            outputs, last_c, active_mask, attention, communication = scan(spec, kernel, inputs)
         else:
             record = kernel.forward(spec, inputs, save=return_info)
-            outputs, last_c, active = record.h, record.c[-1], record.active
-            attention, weights = record.attention, record.weights
-        info = RIMInfo(active, None if attention is None else attention.mean(2), weights)
+            outputs, last_c = record.h, record.c[-1]
+            active_mask, attention, communication = record[2:-1]
+        info = RIMInfo(active_mask, None if attention is None else attention.mean(2), communication)
         return outputs, outputs[-1], last_c, info
 
     def _scan_inputs(self, x: Tensor, h: Tensor, c: Tensor, keep: Tensor | None) -> ScanInputs:
         """Computes the input's part of gates and scores, before attention weighs it."""
-        rows, scores_in = x.flatten(0, 1).unsqueeze(1), None  # (M, N = 1, D)
+        rows, scores_in, score_bias = x.flatten(0, 1).unsqueeze(1), None, None  # (M, N = 1, D)
         attention = self.input_attention
         weight_ih: Tensor = self.dynamics.weight_ih
         if attention is not None:
@@ -197,20 +229,25 @@ class RIM(nn.Module):
                 keys, rows = attention.project(rows)
                 keys, rows = keys.squeeze(1), rows.squeeze(1)  # (M, N, E or V)
             queries = attention.query_weight.transpose(1, 2)  # (K, N * E, H)
-            scores_in = project_for_rims(keys * score_scale(keys.shape[-1]), queries)
-        talk = self.communication
+            keys = keys * score_scale(keys.shape[-1])
+            scores_in = project_for_rims(keys, queries)
+            if attention.query_bias is not None:
+                of_rim = attention.query_bias.unflatten(-1, (attention.heads, -1))  # (K, N, E)
+                score_bias = torch.einsum("mne,kne->nkm", keys, of_rim)
+        communication = self.communication
         return ScanInputs(
             gates_in=project_for_rims(rows, weight_ih),
             scores_in=scores_in,
+            score_bias=score_bias,
             h0=h,
             c0=c,
             keep=keep,
             weight_hh=self.dynamics.weight_hh,
             bias_ih=self.dynamics.bias_ih,
             bias_hh=self.dynamics.bias_hh,
-            weight_qkv=talk.qkv_weight if talk else None,
-            weight_out=talk.output_weight if talk else None,
-            bias_out=talk.output_bias if talk else None,
+            weight_qkv=communication.qkv_weight if communication else None,
+            weight_out=communication.output_weight if communication else None,
+            bias_out=communication.output_bias if communication else None,
         )
 
     def extra_repr(self) -> str:

@@ -10,15 +10,15 @@ import math
 import torch
 from torch import Tensor, nn
 
+from rims_rl.core.base import Core, keep_factors
 from rims_rl.core.dynamics import State
-from rims_rl.core.sequence import check_sequence, initial_state, keep_factors
 from rims_rl.core.sizes import check_divisible
 
 #: Constant added to the forget gate, the paper's b~ (1 in its published code).
 FORGET_BIAS = 1.0
 
 
-class RMC(nn.Module):
+class RMC(Core):
     """A memory of N slots that attend to one another and to the input, each gated like an LSTM.
 
     With memory m_i, output h_i of slot i and input x_t at each step (paper, equations 2 to 9)::
@@ -42,9 +42,7 @@ class RMC(nn.Module):
         ValueError: the sizes do not divide; the message names sizes that work.
     """
 
-    num_layers = 1
-
-    def __init__(self, input_size: int, hidden_size: int, slots: int, heads: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, slots: int = 6, heads: int = 4) -> None:
         super().__init__()
         check_rmc_sizes(hidden_size, slots, heads)
         self.input_size = input_size
@@ -62,13 +60,9 @@ class RMC(nn.Module):
         self.register_buffer("start", torch.eye(slots, self.units), persistent=False)
         self.start: Tensor
 
-    def forward(
-        self, x: Tensor, state: State | None = None, episode_starts: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """Runs the core over a sequence, see `RIM.forward`: (T, B, D) -> (T, B, S)."""
-        check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
-        given = state or initial_state(x, self.hidden_size)
-        h, c = (s.view(-1, self.slots, self.units) for s in given)
+    def run(self, x: Tensor, state: State, episode_starts: Tensor | None) -> tuple[Tensor, State]:
+        """See `Core.run`: (T, B, D) -> (T, B, S)."""
+        h, c = (s.reshape(-1, self.slots, self.units) for s in state)
         keep = keep_factors(episode_starts, x)
         rows = self.row(x).unsqueeze(2)  # (T, B, 1, F)
         gates = self.input_gates(x).unsqueeze(2)  # (T, B, 1, 3F)

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from rims_rl.core.config import VARIANTS
 from rims_rl.figures.budget import Budget
 from rims_rl.figures.training import Job, train_all
 from rims_rl.run.errors import UsageError
@@ -218,4 +219,8 @@ def _require_room(jobs: Iterable[Job]) -> None:
 def _settings(flat: Mapping[str, Any]) -> str:
     """What tells runs apart beside their seed, as text."""
     chosen = {name: value for name, value in flat.items() if name not in _ELSEWHERE}
+    if flat["core"] == "rim":
+        # What a variant's name stands for has changed, and may again.
+        meaning = VARIANTS[flat["variant"]].items()
+        chosen["cell"] = {name: getattr(value, "__name__", str(value)) for name, value in meaning}
     return json.dumps(chosen, sort_keys=True)

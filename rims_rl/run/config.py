@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rims_rl.core import CoreName, RIMConfig
+from rims_rl.core import RIMConfig, core_names, core_options
 from rims_rl.core.config import Variant
 from rims_rl.core.precision import Precision
 from rims_rl.run.errors import UsageError
@@ -38,6 +38,10 @@ class EnvConfig:
         at_least(self, 1, "n_envs")
 
 
+#: Options of a core that have a flag of their own.
+SIZED = ("hidden_size", "num_rims", "num_active", "variant")
+
+
 @dataclass(frozen=True)
 class CoreOptions:
     """A core by name and its sizes; see `rims_rl.RIMConfig`. Subclasses say which names exist."""
@@ -56,14 +60,18 @@ class CoreOptions:
     )
 
     def __post_init__(self) -> None:
-        known = {f.name for f in dataclasses.fields(RIMConfig) if f.init} - {"input_size"}
+        try:
+            known = set(self._known())
+        except ValueError as error:
+            raise UsageError(f"--core: {error}") from None
         own = known & {f.name for f in dataclasses.fields(self)}
         for key in self.core_kwargs:
             if key in own:
                 raise UsageError(f"core_kwargs: give {key} as {flag(key)} instead")
             if key not in known:
                 choices = ", ".join(sorted(known - own))
-                raise UsageError(f"core_kwargs: unknown key {key!r}; choose from {choices}")
+                hint = f"choose from {choices}" if choices else f"core {self.core} has none"
+                raise UsageError(f"core_kwargs: unknown key {key!r}; {hint}")
         try:
             if self.core == "rim":
                 RIMConfig(input_size=1, **self.options())
@@ -77,16 +85,21 @@ class CoreOptions:
             ) from None
 
     def options(self) -> dict[str, Any]:
-        """The arguments of the core, as `core_kwargs` of the policies."""
-        sizes = {name: getattr(self, name) for name in ("hidden_size", "num_rims", "num_active")}
-        return {**sizes, "variant": self.variant, **self.core_kwargs}
+        """The arguments that the core takes, as `core_kwargs` of the policies."""
+        known = self._known()
+        own = {name: getattr(self, name) for name in SIZED if name in known}
+        return {**own, **self.core_kwargs}
+
+    def _known(self) -> tuple[str, ...]:
+        return core_options(self.core)
 
     def label(self) -> str:
         """A short name that tells runs of one environment apart, e.g. ``rim-k6-4-h510``."""
-        if self.core != "rim":
-            return f"{self.core}-h{self.hidden_size}"
-        parts = ["rim", *([self.variant] if self.variant != RIMConfig.variant else [])]
-        parts += [f"k{self.num_rims}-{self.num_active}", f"h{self.hidden_size}"]
+        parts = [self.core.rpartition(":")[2]]
+        if self.core == "rim":
+            parts += [self.variant] if self.variant != RIMConfig.variant else []
+            parts += [f"k{self.num_rims}-{self.num_active}"]
+        parts += [f"h{self.hidden_size}"]
         parts += [f"{key}={value}" for key, value in sorted(self.core_kwargs.items())]
         return "-".join(parts)
 
@@ -95,7 +108,10 @@ class CoreOptions:
 class CoreConfig(CoreOptions):
     """The recurrent core between features and heads of a policy."""
 
-    core: CoreName = field(default="rim", metadata={"help": "recurrent core"})
+    core: str = field(
+        default="rim",
+        metadata={"help": f"recurrent core: {', '.join(core_names())}, or module:name of your own"},
+    )
     shared_core: bool = field(
         default=True, metadata={"help": "one core for policy and value, or one each"}
     )
@@ -235,6 +251,16 @@ class TrainConfig:
     def batch_size(self) -> int:
         """Transitions of a minibatch."""
         return self.env.n_envs * self.ppo.n_steps // self.ppo.n_minibatches
+
+
+def of_version_0_1(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a run that version 0.1 began, as this version names them.
+
+    The default of then is the variant ``hard`` of now; other cores ignored ``core_kwargs``.
+    """
+    if values["core"] != "rim":
+        return {**values, "core_kwargs": {}}
+    return {**values, "variant": "hard"} if values["variant"] == "default" else dict(values)
 
 
 def option_names(group: type) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from rich.table import Table
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
-from rims_rl.agents.policies import MlpRimPolicy
+from rims_rl.agents.core_policy import MlpRimPolicy
 from rims_rl.analysis.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.analysis.video import Mask, Picture, write_video
 from rims_rl.envs import suite_of

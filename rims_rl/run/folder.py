@@ -175,6 +175,16 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def folder_version(folder: Path) -> str | None:
+    """The version of this package that wrote a run's folder; None if it does not say."""
+    try:
+        described = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    version = described.get("rims_rl") if isinstance(described, dict) else None
+    return version if isinstance(version, str) else None
+
+
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)

@@ -17,9 +17,19 @@ from typing import Any
 import jsonargparse
 import yaml
 
+from rims_rl.core import core_options
 from rims_rl.envs import suite_of
-from rims_rl.run.config import GROUPS, TrainConfig, flag, option_names
+from rims_rl.run.config import (
+    GROUPS,
+    SIZED,
+    CoreConfig,
+    TrainConfig,
+    flag,
+    of_version_0_1,
+    option_names,
+)
 from rims_rl.run.errors import UsageError
+from rims_rl.run.folder import folder_version
 
 #: The preset in ``rims_rl/configs`` of each family of environments.
 PRESETS: Mapping[str, str] = {"atari": "atari", "minigrid": "minigrid", "gymnasium": "control"}
@@ -70,7 +80,20 @@ def parse(argv: Sequence[str]) -> Request:
     given = parsed(_parser(), lambda: _parser().parse_args(list(argv), defaults=False))
     config, resume = given.pop("config", None), given.pop("resume", None)
     values = {**(read_yaml(Path(config)) if config else {}), **given}
+    if not resume:
+        _refuse_ignored(given, values.get("core", CoreConfig.core))
     return Request(values, Path(resume) if resume else None)
+
+
+def _refuse_ignored(given: Mapping[str, Any], core: str) -> None:
+    """Refuses flags of other cores' options; presets and files may hold them."""
+    try:
+        known = core_options(core)
+    except ValueError as error:
+        raise UsageError(f"--core: {error}") from None
+    for name in SIZED:
+        if name in given and name not in known:
+            raise UsageError(f"{flag(name)}: core {core} has no such option; leave it out")
 
 
 def resolve(values: Mapping[str, Any]) -> TrainConfig:
@@ -126,6 +149,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
         if key in values:
             raise UsageError(f"{path}: {key} belongs on the command line")
     return values
+
+
+def read_stored(path: Path) -> dict[str, Any]:
+    """The options of a stored run, of an earlier version as this one names them.
+
+    Args:
+        path: its configuration file.
+    """
+    values = read_yaml(path)
+    return of_version_0_1(values) if folder_version(path.parent) == "0.1.0" else values
 
 
 @functools.cache

@@ -36,7 +36,7 @@ from rims_rl.run.checkpoints import (
 from rims_rl.run.config import TrainConfig
 from rims_rl.run.errors import UsageError, report
 from rims_rl.run.loggers import open_logger
-from rims_rl.run.parser import read_yaml, resolve, resolve_resumed, to_yaml
+from rims_rl.run.parser import read_stored, resolve, resolve_resumed, to_yaml
 from rims_rl.run.progress import ProgressReport
 from rims_rl.run.recording import EpisodeLog, Recorder, StopTraining
 from rims_rl.run.stop import StopRequest
@@ -105,7 +105,7 @@ def resumed_session(folder: Path, values: Mapping[str, Any]) -> Session:
         UsageError: there is nothing to continue, or not as asked.
     """
     config, checkpoint = files.resumed_folder(
-        folder, lambda file: resolve_resumed(read_yaml(file), values), newest_checkpoint
+        folder, lambda file: resolve_resumed(read_stored(file), values), newest_checkpoint
     )
     done = checkpoint.progress.timesteps
     if done >= config.run.total_timesteps:

@@ -30,6 +30,10 @@ class ModelConfig(CoreOptions):
     )
     layers: int = field(default=2, metadata={"help": "layers of the transformer"})
 
+    def _known(self) -> tuple[str, ...]:
+        own = {"rmc": ("hidden_size", "slots", "heads"), "transformer": ("hidden_size",), "tto": ()}
+        return own[self.core] if self.core in own else super()._known()
+
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, 1, "slots", "heads", "layers")

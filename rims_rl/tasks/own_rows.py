@@ -5,9 +5,10 @@ Axes: K RIMs, H units a RIM, D features of a row, N = K heads, E and V sizes of 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,8 @@ def own_rows_rim(row_size: int, options: Mapping[str, Any]) -> RIM:
     It has one attention head for each RIM. Head k sees row k alone, and RIM k asks and reads
     through head k alone, all by weights held at 0. The score of RIM k in any other head is
     therefore 0, its attention there one half: the mean over heads, by which RIMs are chosen, is
-    ``(a_k + (K - 1) / 2) / K`` for attention a_k on the own row, which keeps the order.
+    ``(a_k + (K - 1) / 2) / K`` for attention a_k on the own row, which keeps the order; the width
+    of a soft edge is divided by K likewise.
 
     Args:
         row_size: features D of a row.
@@ -51,20 +53,27 @@ def own_rows_rim(row_size: int, options: Mapping[str, Any]) -> RIM:
     """
     rims = options["num_rims"]
     core = RIM(rims * row_size, **{**options, "input_heads": rims})
-    config = core.config
+    width = core.config.edge_width / rims
+    core.config = config = dataclasses.replace(core.config, edge_width=width)
     if config.input_attention == "competition":
         raise UsageError("RIMs with an input each do not compete for it: use another --variant")
     if core.input_attention is None:
-        _hold_inputs(core, row_size)
+        _hold_inputs(core, row_size, row_size)
         return core
-    values = cast(int, config.input_value_size)
     with torch.no_grad():  # made for sums over all rows, of which one is left
         core.input_attention.key_value_weight.mul_(math.sqrt(rims))
-    rows = _blocks(rims, row_size, config.input_key_size), _blocks(rims, row_size, values)
+    keys, values = config.input_key_size, config.input_value_size
+    rows = _blocks(rims, row_size, keys), _blocks(rims, row_size, values or 0)
     key_value = torch.cat([part.flatten(0, 1) for part in rows], dim=1)
+    own_head = _blocks(rims, 1, keys)
     _hold(core.input_attention, "key_value_weight", key_value)
-    _hold(core.input_attention, "query_weight", _blocks(rims, 1, config.input_key_size))
-    _hold_inputs(core, values)
+    _hold(core.input_attention, "query_weight", own_head)
+    if core.input_attention.query_bias is not None:
+        _hold(core.input_attention, "query_bias", own_head.squeeze(1))
+    if values:
+        _hold_inputs(core, values, values)
+    else:  # head k has all rows, of which row k is read
+        _hold_inputs(core, row_size, (rims + 1) * row_size)
     return core
 
 
@@ -86,12 +95,15 @@ def _blocks(rims: int, rows: int, columns: int) -> Tensor:
     return own.unsqueeze(1).expand(rims, rows, rims * columns)
 
 
-def _hold_inputs(core: RIM, size: int) -> None:
-    """Lets the cell of RIM k read its own block of the input alone, (K, K * size, ...)."""
+def _hold_inputs(core: RIM, size: int, step: int) -> None:
+    """Lets the cell of RIM k read only inputs k * step to k * step + size."""
     weight = core.dynamics.weight_ih.detach()
+    mask = torch.zeros(*weight.shape[:2], 1)
     for rim, matrix in enumerate(weight):
-        nn.init.orthogonal_(matrix[rim * size : (rim + 1) * size])
-    _hold(core.dynamics, "weight_ih", _blocks(len(weight), 1, size).transpose(1, 2))
+        own = slice(rim * step, rim * step + size)
+        nn.init.orthogonal_(matrix[own])
+        mask[rim, own] = 1.0
+    _hold(core.dynamics, "weight_ih", mask)
 
 
 def _hold(module: nn.Module, name: str, mask: Tensor) -> None:

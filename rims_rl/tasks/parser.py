@@ -15,9 +15,9 @@ from typing import Any
 import jsonargparse
 import yaml
 
-from rims_rl.run.config import option_names
+from rims_rl.run.config import of_version_0_1, option_names
 from rims_rl.run.errors import UsageError
-from rims_rl.run.folder import CONFIG
+from rims_rl.run.folder import CONFIG, folder_version
 from rims_rl.run.parser import HelpFormatter, add_options, parsed, refuse_changes
 from rims_rl.tasks.config import GROUPS, TaskConfig
 from rims_rl.tasks.suite import TASKS
@@ -93,7 +93,10 @@ def resolve(task: str, values: Mapping[str, Any]) -> TaskConfig[Any]:
     Raises:
         UsageError: values out of range or that do not go together.
     """
-    return _config(task, _overlaid(_presets(task, bool(values.get("quick"))), values))
+    preset = _presets(task, bool(values.get("quick")))
+    if values.get("core", "rim") != "rim":  # a preset's core_kwargs are a RIM's
+        preset = {**preset, "core_kwargs": {}}
+    return _config(task, _overlaid(preset, values))
 
 
 def resolve_resumed(
@@ -127,6 +130,13 @@ def read_config(path: Path, task: str | None = None) -> tuple[str, dict[str, Any
     if found not in TASKS or (task and found != task):
         raise UsageError(f"{path}: it is for the task {found!r}, not {task or 'a known one'}")
     return found, check_options(found, values, str(path))
+
+
+def read_stored(path: Path, task: str | None = None) -> tuple[str, dict[str, Any]]:
+    """As `read_config`, for the file of a stored run, whose options an earlier version may name."""
+    found, values = read_config(path, task)
+    is_old = folder_version(path.parent) == "0.1.0"
+    return found, of_version_0_1(values) if is_old else values
 
 
 def check_options(task: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rims_rl.run.errors import UsageError
 from rims_rl.run.files import write_text
 from rims_rl.run.folder import BEST_MODEL, CONFIG, describe_environment
 from rims_rl.tasks.models import parameter_count
-from rims_rl.tasks.parser import read_config, resolve_resumed
+from rims_rl.tasks.parser import read_stored, resolve_resumed
 from rims_rl.tasks.state import Progress, load_weights
 from rims_rl.tasks.suite import make_task
 from rims_rl.tasks.task import Task
@@ -80,7 +80,7 @@ def load_trained(folder: Path, file: Path | None = None) -> TrainedTask:
     """
     if not (folder / CONFIG).is_file():
         raise UsageError(f"{folder} holds no run of a task (it has no {CONFIG})")
-    task = make_task(resolve_resumed(*read_config(folder / CONFIG), {}))
+    task = make_task(resolve_resumed(*read_stored(folder / CONFIG), {}))
     model = task.make_model()
     load_weights(file or folder / BEST_MODEL, model)
     return TrainedTask(task, model.eval())

@@ -25,7 +25,7 @@ from rims_rl.run.stop import StopRequest
 from rims_rl.run.tracking import open_run, size_tags
 from rims_rl.tasks.config import TaskConfig
 from rims_rl.tasks.models import parameter_count
-from rims_rl.tasks.parser import read_config, resolve, resolve_resumed, run_title, to_yaml
+from rims_rl.tasks.parser import read_stored, resolve, resolve_resumed, run_title, to_yaml
 from rims_rl.tasks.results import RESULTS, write_results
 from rims_rl.tasks.state import Progress, load_weights, newest_checkpoint
 from rims_rl.tasks.suite import make_task
@@ -90,10 +90,11 @@ def resumed_session(folder: Path, task: str, values: Mapping[str, Any]) -> Sessi
         UsageError: there is nothing to continue, or not as asked.
     """
     config, checkpoint = files.resumed_folder(
-        folder, lambda file: resolve_resumed(*read_config(file, task), values), newest_checkpoint
+        folder, lambda file: resolve_resumed(*read_stored(file, task), values), newest_checkpoint
     )
     title = run_title(config)
-    if checkpoint.title not in (None, title):
+    # Version 0.1 had one variant less, and titles did not name the default.
+    if checkpoint.title not in (None, title, title.replace("rim-hard-", "rim-")):
         raise UsageError(
             f"{checkpoint.file} is a checkpoint of another model: it is of {checkpoint.title}, and "
             f"the run of {title}"

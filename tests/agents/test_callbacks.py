@@ -50,7 +50,7 @@ def test_statistics_of_a_rollout():
 
 
 def test_no_statistics_without_rims():
-    model, spy = model_for(core="lstm"), Spy()
+    model, spy = model_for(core="lstm", core_kwargs={"hidden_size": 12}), Spy()
     model.set_logger(Logger(None, []))
     model.learn(16, [CoreStatistics(), spy])
     assert not any(name.startswith("rim/") for name in spy.values)

@@ -15,9 +15,15 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNorm
 
 import rims_rl
 from rims_rl.agents import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy
+from rims_rl.core import core_options
 
 CORES = ["rim", "lstm", "gru", "none"]
 SMALL = {"hidden_size": 12, "num_rims": 3, "num_active": 2}
+
+
+def small(core):
+    """As many units for every core, and what else a RIM needs."""
+    return {name: SMALL[name] for name in SMALL if name in core_options(core)}
 
 
 class RandomSpaces(gym.Env):
@@ -45,7 +51,7 @@ def make_model(
     policy, env, algorithm=sb3_contrib.RecurrentPPO, core="rim", policy_kwargs=None, **kw
 ):
     options = {"n_steps": 16, "batch_size": 16, "n_epochs": 2, "seed": 0, "device": "cpu", **kw}
-    policy_kwargs = {"core": core, "core_kwargs": SMALL, **(policy_kwargs or {})}
+    policy_kwargs = {"core": core, "core_kwargs": small(core), **(policy_kwargs or {})}
     return algorithm(policy, env, policy_kwargs=policy_kwargs, **options)
 
 
@@ -197,7 +203,7 @@ def test_the_policy_alone_is_saved_and_loaded(core, tmp_path):
     assert state is not None
     np.testing.assert_array_equal(expected_action, action)
     np.testing.assert_array_equal(expected_state[0], state[0])
-    assert loaded.core_kwargs == SMALL
+    assert loaded.core_kwargs == small(core)
 
 
 FRESH_PROCESS = """
@@ -252,8 +258,8 @@ def test_heads_and_cnn_are_the_papers():
     ("policy", "options", "words"),
     [
         (MlpRimPolicy, {"core_kwargs": {"hidden_size": 13}}, "hidden_size 13 is not divisible"),
-        (MlpRimPolicy, {"core_kwargs": {"num_actve": 2}}, "unknown core option num_actve"),
-        (MlpRimPolicy, {"core": "rnn"}, "unknown core 'rnn'"),
+        (MlpRimPolicy, {"core_kwargs": {"num_actve": 2}}, "'rim' has no option num_actve"),
+        (MlpRimPolicy, {"core": "rn"}, "unknown core 'rn'"),
         (MlpRimPolicy, {"lstm_hidden_size": 64}, "use core='lstm'"),
         (MlpRimPolicy, {"share_features_extractor": False}, "shared_core=False"),
         (CnnRimPolicy, {}, "CnnRimPolicy needs an image"),

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from rims_rl.core import GRU, LSTM, RIM, FeedForward, make_core
+from rims_rl.core import GRU, LSTM, RIM, RNN, FeedForward, make_core
 
 
-@pytest.mark.parametrize("core_class", [LSTM, GRU])
+@pytest.mark.parametrize("core_class", [LSTM, GRU, RNN])
 @pytest.mark.parametrize("every", [1, 3, 100])
 def test_resets_inside_a_call_equal_steps_with_states_zeroed(core_class, every):
     torch.manual_seed(0)
@@ -39,9 +39,9 @@ def test_feed_forward_hands_on_its_input():
     assert h.shape == (1, 3, core.hidden_size)
 
 
-@pytest.mark.parametrize("name", ["rim", "lstm", "gru", "none"])
+@pytest.mark.parametrize("name", ["rim", "lstm", "gru", "rnn", "rmc", "none"])
 def test_one_word_changes_the_core(name):
-    core = make_core(name, 5, {"hidden_size": 12, "num_rims": 3, "num_active": 2})
+    core = make_core(name, 5, {} if name == "none" else {"hidden_size": 24})
     output, (h, c) = core(torch.randn(4, 2, 5), None, torch.zeros(4, 2))
     assert output.shape == (4, 2, core.output_size)
     assert h.shape == c.shape == (1, 2, core.hidden_size)
@@ -49,10 +49,42 @@ def test_one_word_changes_the_core(name):
     assert (name == "rim") == isinstance(core, RIM)
 
 
+@pytest.mark.parametrize("name", ["rim", "lstm", "gru", "rnn", "rmc", "none"])
+def test_a_sequence_without_a_batch_is_a_batch_of_one(name):
+    torch.manual_seed(0)
+    core = make_core(name, 5, {} if name == "none" else {"hidden_size": 24})
+    x, starts = torch.randn(4, 5), torch.tensor([0.0, 0.0, 1.0, 0.0])
+    state = torch.randn(1, core.hidden_size), torch.randn(1, core.hidden_size)
+    output, after = core(x, state, starts)
+    with_batch = tuple(s.unsqueeze(1) for s in state)
+    expected, expected_after = core(x.unsqueeze(1), with_batch, starts.unsqueeze(1))
+    assert torch.equal(output, expected.squeeze(1))
+    for actual, wanted in zip(after, expected_after, strict=True):
+        assert torch.equal(actual, wanted.squeeze(1))
+    assert core(x)[0].shape == output.shape
+    with pytest.raises(ValueError, match="pair"):
+        core(x, state[0])
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "rmc"])
+def test_baselines_read_one_row_a_step(name):
+    with pytest.raises(ValueError, match="one row a step"):
+        make_core(name, 5, {"hidden_size": 24})(torch.randn(4, 2, 3, 5))
+
+
 def test_unknown_cores_and_options_are_named():
-    with pytest.raises(ValueError, match="choose from rim, lstm, gru, none"):
-        make_core("rnn", 5, {"hidden_size": 12})  # type: ignore[arg-type]  # to be refused
+    with pytest.raises(ValueError, match="choose from rim, lstm, gru, rnn, rmc, none"):
+        make_core("rn", 5, {"hidden_size": 12})
     with pytest.raises(ValueError, match="hidden_size"):
         make_core("lstm", 5, {})
-    with pytest.raises(ValueError, match="unknown core option num_rim: choose from hidden_size"):
-        make_core("lstm", 5, {"hidden_size": 12, "num_rim": 3})
+    with pytest.raises(ValueError, match="'rim' has no option num_rim: choose from hidden_size"):
+        make_core("rim", 5, {"hidden_size": 12, "num_rim": 3})
+
+
+def test_a_baseline_refuses_what_it_would_ignore():
+    with pytest.raises(ValueError, match="'lstm' has no option num_rims: choose from hidden_size"):
+        make_core("lstm", 5, {"hidden_size": 12, "num_rims": 3})
+    with pytest.raises(ValueError, match="'none' has no option hidden_size: it has none"):
+        make_core("none", 5, {"hidden_size": 12})
+    with pytest.raises(ValueError, match=r"'rmc' has no option num_rims: choose .* slots, heads"):
+        make_core("rmc", 5, {"hidden_size": 24, "num_rims": 3})

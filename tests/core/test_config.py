@@ -6,19 +6,25 @@ from rims_rl import RIM, RIMConfig
 from rims_rl.core.config import VARIANTS
 
 
-def test_defaults_are_the_papers_sizes():
-    config = RIMConfig(input_size=512, hidden_size=510)
+def test_the_papers_sizes():
+    config = RIMConfig(input_size=512, hidden_size=510, variant="paper")
     assert (config.num_rims, config.num_active, config.rim_size) == (6, 4, 85)
     assert (config.input_key_size, config.input_value_size) == (64, 4 * 85)
     assert (config.comm_heads, config.comm_key_size, config.comm_value_size) == (4, 32, 32)
     assert config.dropout == 0.0
 
 
+def test_by_default_heads_share_the_units_and_values_are_the_input():
+    config = RIMConfig(input_size=512, hidden_size=510, input_heads=2)
+    assert (config.input_key_size, config.input_value_size) == (16, None)
+    assert (config.comm_heads, config.comm_key_size, config.comm_value_size) == (4, 22, 22)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_variant_names_a_bundle_and_single_choices_override_it(variant):
     config = RIMConfig(8, 12, variant=variant)
     for name, value in VARIANTS[variant].items():
-        assert getattr(config, name) == value
+        assert getattr(config, name) == (value(config) if callable(value) else value)
     assert RIMConfig(8, 12, variant=variant, communication=None).communication is None
 
 
@@ -27,7 +33,7 @@ def test_without_input_attention_all_are_active():
 
 
 def test_values_are_shared_out_to_heads():
-    assert RIMConfig(8, 24, input_heads=2).input_value_size == 8
+    assert RIMConfig(8, 24, input_heads=2, variant="paper").input_value_size == 8
 
 
 @pytest.mark.parametrize(
@@ -45,6 +51,8 @@ def test_values_are_shared_out_to_heads():
         ({"dynamics": "rnn"}, ["dynamics", "'gru', 'lstm'"]),
         ({"communication": "loud"}, ["communication", "'bounded'"]),
         ({"input_attention": "both"}, ["input_attention", "'null'"]),
+        ({"selection": "softer"}, ["selection", "'hard', 'soft'"]),
+        ({"edge_width": 0.0}, ["edge_width", "above 0"]),
     ],
 )
 def test_bad_values_get_one_line_that_says_what_works(options, words):

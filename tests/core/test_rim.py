@@ -36,6 +36,8 @@ rim_options = st.fixed_dictionaries(
         "read_inactive": st.sampled_from(["state", "candidate"]),
         "num_active": st.integers(1, 4),
         "input_heads": st.integers(1, 2),
+        "selection": st.sampled_from(["soft", "hard"]),
+        "input_value_size": st.sampled_from([None, 3]),
         "comm_heads": st.integers(1, 2),
         "comm_top_k": st.sampled_from([None, 1, 3]),
     }
@@ -63,7 +65,8 @@ def test_a_sequence_is_the_same_as_its_steps_with_states_zeroed_by_hand(
     if options["dynamics"] == "lstm":
         torch.testing.assert_close(by_hand[1], c, rtol=0, atol=1e-14)
     else:
-        assert c is state[1]  # handed on as it is
+        ended = starts.view(steps, batch).any(0).view(1, batch, 1)
+        assert torch.equal(c, torch.where(ended, 0.0, state[1]))  # not into a new episode
     assert output.shape == (steps, batch, 12)
 
 
@@ -96,7 +99,7 @@ def test_samples_do_not_see_each_other():
 
 def test_one_row_against_the_null_row_is_a_sigmoid():
     """Paper section 2.2: softmax over [0, x] of a query with bias-free keys."""
-    rim = make(communication=None)
+    rim = make(variant="paper", communication=None)
     h = torch.randn(1, 3, 12, dtype=torch.float64)
     x = sequence(1)
     _, _, info = rim(x, (h, h), return_info=True)
@@ -123,7 +126,8 @@ def test_ties_go_to_the_lowest_index():
         [False, True, True, False],
         [False, True, False, True],
     ]
-    _, _, info = make()(sequence(1), return_info=True)  # a fresh state makes all scores equal
+    rim = make(variant="paper")  # a fresh state makes all scores equal
+    _, _, info = rim(sequence(1), return_info=True)
     assert info.active_mask[0].tolist() == [[True, True, False, False]] * 3
 
 
@@ -136,8 +140,68 @@ def test_rows_are_a_set():
     torch.testing.assert_close(single, rim(rows[:, :, 0])[0], rtol=0, atol=1e-12)
 
 
+def test_with_biases_the_input_decides_from_the_first_step_on():
+    """The score of RIM k is (W h + b_k) (W_e x + b_e): affine in the state and in the input."""
+    rim, x = make(communication=None), sequence(1)
+    h = torch.randn(1, 3, 12, dtype=torch.float64)
+    _, _, info = rim(x, (h, h), return_info=True)
+    attention = rim.input_attention
+    keys = x[0] @ attention.key_value_weight + attention.key_bias
+    for k in range(4):
+        query = h.view(3, 4, 3)[:, k] @ attention.query_weight[k] + attention.query_bias[k]
+        score = (query * keys).sum(-1) / math.sqrt(rim.config.input_key_size)
+        torch.testing.assert_close(info.input_attention[0, :, k], torch.sigmoid(score))
+    _, _, fresh = rim(sequence(50), return_info=True)
+    assert len(fresh.active_mask[0].unique(dim=0)) > 1  # three samples, all from a state of zeros
+
+
+@pytest.mark.parametrize("dynamics", ["gru", "lstm"])
+def test_a_soft_edge_moves_close_winners_by_a_part_of_their_way(dynamics):
+    """h <- h + m (h~ - h), c likewise, with m = min((a_k - a_first_loser) / width, 1)."""
+    soft = make(edge_width=0.4, communication=None, dynamics=dynamics)
+    hard = make(selection="hard", communication=None, dynamics=dynamics)
+    state = tuple(torch.randn(1, 3, 12, dtype=torch.float64) for _ in range(2))
+    _, moved, info = soft(sequence(1), state, return_info=True)
+    _, fully = hard(sequence(1), state)
+    attention, active = info.input_attention[0], info.active_mask[0]
+    first_loser = attention.sort(dim=1, descending=True).values[:, 2:3]
+    part = ((attention - first_loser) / 0.4).clamp(0, 1) * active
+    assert ((part > 0) & (part < 1)).any()
+    assert (part == 1).any()
+    for before, after, full in zip(state, moved, fully, strict=True):
+        expected = before + part.repeat_interleave(3, dim=1) * (full - before)
+        torch.testing.assert_close(after, expected)
+
+
+def test_a_soft_edge_does_not_jump_where_two_rims_change_places():
+    """The state is continuous along a path on which the active set changes; a hard one is not."""
+    start, end = 3 * sequence(1, 1, seed=1), 3 * sequence(1, 1, seed=2)
+    h = torch.randn(1, 1, 12, dtype=torch.float64)
+
+    def largest_step(selection):
+        rim = make(selection=selection)
+        way = torch.linspace(0, 1, 20_001, dtype=torch.float64).view(1, -1, 1)
+        with torch.no_grad():
+            state = (h.expand(-1, 20_001, -1),) * 2
+            output, _, info = rim(torch.lerp(start, end, way), state, return_info=True)
+        assert len(info.active_mask[0].unique(dim=0)) > 1
+        return output[0].diff(dim=0).abs().max()
+
+    assert largest_step("soft") < 1e-2
+    assert largest_step("hard") > 0.1
+
+
+def test_a_soft_edge_carries_a_gradient_to_winners_and_to_the_first_loser():
+    rim = make(edge_width=0.5, communication=None)
+    output, _ = rim(sequence(1))
+    output.square().sum().backward()
+    assert (rim.input_attention.query_bias.grad.abs().sum(1) > 0).sum() >= 3
+    alone, hard = make(num_active=4), make(num_active=4, selection="hard")  # nobody loses
+    torch.testing.assert_close(alone(sequence())[0], hard(sequence())[0])
+
+
 def test_a_row_of_zeros_is_another_null_row():
-    rim = make(communication=None)
+    rim = make(variant="paper", communication=None)
     h = torch.zeros(1, 3, 12, dtype=torch.float64)
     x = torch.cat([sequence(1).unsqueeze(2), torch.zeros(1, 3, 1, 5, dtype=torch.float64)], dim=2)
     _, _, info = rim(x, (h, h), return_info=True)
@@ -231,7 +295,7 @@ def test_every_weight_is_trained(variant, dynamics):
 def test_selection_at_the_start_is_not_a_coin_toss():
     """Noise of 1% in the input leaves the active sets as they are, at Atari's sizes."""
     torch.manual_seed(0)
-    rim = RIM(512, 510)
+    rim = RIM(512, 510, variant="hard")
     x = torch.randn(40, 16, 512).relu()
     with torch.no_grad():
         _, _, info = rim(x, return_info=True)
@@ -265,8 +329,8 @@ def test_copies_compute_the_same(copied):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"x": torch.zeros(7, 3, 4)}, "x must be (T, B, 5)"),
-        ({"x": torch.zeros(7, 5)}, "x must be (T, B, 5)"),
+        ({"x": torch.zeros(7, 3, 4)}, "x must be (T, 5), (T, B, 5)"),
+        ({"x": torch.zeros(5)}, "x must be (T, 5), (T, B, 5)"),
         ({"x": torch.zeros(0, 3, 5)}, "T >= 1"),
         ({"state": (torch.zeros(1, 2, 12),) * 2}, "state h must be (1, 3, 12), got (1, 2, 12)"),
         ({"state": torch.zeros(1, 3, 12)}, "state must be a pair (h, c)"),

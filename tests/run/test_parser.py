@@ -70,7 +70,10 @@ def test_core_kwargs_can_be_dotted_and_null():
     [
         (["--n-envs", "x"], "--n-envs: expected int, got x"),
         (["--target-kl", "x"], "--target-kl: expected float or null, got x"),
-        (["--core", "rimm"], "--core: expected rim, lstm, gru, none, got rimm"),
+        (
+            ["--core", "rimm"],
+            "--core: unknown core 'rimm': choose from rim, lstm, gru, rnn, rmc, none",
+        ),
         (["--num-rim", "3"], "did you mean --num-rims"),
         (["--zzz", "3"], "unknown option --zzz"),
         (["--n-envs"], "expected one argument"),

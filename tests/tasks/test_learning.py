@@ -8,7 +8,6 @@ from rims_rl.tasks.suite import make_task
 
 SMALL = {
     "quick": True, "hidden_size": 48, "num_rims": 4, "num_active": 3, "slots": 3,
-    "core_kwargs": {"comm_heads": 2, "comm_key_size": 8, "comm_value_size": 8},
 }  # fmt: skip
 
 

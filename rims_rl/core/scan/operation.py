@@ -2,7 +2,7 @@
 
 What does not depend on the state is computed before the loop over time, the gradients of all
 weights after it, each as one matrix product over the whole sequence. What is left, a kernel does:
-`rims_rl.core.scan_native` (compiled) or `rims_rl.core.scan_torch`. `RIM` itself holds the plain
+`rims_rl.core.scan.compiled` or `rims_rl.core.scan.torch_forward`. `RIM` itself holds the plain
 reference.
 
 Axes: T time, B batch, M = T * B, K RIMs, H units a RIM, G gates a unit, N input heads,
@@ -12,44 +12,53 @@ C communication heads, Q queries, keys and values of communication, V values rea
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from rims_rl.core.config import RIMConfig
 
 
 @dataclass(frozen=True)
 class ScanSpec:
-    """The choices and sizes that arrays do not tell."""
+    """The choices and sizes that arrays do not tell, named as in `RIMConfig`."""
 
-    attention: str  # "null", "competition" or "none"
-    message: str  # "none", "bounded", "gated" or "residual"
+    input_attention: str  # "null", "competition" or "none"
+    selection: str
+    communication: str  # a form's name or "none"
     read_candidate: bool
     gates: int
     num_active: int
+    edge_width: float
     comm_heads: int
-    key_size: int
-    value_size: int
+    comm_key_size: int
+    comm_value_size: int
 
     @classmethod
     def of(cls, config: RIMConfig) -> ScanSpec:
         """The spec of a configuration."""
         return cls(
-            attention=config.input_attention or "none",
-            message=config.communication or "none",
+            input_attention=config.input_attention or "none",
+            # Without attention nobody loses.
+            selection=config.selection if config.input_attention else "hard",
+            communication=config.communication or "none",
             # Without communication nobody reads a candidate.
             read_candidate=config.read_inactive == "candidate" and config.communication is not None,
             gates=3 if config.dynamics == "gru" else 4,
             num_active=config.num_active,
+            edge_width=config.edge_width,
             comm_heads=config.comm_heads,
-            key_size=config.comm_key_size,
-            value_size=config.comm_value_size,
+            comm_key_size=config.comm_key_size,
+            comm_value_size=config.comm_value_size,
         )
+
+    @property
+    def communicates(self) -> bool:
+        """Whether RIMs read from one another."""
+        return self.communication != "none"
 
 
 class ScanInputs(NamedTuple):
@@ -57,6 +66,7 @@ class ScanInputs(NamedTuple):
 
     gates_in: Tensor  # (N, K, M, G * H) the input's part of the gates, before attention
     scores_in: Tensor | None  # (N, K, M, H) the score is the state times this
+    score_bias: Tensor | None  # (N, K, M) is added to it
     h0: Tensor  # (B, K, H)
     c0: Tensor  # (B, K, H)
     keep: Tensor | None  # (T, B)
@@ -73,14 +83,17 @@ class ScanRecord(NamedTuple):
 
     h: Tensor  # (T, B, K, H) after each step
     c: Tensor  # (T, B, K, H) after each step
-    active: Tensor  # (T, B, K) bool
-    attention: Tensor | None  # (T, B, N, K)
-    weights: Tensor | None  # (T, B, C, K, K), 0 for inactive readers
+    active_mask: Tensor  # (T, B, K) bool
+    input_attention: Tensor | None  # (T, B, N, K)
+    communication_attention: Tensor | None  # (T, B, C, K, K), 0 for inactive readers
     saved: tuple[Tensor | None, ...]  # what else this kernel's backward pass reads
 
 
 class Kernel(Protocol):
     """A way to run the loop over time."""
+
+    def supports(self, spec: ScanSpec) -> bool:
+        """Whether it knows all forms that the spec names; what it does not, the reference runs."""
 
     def forward(self, spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
         """Runs all steps; with save=False only h, c of the last step and analysis are whole."""
@@ -100,6 +113,33 @@ class Kernel(Protocol):
         """
 
 
+class _NotTwice(torch.autograd.Function):
+    """Hands gradients on, and says what to do when somebody differentiates them once more."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The anchor requires a gradient, so that the results do, too."""
+        return grads
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        """Refuses."""
+        raise RuntimeError(
+            "the fast paths of a RIM give no second derivatives (double backward): "
+            "make the core with backend='reference'"
+        )
+
+
+def _once(ctx: Any, gradients: Callable[..., Sequence[Tensor | None]], *grads: Tensor) -> Any:
+    """Runs a hand-written backward pass, whose results cannot be differentiated again."""
+    with torch.no_grad():
+        results = gradients(ctx, *grads)
+    if not torch.is_grad_enabled():
+        return results
+    anchor = torch.zeros((), requires_grad=True)
+    return _NotTwice.apply(anchor, *results)  # type: ignore[no-untyped-call]
+
+
 class _Scan(torch.autograd.Function):
     """The loop over time with hand-written backpropagation."""
 
@@ -107,28 +147,30 @@ class _Scan(torch.autograd.Function):
     def forward(
         ctx: Any, spec: ScanSpec, kernel: Kernel, *tensors: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        """Runs the kernel; gives h, the last c, active, attention and weights."""
+        """Runs the kernel; gives h, the last c, and what of the record is for analysis."""
         inputs = ScanInputs(*tensors)  # type: ignore[arg-type]
         record = kernel.forward(spec, inputs, True)
         ctx.spec, ctx.kernel = spec, kernel
         ctx.save_for_backward(*inputs, *record[:-1], *record.saved)
-        ctx.mark_non_differentiable(
-            *(t for t in (record.active, record.attention, record.weights) if t is not None)
-        )
-        last_c = record.c[-1].clone()
-        return record.h, last_c, record.active, record.attention, record.weights
+        ctx.mark_non_differentiable(*(t for t in record[2:-1] if isinstance(t, Tensor)))
+        return record.h, record.c[-1].clone(), *record[2:-1]
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_h: Tensor, grad_c: Tensor, *_: Any) -> tuple[Any, ...]:
         """Runs the kernel backwards."""
+        return None, None, *_once(ctx, _Scan._gradients, grad_h, grad_c)
+
+    @staticmethod
+    def _gradients(ctx: Any, grad_h: Tensor, grad_c: Tensor) -> Sequence[Tensor | None]:
         ends = len(ScanInputs._fields), len(ScanInputs._fields) + len(ScanRecord._fields) - 1
         inputs = ScanInputs(*ctx.saved_tensors[: ends[0]])
-        h, c, active, attention, weights = ctx.saved_tensors[ends[0] : ends[1]]
-        saved = ctx.saved_tensors[ends[1] :]
-        record = ScanRecord(h, c, active, attention, weights, saved)
+        parts = (*ctx.saved_tensors[ends[0] : ends[1]], ctx.saved_tensors[ends[1] :])
+        record = ScanRecord._make(parts)
         needed = ctx.needs_input_grad[2:]
-        return (None, None, *ctx.kernel.backward(ctx.spec, inputs, record, grad_h, grad_c, needed))
+        gradients: ScanInputs = ctx.kernel.backward(
+            ctx.spec, inputs, record, grad_h, grad_c, needed
+        )
+        return gradients
 
 
 def _project(x: Tensor, weight: Tensor) -> Tensor:
@@ -151,9 +193,13 @@ class _ProjectForRims(torch.autograd.Function):
         return _project(x, weight)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of the rows and of the maps."""
+        gradients: tuple[Tensor | None, ...] = _once(ctx, _ProjectForRims._gradients, grad)
+        return gradients
+
+    @staticmethod
+    def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         heads, rims = grad.shape[:2]
         per_head = weight.unflatten(1, (heads, -1))
@@ -176,8 +222,8 @@ def scan(
     """Runs the loop over time so that gradients can flow back through it.
 
     Returns:
-        h of all steps (T, B, K, H), c of the last (B, K, H), active, attention and weights as in
-        `ScanRecord`; the last three carry no gradient.
+        h of all steps (T, B, K, H), c of the last (B, K, H), active_mask, input_attention and
+        communication_attention as in `ScanRecord`; the last three carry no gradient.
     """
     return _Scan.apply(spec, kernel, *inputs)  # type: ignore[no-untyped-call, no-any-return]
 

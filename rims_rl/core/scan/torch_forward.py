@@ -16,10 +16,17 @@ import torch
 from torch import Tensor
 
 from rims_rl.core.attention import compete, select_active
-from rims_rl.core.scan import ScanInputs, ScanRecord, ScanSpec, score_scale
-from rims_rl.core.scan_torch_backward import Saved, backward, by_head, by_step, reset_scales
+from rims_rl.core.forms import soft_edge
+from rims_rl.core.scan.operation import ScanInputs, ScanRecord, ScanSpec, score_scale
+from rims_rl.core.scan.torch_backward import Saved, backward, by_head, by_step, reset_scales
 
-__all__ = ["backward", "forward"]
+__all__ = ["backward", "forward", "supports"]
+
+_FORMS = {
+    "input_attention": ("null", "competition", "none"),
+    "selection": ("hard", "soft"),
+    "communication": ("none", "bounded", "gated", "residual"),
+}
 
 
 class _Maps(NamedTuple):
@@ -32,16 +39,16 @@ class _Maps(NamedTuple):
     bias: Tensor  # (O), residual: 0
 
 
-class _Talk(NamedTuple):
+class _Communicated(NamedTuple):
     """What communication leaves."""
 
-    new_h: Tensor  # (K, B, H)
+    change: Tensor  # (K, B, H) of the state
     queries: Tensor  # (K, B, E)
     keys: Tensor  # (K, B, E)
     values: Tensor  # (K, B, V)
     weights: Tensor  # (B * C, K, K), of inactive readers too
     read: Tensor  # (K, B, V)
-    message: Tensor  # (K, B, H)
+    content: Tensor  # (K, B, H) of the message
     gate: Tensor | None  # (K, B, H); residual: None
 
 
@@ -51,28 +58,35 @@ class _Step(NamedTuple):
     c: Tensor  # (K, B, H)
     active: Tensor  # (K, B) bool
     attention: Tensor | None  # (N, K, B)
+    move: Tensor | None  # (K, B) of soft selection
     softmax: Tensor | None  # (N, K, B) of competition
     acts: tuple[Tensor, ...]  # as `Saved.acts`
     readable: Tensor  # (K, B, H)
-    talk: _Talk | None
+    communicated: _Communicated | None
+
+
+def supports(spec: ScanSpec) -> bool:
+    """See `rims_rl.core.scan.operation.Kernel`."""
+    return all(getattr(spec, name) in forms for name, forms in _FORMS.items())
 
 
 def forward(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
-    """See `rims_rl.core.scan.Kernel`."""
+    """See `rims_rl.core.scan.operation.Kernel`."""
     batch = inputs.h0.shape[0]
     gates_of_step = inputs.gates_in.unflatten(2, (-1, batch)).unbind(2)  # T x (N, K, B, G * H)
     scores_of_step = by_step(inputs.scores_in, batch, len(gates_of_step))
+    biases_of_step = by_step(inputs.score_bias, batch, len(gates_of_step))
     scale_of_step = reset_scales(inputs.keep, len(gates_of_step))
     maps = _maps(spec, inputs)
     h, c = inputs.h0.transpose(0, 1), inputs.c0.transpose(0, 1)
     states: list[Tensor] = []
     steps: list[_Step] = []
-    for gates_in, scores_in, scale in zip(
-        gates_of_step, scores_of_step, scale_of_step, strict=True
+    for gates_in, scores_in, score_bias, scale in zip(
+        gates_of_step, scores_of_step, biases_of_step, scale_of_step, strict=True
     ):
         if scale is not None:
             h, c = h * scale, c * scale
-        h, step = _step(spec, inputs, maps, gates_in, scores_in, h, c)
+        h, step = _step(spec, inputs, maps, gates_in, (scores_in, score_bias), h, c)
         c = step.c
         states.append(h)
         steps = steps if save else []
@@ -83,7 +97,7 @@ def forward(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
 def _maps(spec: ScanSpec, inputs: ScanInputs) -> _Maps | None:
     if inputs.weight_qkv is None or inputs.weight_out is None:
         return None
-    keys, rims = spec.comm_heads * spec.key_size, inputs.weight_hh.shape[0]
+    keys, rims = spec.comm_heads * spec.comm_key_size, inputs.weight_hh.shape[0]
     own = inputs.weight_out.dim() == 3
     queries, keys_, values = inputs.weight_qkv.tensor_split((keys, 2 * keys), -1)
     return _Maps(
@@ -100,12 +114,12 @@ def _step(
     inputs: ScanInputs,
     maps: _Maps | None,
     gates_in: Tensor,
-    scores_in: Tensor | None,
+    scores: tuple[Tensor | None, Tensor | None],
     h: Tensor,
     c: Tensor,
 ) -> tuple[Tensor, _Step]:
     """One step from the states (K, B, H) that enter it: the new h and what else it leaves."""
-    active, attention, softmax = _attend(spec, h, scores_in)
+    active, attention, move, softmax = _attend(spec, h, *scores)
     bias_ih, bias_hh = inputs.bias_ih.unsqueeze(1), inputs.bias_hh.unsqueeze(1)
     if attention is None:
         gates = gates_in[0] + bias_ih
@@ -117,28 +131,43 @@ def _step(
     cell = _gru_cell if spec.gates == 3 else _lstm_cell
     candidate, candidate_c, acts = cell(gates, state_gates, h, c)
     is_active = active.unsqueeze(-1)
-    readable = candidate if spec.read_candidate else torch.where(is_active, candidate, h)
-    talk = None if maps is None else _communicate(spec, maps, candidate, readable)
-    new_h = torch.where(is_active, candidate if talk is None else talk.new_h, h)
+    moved = candidate
+    if move is not None:
+        part = move.unsqueeze(-1)
+        moved, candidate_c = torch.lerp(h, candidate, part), torch.lerp(c, candidate_c, part)
+    new_h = torch.where(is_active, moved, h)
     new_c = torch.where(is_active, candidate_c, c) if spec.gates == 4 else c
-    return new_h, _Step(new_c, active, attention, softmax, acts, readable, talk)
+    readable = torch.where(is_active, moved, candidate) if spec.read_candidate else new_h
+    communicated = None
+    if maps is not None:
+        communicated = _communicate(spec, maps, readable)
+        change = communicated.change
+        if move is not None:
+            change = change * move.unsqueeze(-1)
+        new_h = torch.where(is_active, new_h + change, h)
+    return new_h, _Step(new_c, active, attention, move, softmax, acts, readable, communicated)
 
 
 def _attend(
-    spec: ScanSpec, h: Tensor, scores_in: Tensor | None
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Active (K, B), attention and, of competition, softmax (N, K, B)."""
+    spec: ScanSpec, h: Tensor, scores_in: Tensor | None, score_bias: Tensor | None
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """Active (K, B), attention (N, K, B), and where there are such: move (K, B), softmax."""
     if scores_in is None:
-        return h.new_ones(h.shape[:2], dtype=torch.bool), None, None
+        return h.new_ones(h.shape[:2], dtype=torch.bool), None, None, None
     scores = (h * scores_in).sum(-1)
-    softmax = None
-    if spec.attention == "null":
+    if score_bias is not None:
+        scores = scores + score_bias
+    softmax = move = None
+    if spec.input_attention == "null":
         attention = torch.sigmoid(scores)
     else:
         softmax = scores.softmax(1)
         attention = compete(softmax, spec.num_active, dim=1)
-    total = attention[0] if len(attention) == 1 else attention.mean(0)
-    return select_active(total.T, spec.num_active).T, attention, softmax
+    total = (attention[0] if len(attention) == 1 else attention.mean(0)).T
+    active = select_active(total, spec.num_active)
+    if spec.selection == "soft":
+        move = soft_edge(total, active, spec.num_active, spec.edge_width).T
+    return active.T, attention, move, softmax
 
 
 def _gru_cell(
@@ -166,42 +195,41 @@ def _lstm_cell(
     return o * torch.tanh(new_c), new_c, (i_and_f, g, o)
 
 
-def _communicate(spec: ScanSpec, maps: _Maps, candidate: Tensor, readable: Tensor) -> _Talk:
-    batch, units = candidate.shape[1:]
+def _communicate(spec: ScanSpec, maps: _Maps, readable: Tensor) -> _Communicated:
+    batch, units = readable.shape[1:]
     queries, keys, values = (torch.bmm(readable, each) for each in maps[:3])
     scores = torch.bmm(by_head(spec, queries), by_head(spec, keys).transpose(1, 2))
-    weights = (scores * score_scale(spec.key_size)).softmax(-1)
+    weights = (scores * score_scale(spec.comm_key_size)).softmax(-1)
     read = torch.bmm(weights, by_head(spec, values))  # (B * C, K, value size)
     read = read.unflatten(0, (batch, -1)).permute(2, 0, 1, 3).flatten(2)
-    out = torch.baddbmm(maps.bias, read, maps.out)
-    if spec.message == "residual":
-        return _Talk(candidate + out, queries, keys, values, weights, read, out, None)
-    message, gate = torch.tanh(out[..., :units]), torch.sigmoid(out[..., units:])
-    if spec.message == "bounded":
-        new_h = torch.lerp(candidate, message, gate)
-    else:
-        new_h = torch.addcmul(candidate, gate, message)
-    return _Talk(new_h, queries, keys, values, weights, read, message, gate)
+    message = torch.baddbmm(maps.bias, read, maps.out)
+    seen = queries, keys, values, weights, read
+    if spec.communication == "residual":
+        return _Communicated(message, *seen, message, None)
+    content, gate = torch.tanh(message[..., :units]), torch.sigmoid(message[..., units:])
+    contrast = content - readable if spec.communication == "bounded" else content
+    return _Communicated(gate * contrast, *seen, content, gate)
 
 
 def _as_record(spec: ScanSpec, states: list[Tensor], steps: list[_Step]) -> ScanRecord:
     masks = torch.stack([step.active for step in steps])  # (T, K, B)
     attention = _stack([step.attention for step in steps], 0)  # (T, N, K, B)
-    talks = [step.talk for step in steps if step.talk is not None]
-    weights = _stack([talk.weights for talk in talks], 0)  # (T, B * C, K, K)
+    exchanges = [step.communicated for step in steps if step.communicated is not None]
+    weights = _stack([each.weights for each in exchanges], 0)  # (T, B * C, K, K)
     cells = [torch.stack(part, 1) for part in zip(*(step.acts for step in steps), strict=True)]
     saved = Saved(
+        move=_stack([step.move for step in steps], 1),
         softmax=_stack([step.softmax for step in steps], 0),
         two_gates=cells[0],
         third=cells[1],
         fourth=cells[2],
         readable=torch.stack([step.readable for step in steps], 1),
-        queries=_stack([talk.queries for talk in talks], 1),
-        keys=_stack([talk.keys for talk in talks], 1),
-        values=_stack([talk.values for talk in talks], 1),
-        read=_stack([talk.read for talk in talks], 1),
-        message=_stack([talk.message for talk in talks], 1),
-        gate=_stack([talk.gate for talk in talks], 1),
+        queries=_stack([each.queries for each in exchanges], 1),
+        keys=_stack([each.keys for each in exchanges], 1),
+        values=_stack([each.values for each in exchanges], 1),
+        read=_stack([each.read for each in exchanges], 1),
+        content=_stack([each.content for each in exchanges], 1),
+        gate=_stack([each.gate for each in exchanges], 1),
         weights=weights,
     )
     if weights is not None:
@@ -210,9 +238,9 @@ def _as_record(spec: ScanSpec, states: list[Tensor], steps: list[_Step]) -> Scan
     return ScanRecord(
         h=torch.stack(states).transpose(1, 2),
         c=torch.stack([step.c for step in steps]).transpose(1, 2),
-        active=masks.transpose(1, 2),
-        attention=None if attention is None else attention.movedim(-1, 1),
-        weights=weights,
+        active_mask=masks.transpose(1, 2),
+        input_attention=None if attention is None else attention.movedim(-1, 1),
+        communication_attention=weights,
         saved=saved,
     )
 

@@ -30,15 +30,20 @@ void lstm_cell(int H, const T *__restrict gates, T *__restrict i, T *__restrict 
   }
 }
 
-template <class T> void squash_message(int H, T *__restrict message, T *__restrict gate) {
-  for (int j = 0; j < H; ++j) message[j] = tanh_of(message[j]);
+template <class T> void squash_message(int H, T *__restrict content, T *__restrict gate) {
+  for (int j = 0; j < H; ++j) content[j] = tanh_of(content[j]);
   for (int j = 0; j < H; ++j) gate[j] = sigmoid(gate[j]);
 }
 
 template <class T>
-void apply_message(int H, T blend, const T *__restrict candidate, const T *__restrict message,
-                   const T *__restrict gate, T *__restrict h) {
-  for (int j = 0; j < H; ++j) h[j] = candidate[j] + gate[j] * (message[j] - blend * candidate[j]);
+void apply_message(int H, T blend, const T *__restrict before, const T *__restrict content,
+                   const T *__restrict gate, T move, T *__restrict h) {
+  for (int j = 0; j < H; ++j) h[j] = before[j] + move * gate[j] * (content[j] - blend * before[j]);
+}
+
+// x goes back to where it came from but for a part of the way.
+template <class T> void move_part(int H, T part, const T *__restrict from, T *__restrict x) {
+  for (int j = 0; j < H; ++j) x[j] = from[j] + part * (x[j] - from[j]);
 }
 
 template <class T> class ForwardPass {
@@ -61,8 +66,11 @@ template <class T> class ForwardPass {
   T *acts(int64_t t, int64_t b, int k) const {
     return f.acts + (v.saved(t, b) * v.S + v.cell_row(k, slot(b, k))) * 4 * H;
   }
-  T *out(int64_t t, int64_t b, int slot) const {
-    return f.out + (v.saved(t, b) * v.A + slot) * v.O;
+  T *message(int64_t t, int64_t b, int slot) const {
+    return f.message + (v.saved(t, b) * v.A + slot) * v.O;
+  }
+  T move(int64_t t, int64_t b, int k) const {
+    return s.selection == Selection::soft ? f.move[v.saved(t, b) * K + k] : T(1);
   }
 
   void enter(int64_t t) {
@@ -74,29 +82,33 @@ template <class T> class ForwardPass {
         c_in[at] =
             entering(t ? f.c + earlier : f.c0 + b * K * H, keep, K * H, &c_copies[at * K * H]);
       attend(t, b);
-      number_active(f.active + v.sample(t, b) * K, K, &slots[at * K]);
+      number_active(f.active_mask + v.sample(t, b) * K, K, &slots[at * K]);
     }
   }
 
   void attend(int64_t t, int64_t b) {
-    uint8_t *active = f.active + v.sample(t, b) * K;
-    if (s.attention == NO_ATTENTION) {
+    uint8_t *active = f.active_mask + v.sample(t, b) * K;
+    if (s.input_attention == InputAttention::none) {
       std::memset(active, 1, K);
       return;
     }
     T total[256] = {};
-    for (int n = 0; n < s.heads; ++n) {
-      const int64_t at = (v.saved(t, b) * s.heads + n) * K;
-      T *a = f.attention + at;
+    for (int n = 0; n < s.input_heads; ++n) {
+      const int64_t at = (v.saved(t, b) * s.input_heads + n) * K;
+      T *a = f.input_attention + at;
       for (int k = 0; k < K; ++k)
         a[k] = dot(h_in[b - b0] + k * H, f.scores_in + v.hoisted(n, k, t, b) * H, H);
-      if (s.attention == NULL_ROW)
+      for (int k = 0; k < K && f.score_bias; ++k) a[k] += f.score_bias[v.hoisted(n, k, t, b)];
+      if (s.input_attention == InputAttention::null)
         for (int k = 0; k < K; ++k) a[k] = sigmoid(a[k]);
       else
         compete(a, f.softmax + at, K, v.A);
       for (int k = 0; k < K; ++k) total[k] += a[k];
     }
     select_active(total, K, v.A, active);
+    if (s.selection == Selection::soft)
+      soft_edge(total, K, v.A, active, *f.edge_width * T(s.input_heads),
+                f.move + v.saved(t, b) * K);
   }
 
   void cells(int64_t t) {
@@ -122,10 +134,15 @@ template <class T> class ForwardPass {
         gru_cell(H, gates.data(), a, a + H, a + 2 * H, a + 3 * H, h, candidate);
       else
         lstm_cell(H, gates.data(), a, a + H, a + 2 * H, a + 3 * H, c, c_out, candidate);
+      if (active && move(t, b, k) != T(1)) {
+        move_part(H, move(t, b, k), h, candidate);
+        if (c) move_part(H, move(t, b, k), c, c_out);
+      }
     } else {
       std::memcpy(candidate, h, H * sizeof(T));
     }
-    if (!active || s.message == SILENT) std::memcpy(h_out, active ? candidate : h, H * sizeof(T));
+    if (!active || s.communication == Communication::none)
+      std::memcpy(h_out, active ? candidate : h, H * sizeof(T));
     if (!active && c) std::memcpy(c_out, c, H * sizeof(T));
   }
 
@@ -133,11 +150,12 @@ template <class T> class ForwardPass {
   void weigh_input(int64_t t, int64_t b, int k) {
     const T *bias = f.bias_ih + k * v.GH;
     T *__restrict sum = gates.data();
-    for (int n = 0; n < s.heads; ++n) {
+    for (int n = 0; n < s.input_heads; ++n) {
       const T *__restrict from = n ? sum : bias;
       const T *__restrict in = f.gates_in + v.hoisted(n, k, t, b) * v.GH;
-      const T weight =
-          s.attention == NO_ATTENTION ? T(1) : f.attention[(v.saved(t, b) * s.heads + n) * K + k];
+      const T weight = s.input_attention == InputAttention::none
+                           ? T(1)
+                           : f.input_attention[(v.saved(t, b) * s.input_heads + n) * K + k];
       for (int j = 0; j < v.GH; ++j) sum[j] = from[j] + weight * in[j];
     }
   }
@@ -160,11 +178,13 @@ template <class T> class ForwardPass {
     for (int64_t b = b0; b < b1; ++b)
       for (int k = 0; k < K; ++k)
         if (slot(b, k) >= 0)
-          finish(readable(t, b, k), out(t, b, slot(b, k)), f.h + (v.sample(t, b) * K + k) * H);
+          finish(readable(t, b, k), message(t, b, slot(b, k)), move(t, b, k),
+                 f.h + (v.sample(t, b) * K + k) * H);
   }
 
   void read_from_all(int64_t t, int64_t b) {
-    const int dk = int(s.key_size), dv = int(s.value_size), C = int(s.comm_heads), row = v.E + v.V;
+    const int dk = int(s.comm_key_size), dv = int(s.comm_value_size), C = int(s.comm_heads),
+              row = v.E + v.V;
     const T scale = T(1) / std::sqrt(T(dk));
     const T *sources = f.sources + v.saved(t, b) * K * row,
             *queries = f.queries + v.saved(t, b) * v.A * v.E;
@@ -179,7 +199,7 @@ template <class T> class ForwardPass {
       for (int a = 0; a < v.A; ++a)
         weighted_sum(K, &scores[(n * v.A + a) * K], 1, sources + v.E + n * dv, row, dv,
                      read + a * v.V + n * dv);
-    T *weights = f.weights + v.saved(t, b) * C * K * K;
+    T *weights = f.communication_attention + v.saved(t, b) * C * K * K;
     for (int n = 0; n < C; ++n)
       for (int k = 0; k < K; ++k, weights += K)
         for (int j = 0; j < K; ++j)
@@ -188,12 +208,12 @@ template <class T> class ForwardPass {
 
   // From what was read to the message and its gate, before their activation.
   void send(int64_t t) {
-    const bool own = s.message == RESIDUAL; // each RIM has its own map
+    const bool own = s.communication == Communication::residual; // each RIM has its own map
     Rows<T> products = rows();
     for (int k = 0; k < K; ++k) {
       for (int64_t b = b0; b < b1; ++b)
         if (slot(b, k) >= 0)
-          products.add(f.read + (v.saved(t, b) * v.A + slot(b, k)) * v.V, out(t, b, slot(b, k)),
+          products.add(f.read + (v.saved(t, b) * v.A + slot(b, k)) * v.V, message(t, b, slot(b, k)),
                        f.bias_out);
       if (!own && k + 1 < K) continue;
       multiply(products, v.V, f.weight_out + (own ? int64_t(k) * v.V * v.O : 0), v.O, v.O);
@@ -201,13 +221,14 @@ template <class T> class ForwardPass {
     }
   }
 
-  void finish(const T *__restrict candidate, T *__restrict out, T *__restrict h) {
-    if (s.message == RESIDUAL) {
-      for (int j = 0; j < H; ++j) h[j] = candidate[j] + out[j];
+  void finish(const T *__restrict before, T *__restrict message, T move, T *__restrict h) {
+    if (s.communication == Communication::residual) {
+      for (int j = 0; j < H; ++j) h[j] = before[j] + move * message[j];
       return;
     }
-    squash_message(H, out, out + H);
-    apply_message(H, T(s.message == BOUNDED), candidate, out, out + H, h);
+    squash_message(H, message, message + H);
+    const T blend = T(s.communication == Communication::bounded);
+    apply_message(H, blend, before, message, message + H, move, h);
   }
 
 public:
@@ -222,7 +243,7 @@ public:
     for (int64_t t = 0; t < s.steps; ++t) {
       enter(t);
       cells(t);
-      if (s.message != SILENT) communicate(t);
+      if (s.communication != Communication::none) communicate(t);
     }
   }
 };

@@ -180,13 +180,14 @@ template <class T> class AllSums {
 
 public:
   AllSums(const Sizes &sizes, const Backward<T> &grads, int64_t num_threads)
-      : s(sizes), g(grads), H(int(s.units)), E(int(s.comm_heads * s.key_size)),
-        V(int(s.comm_heads * s.value_size)), GH(int(s.gates) * H),
-        O(s.message == RESIDUAL ? H : 2 * H), outs(int(s.message == RESIDUAL ? s.rims : 1) * V),
-        hh(take(g.weight_hh, s.rims * H * padded(GH))),
-        bias(take(g.bias_ih || g.bias_hh, s.rims * 4 * H)),
-        queries(take(g.weight_qkv, s.rims * H * padded(E))),
-        sources(take(g.weight_qkv, s.rims * H * padded(E + V))),
+      : s(sizes), g(grads), H(int(s.rim_size)), E(int(s.comm_heads * s.comm_key_size)),
+        V(int(s.comm_heads * s.comm_value_size)), GH(int(s.gates) * H),
+        O(s.communication == Communication::residual ? H : 2 * H),
+        outs(int(s.communication == Communication::residual ? s.num_rims : 1) * V),
+        hh(take(g.weight_hh, s.num_rims * H * padded(GH))),
+        bias(take(g.bias_ih || g.bias_hh, s.num_rims * 4 * H)),
+        queries(take(g.weight_qkv, s.num_rims * H * padded(E))),
+        sources(take(g.weight_qkv, s.num_rims * H * padded(E + V))),
         out(take(g.weight_out, size_t(outs) * padded(O))), bias_out(take(g.bias_out, O)),
         threads(num_threads), values(Aligned<T>().allocate(part * threads)) {}
   AllSums(const AllSums &) = delete;
@@ -207,11 +208,11 @@ public:
 
   // Writes share i of the sums of all threads.
   void write(int64_t i) const {
-    const int64_t rows = s.rims * H, last = s.gates == 3 ? 2 * H : 3 * H;
+    const int64_t rows = s.num_rims * H, last = s.gates == 3 ? 2 * H : 3 * H;
     if (g.weight_hh) add_up(i, hh, rows, GH, padded(GH), g.weight_hh, GH);
-    if (g.bias_hh) add_up(i, bias, s.rims, GH, 4 * H, g.bias_hh, GH);
-    if (g.bias_ih) add_up(i, bias, s.rims, last, 4 * H, g.bias_ih, GH);
-    if (g.bias_ih) add_up(i, bias + 3 * H, s.rims, H, 4 * H, g.bias_ih + last, GH);
+    if (g.bias_hh) add_up(i, bias, s.num_rims, GH, 4 * H, g.bias_hh, GH);
+    if (g.bias_ih) add_up(i, bias, s.num_rims, last, 4 * H, g.bias_ih, GH);
+    if (g.bias_ih) add_up(i, bias + 3 * H, s.num_rims, H, 4 * H, g.bias_ih + last, GH);
     if (g.weight_qkv) add_up(i, queries, rows, E, padded(E), g.weight_qkv, 2 * E + V);
     if (g.weight_qkv) add_up(i, sources, rows, E + V, padded(E + V), g.weight_qkv + E, 2 * E + V);
     if (g.weight_out) add_up(i, out, outs, O, padded(O), g.weight_out, O);
@@ -249,10 +250,10 @@ void rims_backward_f64(const Sizes *s, const Forward<double> *f, const Backward<
 }
 
 // For the caller to check that it was written for this library.
-int rims_layout() { return sizeof(Sizes) + sizeof(Forward<float>) + sizeof(Backward<float>); }
+const char *rims_layout() { return LAYOUT; }
 
 // The build expects an extension module to have this. It is a plain library, loaded by ctypes.
-void *PyInit__scan() { return nullptr; }
+void *PyInit__compiled() { return nullptr; }
 
 // For tests: uses at most this instruction set (0 portable, 1 AVX2, 2 AVX-512); returns the one in
 // use.

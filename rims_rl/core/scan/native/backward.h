@@ -2,17 +2,17 @@
 //
 // Included by kernel.h.
 
-// Through the message: delta is the gradient of h after it, grad_candidate that of h before it.
+// Through the message: delta is the gradient of h after it, grad_before that of h before it.
 template <class T>
-void message_backward(int H, T blend, const T *__restrict candidate, const T *__restrict message,
-                      const T *__restrict gate, const T *__restrict delta,
-                      T *__restrict grad_message, T *__restrict grad_gate,
-                      T *__restrict grad_candidate) {
+void message_backward(int H, T blend, const T *__restrict before, const T *__restrict content,
+                      const T *__restrict gate, T move, const T *__restrict delta,
+                      T *__restrict grad_content, T *__restrict grad_gate,
+                      T *__restrict grad_before) {
   for (int j = 0; j < H; ++j) {
-    const T m = message[j], g = gate[j], d = delta[j], of_message = d * g;
-    grad_message[j] = of_message * (T(1) - m * m);
-    grad_gate[j] = of_message * (m - blend * candidate[j]) * (T(1) - g);
-    grad_candidate[j] = d - blend * of_message;
+    const T m = content[j], g = gate[j], d = delta[j], of_content = d * move * g;
+    grad_content[j] = of_content * (T(1) - m * m);
+    grad_gate[j] = of_content * (m - blend * before[j]) * (T(1) - g);
+    grad_before[j] = d - blend * of_content;
   }
 }
 
@@ -54,6 +54,24 @@ void lstm_backward(int H, const T *__restrict acts, const T *__restrict c,
   }
 }
 
+// What the cell would have moved to, from its activations and the state before.
+template <class T>
+void gru_candidate(int H, const T *__restrict acts, const T *__restrict h,
+                   T *__restrict candidate) {
+  const T *__restrict z = acts + H, *__restrict n = acts + 2 * H;
+  for (int j = 0; j < H; ++j) candidate[j] = n[j] + z[j] * (h[j] - n[j]);
+}
+template <class T>
+void lstm_candidate(int H, const T *__restrict acts, const T *__restrict c, T *__restrict new_c,
+                    T *__restrict candidate) {
+  const T *__restrict i = acts, *__restrict f = acts + H, *__restrict g = acts + 2 * H,
+                      *__restrict o = acts + 3 * H;
+  for (int j = 0; j < H; ++j) {
+    new_c[j] = f[j] * c[j] + i[j] * g[j];
+    candidate[j] = o[j] * tanh_of(new_c[j]);
+  }
+}
+
 // y = a + factor * x
 template <class T>
 void add_scaled(int size, const T *__restrict a, T factor, const T *__restrict x, T *__restrict y) {
@@ -86,6 +104,8 @@ template <class T> class BackwardPass {
   Buffer<T> grad_read;                                 // (nb, A, V)
   Buffer<T> weights, grad_scores;                      // (A, K)
   Buffer<T> grad_attentions;                           // (nb, N, K)
+  Buffer<T> grad_moves;                                // (nb, K) with a soft edge
+  Buffer<T> change, candidate, candidate_c, partial;   // (H) of a RIM that moves part of the way
   std::vector<const T *> c_in;
   std::vector<const T *> row_x, row_start;
   std::vector<T *> row_y;
@@ -103,8 +123,11 @@ template <class T> class BackwardPass {
   const T *readable(int64_t t, int64_t b, int k) const {
     return f.readable + (v.sample(t, b) * K + k) * H;
   }
-  const T *out(int64_t t, int64_t b, int slot) const {
-    return f.out + (v.sample(t, b) * v.A + slot) * v.O;
+  const T *message(int64_t t, int64_t b, int slot) const {
+    return f.message + (v.sample(t, b) * v.A + slot) * v.O;
+  }
+  T move(int64_t t, int64_t b, int k) const {
+    return s.selection == Selection::soft ? f.move[v.sample(t, b) * K + k] : T(1);
   }
 
   void enter(int64_t t) {
@@ -117,7 +140,7 @@ template <class T> class BackwardPass {
             entering(t ? f.c + earlier : f.c0 + b * K * H, keep, K * H, &c_copies[local(b, 0)]);
       add_scaled(K * H, &carried_h[local(b, 0)], T(1), g.grad_h + v.sample(t, b) * K * H,
                  &delta[local(b, 0)]);
-      number_active(f.active + v.sample(t, b) * K, K, &slots[at * K]);
+      number_active(f.active_mask + v.sample(t, b) * K, K, &slots[at * K]);
     }
   }
 
@@ -149,20 +172,24 @@ template <class T> class BackwardPass {
 
   // From the state to what was read; the candidate's own part of the gradient goes to grad_direct.
   void receive(int64_t t) {
-    const bool own = s.message == RESIDUAL;
+    const bool own = s.communication == Communication::residual;
     Rows<T> products = rows();
     for (int k = 0; k < K; ++k) {
       for (int64_t b = b0; b < b1; ++b) {
         if (slot(b, k) < 0) continue;
         const int64_t at = local(b, k);
         T *grad = out_at(place(b), slot(b, k));
-        const T *message = out(t, b, slot(b, k));
+        const T *said = message(t, b, slot(b, k)), part = move(t, b, k);
+        if (s.selection == Selection::soft)
+          grad_moves[(b - b0) * K + k] =
+              part < T(1) ? move_gradient(said, readable(t, b, k), &delta[at]) : T(0);
         if (own) {
-          std::memcpy(grad, &delta[at], H * sizeof(T));
+          scale(H, part, &delta[at], grad);
           std::memcpy(&grad_direct[at], &delta[at], H * sizeof(T));
         } else {
-          message_backward(H, T(s.message == BOUNDED), readable(t, b, k), message, message + H,
-                           &delta[at], grad, grad + H, &grad_direct[at]);
+          const T blend = T(s.communication == Communication::bounded);
+          message_backward(H, blend, readable(t, b, k), said, said + H, part, &delta[at], grad,
+                           grad + H, &grad_direct[at]);
           if (sums.bias_out) accumulate(v.O, T(1), grad, sums.bias_out);
         }
         products.add(grad, &grad_read[((b - b0) * v.A + slot(b, k)) * v.V]);
@@ -173,14 +200,23 @@ template <class T> class BackwardPass {
     }
   }
 
+  // The gradient of how far a RIM moves, through its message.
+  T move_gradient(const T *said, const T *before, const T *grad) {
+    if (s.communication == Communication::residual) return dot(grad, said, H);
+    const T blend = T(s.communication == Communication::bounded);
+    for (int j = 0; j < H; ++j) change[j] = said[H + j] * (said[j] - blend * before[j]);
+    return dot(grad, change.data(), H);
+  }
+
   void read_backward(int64_t t, int64_t b) {
-    const int dk = int(s.key_size), dv = int(s.value_size), C = int(s.comm_heads), row = v.E + v.V;
+    const int dk = int(s.comm_key_size), dv = int(s.comm_value_size), C = int(s.comm_heads),
+              row = v.E + v.V;
     const T scale = T(1) / std::sqrt(T(dk));
     const T *sources = f.sources + v.sample(t, b) * K * row,
             *queries = f.queries + v.sample(t, b) * v.A * v.E;
     const T *of_read = &grad_read[(b - b0) * v.A * v.V];
     for (int n = 0; n < C; ++n) {
-      const T *saved = f.weights + (v.sample(t, b) * C + n) * K * K;
+      const T *saved = f.communication_attention + (v.sample(t, b) * C + n) * K * K;
       for (int k = 0; k < K; ++k)
         if (slot(b, k) >= 0) std::memcpy(&weights[slot(b, k) * K], saved + k * K, K * sizeof(T));
       for (int a = 0; a < v.A; ++a) {
@@ -200,11 +236,12 @@ template <class T> class BackwardPass {
     }
   }
 
-  void keep_silent() {
+  void skip_communication() {
     for (int64_t b = b0; b < b1; ++b)
       for (int k = 0; k < K; ++k) {
         T *to = slot(b, k) >= 0 ? grad_candidate.data() : carried_h.data();
         std::memcpy(to + local(b, k), &delta[local(b, k)], H * sizeof(T));
+        if (s.selection == Selection::soft) grad_moves[(b - b0) * K + k] = 0;
       }
   }
 
@@ -216,32 +253,65 @@ template <class T> class BackwardPass {
         const int64_t at = local(b, k);
         T *grad = gates_at(place(b), slot(b, k));
         const T *acts = f.acts + (v.sample(t, b) * v.S + v.cell_row(k, slot(b, k))) * 4 * H;
-        if (s.gates == 3)
-          gru_backward(H, acts, h_in[place(b)] + k * H, &grad_candidate[at], grad, grad + H,
-                       grad + 2 * H, grad + 3 * H, &grad_direct[at]);
+        const T part = move(t, b, k);
+        const bool partly = part < T(1), gru = s.gates == 3;
+        if (partly) move_part_backward(b, k, part, acts);
+        const T *of_candidate = partly ? partial.data() : &grad_candidate[at];
+        if (gru)
+          gru_backward(H, acts, h_in[place(b)] + k * H, of_candidate, grad, grad + H, grad + 2 * H,
+                       grad + 3 * H, &grad_direct[at]);
         else
-          lstm_backward(H, acts, c_in[b - b0] + k * H, f.c + (v.sample(t, b) * K + k) * H,
-                        &grad_candidate[at], &carried_c[at], grad, grad + H, grad + 2 * H,
-                        grad + 3 * H);
+          lstm_backward(H, acts, c_in[b - b0] + k * H,
+                        partly ? candidate_c.data() : f.c + (v.sample(t, b) * K + k) * H,
+                        of_candidate, &carried_c[at], grad, grad + H, grad + 2 * H, grad + 3 * H);
+        if (partly) {
+          if (gru)
+            accumulate(H, T(1) - part, &grad_candidate[at], &grad_direct[at]);
+          else
+            scale(H, T(1) - part, &grad_candidate[at], &grad_direct[at]);
+          if (!gru) accumulate(H, T(1), change.data(), &carried_c[at]);
+        }
         if (sums.bias) accumulate(4 * H, T(1), grad, sums.bias + k * 4 * H);
-        products.add(grad, &carried_h[at], s.gates == 3 ? &grad_direct[at] : nullptr);
+        products.add(grad, &carried_h[at], gru || partly ? &grad_direct[at] : nullptr);
         leave(t, b, k);
       }
       multiply(products, v.GH, g.weight_hh_t + int64_t(k) * v.GH * H, H, H);
     }
   }
 
+  // Of a RIM that moves part of the way: leaves the gradient of its candidate in `partial`, the
+  // part of the cell's that stays in `change`, and adds to that of the way.
+  void move_part_backward(int64_t b, int k, T part, const T *acts) {
+    const int64_t at = local(b, k);
+    const T *h = h_in[place(b)] + k * H, *grad = &grad_candidate[at];
+    T &of_part = grad_moves[(b - b0) * K + k];
+    if (s.gates == 4) {
+      const T *c = c_in[b - b0] + k * H;
+      T *grad_c = &carried_c[at];
+      lstm_candidate(H, acts, c, candidate_c.data(), candidate.data());
+      add_scaled(H, candidate_c.data(), T(-1), c, change.data());
+      of_part += dot(grad_c, change.data(), H);
+      scale(H, T(1) - part, grad_c, change.data());
+      for (int j = 0; j < H; ++j) grad_c[j] *= part;
+    } else {
+      gru_candidate(H, acts, h, candidate.data());
+    }
+    add_scaled(H, candidate.data(), T(-1), h, partial.data());
+    of_part += dot(grad, partial.data(), H);
+    scale(H, part, grad, partial.data());
+  }
+
   // Gradients of the input's part of the gates, and of the attention on it.
   void leave(int64_t t, int64_t b, int k) {
     const T *grad = gates_at(place(b), slot(b, k));
     const int shared = s.gates == 3 ? 2 * H : 4 * H; // the gates whose two parts have one gradient
-    for (int n = 0; n < s.heads; ++n) {
+    for (int n = 0; n < s.input_heads; ++n) {
       const int64_t hoisted = v.hoisted(n, k, t, b) * v.GH;
       const T *in = f.gates_in + hoisted;
       T weight = 1;
-      if (s.attention != NO_ATTENTION) {
-        weight = f.attention[(v.sample(t, b) * s.heads + n) * K + k];
-        T *grad_attention = &grad_attentions[((b - b0) * s.heads + n) * K + k];
+      if (s.input_attention != InputAttention::none) {
+        weight = f.input_attention[(v.sample(t, b) * s.input_heads + n) * K + k];
+        T *grad_attention = &grad_attentions[((b - b0) * s.input_heads + n) * K + k];
         *grad_attention = dot(grad, in, shared);
         if (s.gates == 3) *grad_attention += dot(grad + 3 * H, in + shared, H);
       }
@@ -251,14 +321,34 @@ template <class T> class BackwardPass {
     }
   }
 
-  void attend(int64_t t, int64_t b) {
-    for (int n = 0; n < s.heads; ++n) {
-      const int64_t at = (v.sample(t, b) * s.heads + n) * K;
-      const T *a = f.attention + at;
-      T *grad = &grad_attentions[((b - b0) * s.heads + n) * K];
+  // Adds to the gradients of the attention what comes through how far each RIM moves.
+  void edge_backward(int64_t t, int64_t b) {
+    T total[256] = {};
+    for (int n = 0; n < s.input_heads; ++n)
       for (int k = 0; k < K; ++k)
-        if (slot(b, k) < 0) grad[k] = 0;
-      if (s.attention == NULL_ROW)
+        total[k] += f.input_attention[(v.sample(t, b) * s.input_heads + n) * K + k];
+    const int loser = first_loser(total, K, v.A);
+    for (int k = 0; k < K && loser >= 0; ++k) {
+      if (slot(b, k) < 0 || !(move(t, b, k) < T(1))) continue;
+      const T grad = grad_moves[(b - b0) * K + k] / (*f.edge_width * T(s.input_heads));
+      for (int n = 0; n < s.input_heads; ++n) {
+        T *of_head = &grad_attentions[((b - b0) * s.input_heads + n) * K];
+        of_head[k] += grad;
+        of_head[loser] -= grad;
+      }
+    }
+  }
+
+  void attend(int64_t t, int64_t b) {
+    for (int n = 0; n < s.input_heads; ++n)
+      for (int k = 0; k < K; ++k)
+        if (slot(b, k) < 0) grad_attentions[((b - b0) * s.input_heads + n) * K + k] = 0;
+    if (s.selection == Selection::soft) edge_backward(t, b);
+    for (int n = 0; n < s.input_heads; ++n) {
+      const int64_t at = (v.sample(t, b) * s.input_heads + n) * K;
+      const T *a = f.input_attention + at;
+      T *grad = &grad_attentions[((b - b0) * s.input_heads + n) * K];
+      if (s.input_attention == InputAttention::null)
         for (int k = 0; k < K; ++k) grad[k] *= a[k] * (T(1) - a[k]);
       else
         compete_backward(a, f.softmax + at, K, v.A, grad);
@@ -266,6 +356,7 @@ template <class T> class BackwardPass {
         const int64_t hoisted = v.hoisted(n, k, t, b) * H;
         accumulate(H, grad[k], f.scores_in + hoisted, &carried_h[local(b, k)]);
         if (g.scores_in) scale(H, grad[k], h_in[place(b)] + k * H, g.scores_in + hoisted);
+        if (g.score_bias) g.score_bias[v.hoisted(n, k, t, b)] = grad[k];
       }
     }
   }
@@ -273,9 +364,9 @@ template <class T> class BackwardPass {
   void inputs(int64_t t) {
     for (int64_t b = b0; b < b1; ++b) {
       for (int k = 0; k < K && g.gates_in; ++k)
-        for (int n = 0; n < s.heads && slot(b, k) < 0; ++n)
+        for (int n = 0; n < s.input_heads && slot(b, k) < 0; ++n)
           std::memset(g.gates_in + v.hoisted(n, k, t, b) * v.GH, 0, v.GH * sizeof(T));
-      if (s.attention != NO_ATTENTION) attend(t, b);
+      if (s.input_attention != InputAttention::none) attend(t, b);
       const T keep = f.keep ? f.keep[v.sample(t, b)] : T(1);
       if (keep == T(1)) continue;
       for (int j = 0; j < K * H; ++j) carried_h[local(b, 0) + j] *= keep;
@@ -291,7 +382,7 @@ template <class T> class BackwardPass {
         if (slot_at(p, k) >= 0) state.add(h_in[p] + k * H, gates_at(p, slot_at(p, k)));
       add_outer(state, H, sums.hh + int64_t(k) * H * sums.hh_row, sums.hh_row);
     }
-    if (s.message == SILENT) return;
+    if (s.communication == Communication::none) return;
     for (int k = 0; k < K && sums.sources; ++k) {
       Rows<T> all = rows();
       for (int64_t p = 0; p < filled * nb; ++p)
@@ -310,7 +401,7 @@ template <class T> class BackwardPass {
         if (at >= 0)
           read.add(f.read + (v.sample(step(t, p), sample(p)) * v.A + at) * v.V, out_at(p, at));
       }
-      const bool own = s.message == RESIDUAL;
+      const bool own = s.communication == Communication::residual;
       if (!own && k + 1 < K) continue;
       add_outer(read, v.V, sums.out + (own ? int64_t(k) * v.V * out_row : 0), out_row);
       read.count = 0;
@@ -328,12 +419,12 @@ public:
         nb(int(end - begin)), chunk((CHUNK_SAMPLES + nb - 1) / nb), gates_row(padded(4 * H)),
         query_row(padded(v.E)), source_row(padded(v.E + v.V)), out_row(padded(v.O)) {
     const size_t places = size_t(chunk) * nb, state = size_t(nb) * K * H,
-                 silent = s.message == SILENT;
+                 alone = s.communication == Communication::none;
     h_copies.resize(places * K * H);
     h_in.resize(places);
     slots.resize(places * K);
     grad_gates.resize(places * v.A * gates_row);
-    if (!silent) {
+    if (!alone) {
       grad_queries.resize(places * v.A * query_row);
       grad_sources.resize(places * K * source_row);
       grad_out.resize(places * v.A * out_row);
@@ -346,7 +437,10 @@ public:
     c_in.resize(nb);
     weights.resize(v.A * K);
     grad_scores.resize(v.A * K);
-    grad_attentions.resize(size_t(nb) * s.heads * K);
+    grad_attentions.resize(size_t(nb) * s.input_heads * K);
+    if (s.selection == Selection::soft) grad_moves.resize(size_t(nb) * K);
+    for (auto *each : {&change, &candidate, &candidate_c, &partial})
+      each->resize(s.selection == Selection::soft ? H : 0);
     row_x.resize(places * K);
     row_y.resize(places * K);
     row_start.resize(places * K);
@@ -356,8 +450,8 @@ public:
     std::memcpy(carried_c.data(), g.grad_c + b0 * K * H, carried_c.size() * sizeof(T));
     for (int64_t t = s.steps - 1; t >= 0; --t) {
       enter(t);
-      if (s.message == SILENT)
-        keep_silent();
+      if (s.communication == Communication::none)
+        skip_communication();
       else
         communicate(t);
       cells(t);

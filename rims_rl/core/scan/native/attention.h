@@ -18,6 +18,23 @@ template <class T> void select_active(const T *total, int rims, int num_active, 
   for (int k = 0; k < rims; ++k) active[k] = rank_of(total, rims, k) < num_active;
 }
 
+// The index of the RIM that would be active next, or -1 where nobody loses.
+template <class T> int first_loser(const T *total, int rims, int num_active) {
+  for (int k = 0; k < rims; ++k)
+    if (rank_of(total, rims, k) == num_active) return k;
+  return -1;
+}
+
+// How far RIMs move: a winner by less than the width over the first loser only by that part of it.
+template <class T>
+void soft_edge(const T *total, int rims, int num_active, const uint8_t *active, T width, T *move) {
+  const int loser = first_loser(total, rims, num_active);
+  for (int k = 0; k < rims; ++k) {
+    const T margin = loser < 0 ? T(1) : (total[k] - total[loser]) / width;
+    move[k] = !active[k] ? T(0) : margin < T(1) ? margin : T(1);
+  }
+}
+
 // The released code's competition: the strongest num_active share what the next one would take.
 template <class T> struct Threshold {
   int index;

@@ -11,20 +11,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rims_rl.core.scan import ScanInputs, ScanRecord, ScanSpec
+from rims_rl.core.scan.operation import ScanInputs, ScanRecord, ScanSpec
 
 _SIZES = (
-    "steps", "batch", "rims", "units", "gates", "heads", "num_active", "comm_heads", "key_size",
-    "value_size", "attention", "message", "read_candidate", "save", "threads",
+    "steps", "batch", "num_rims", "rim_size", "gates", "input_heads", "num_active", "comm_heads",
+    "comm_key_size", "comm_value_size", "input_attention", "selection", "communication",
+    "read_candidate", "save", "threads",
 )  # fmt: skip
-_SAVED = ("softmax", "acts", "readable", "queries", "sources", "read", "out")
-_RECORD = ("h", "c", "active", "attention", "weights", *_SAVED)
-_FORWARD = (*ScanInputs._fields, *_RECORD)
+_SAVED = ("move", "softmax", "acts", "readable", "queries", "sources", "read", "message")
+_RECORD = (*ScanRecord._fields[:-1], *_SAVED)
+_FORWARD = (*ScanInputs._fields, "edge_width", *_RECORD)
 _WEIGHTS = ("weight_hh", "weight_qkv", "weight_out")
 _GRADIENTS = tuple(name for name in ScanInputs._fields if name != "keep")
 _BACKWARD = ("grad_h", "grad_c", *(f"{name}_t" for name in _WEIGHTS), *_GRADIENTS)
-_ATTENTIONS = ("null", "competition", "none")
-_MESSAGES = ("none", "bounded", "gated", "residual")
+_FORMS = {
+    "input_attention": ("null", "competition", "none"),
+    "selection": ("hard", "soft"),
+    "communication": ("none", "bounded", "gated", "residual"),
+}
 _DTYPES = {torch.float32: "f32", torch.float64: "f64"}
 
 #: The kernel keeps a row of RIMs on the stack.
@@ -49,19 +53,33 @@ class _Backward(ctypes.Structure):
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled library, or None if there is none that fits this code."""
-    spec = importlib.util.find_spec("rims_rl.core._scan")
+    spec = importlib.util.find_spec("rims_rl.core.scan._compiled")
     if spec is None or spec.origin is None:
         return None
     try:
         found = ctypes.CDLL(spec.origin)
-        layout = found.rims_layout()
-    except (OSError, AttributeError):
+        found.rims_layout.restype = ctypes.c_char_p
+        layout = found.rims_layout().decode()
+    except (OSError, AttributeError, UnicodeDecodeError):
         return None
-    return found if layout == sum(map(ctypes.sizeof, (_Sizes, _Forward, _Backward))) else None
+    return found if layout == expected_layout() else None
 
 
-def why_not(x: Tensor, num_rims: int) -> str | None:
-    """What keeps the kernel from taking such an input; None if nothing does."""
+def expected_layout() -> str:
+    """Names of fields and forms in the order in which this module hands them over."""
+    parts = (_SIZES, _FORWARD, _BACKWARD, *_FORMS.values())
+    return "".join(f"; {' '.join(names)}" for names in parts)
+
+
+def supports(spec: ScanSpec) -> bool:
+    """See `rims_rl.core.scan.operation.Kernel`."""
+    return all(getattr(spec, name) in forms for name, forms in _FORMS.items())
+
+
+def why_not(spec: ScanSpec, x: Tensor, num_rims: int) -> str | None:
+    """What keeps the kernel from such a scan; None if nothing does."""
+    if not supports(spec):
+        return "the compiled scan does not know its form of selection or communication"
     if x.device.type != "cpu":
         return f"the compiled scan runs on the CPU, not on {x.device.type}"
     if x.dtype not in _DTYPES:
@@ -74,11 +92,12 @@ def why_not(x: Tensor, num_rims: int) -> str | None:
 
 
 def forward(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
-    """See `rims_rl.core.scan.Kernel`."""
+    """See `rims_rl.core.scan.operation.Kernel`."""
     _check_types(inputs)
     inputs = _contiguous(inputs)
     record = _empty_record(spec, inputs, save)
-    arrays = _Forward(*map(_pointer, (*inputs, *_flat(record))))
+    edge_width = _edge_width(spec, inputs)
+    arrays = _Forward(*map(_pointer, (*inputs, edge_width, *_flat(record))))
     _call("rims_forward", inputs, _sizes(spec, inputs, save), arrays)
     return record
 
@@ -91,7 +110,7 @@ def backward(
     grad_c: Tensor,
     needed: Sequence[bool],
 ) -> ScanInputs:
-    """See `rims_rl.core.scan.Kernel`."""
+    """See `rims_rl.core.scan.operation.Kernel`."""
     inputs = _contiguous(inputs)
     transposed = [
         None if weight is None else weight.transpose(-1, -2).contiguous()
@@ -100,7 +119,8 @@ def backward(
     grads = ScanInputs(*map(_room_for_gradient, inputs._fields, inputs, needed))
     grad_h, grad_c = grad_h.contiguous(), grad_c.contiguous()
     results = (getattr(grads, name) for name in _GRADIENTS)
-    forward_arrays = _Forward(*map(_pointer, (*inputs, *_flat(record))))
+    edge_width = _edge_width(spec, inputs)
+    forward_arrays = _Forward(*map(_pointer, (*inputs, edge_width, *_flat(record))))
     arrays = _Backward(*map(_pointer, (grad_h, grad_c, *transposed, *results)))
     _call("rims_backward", inputs, _sizes(spec, inputs, True), forward_arrays, arrays)
     return grads
@@ -138,25 +158,28 @@ def _empty_record(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
     steps = samples // batch
     kept = steps if save else 1
     new = inputs.h0.new_empty
-    talks, competes = spec.message != "none", spec.attention == "competition"
-    keys, values = spec.comm_heads * spec.key_size, spec.comm_heads * spec.value_size
-    outputs = units if spec.message == "residual" else 2 * units
+    communicates, competes = spec.communicates, spec.input_attention == "competition"
+    keys, values = spec.comm_heads * spec.comm_key_size, spec.comm_heads * spec.comm_value_size
+    outputs = units if spec.communication == "residual" else 2 * units
     cells = rims if spec.read_candidate else spec.num_active
     return ScanRecord(
         h=new(steps, batch, rims, units),
         # GRU dynamics hand c on unchanged.
         c=new(steps, batch, rims, units) if spec.gates == 4 else inputs.c0.unsqueeze(0),
-        active=new(steps, batch, rims, dtype=torch.bool),
-        attention=new(kept, batch, heads, rims) if spec.attention != "none" else None,
-        weights=new(kept, batch, spec.comm_heads, rims, rims) if talks else None,
+        active_mask=new(steps, batch, rims, dtype=torch.bool),
+        input_attention=new(kept, batch, heads, rims) if spec.input_attention != "none" else None,
+        communication_attention=(
+            new(kept, batch, spec.comm_heads, rims, rims) if communicates else None
+        ),
         saved=(
+            new(kept, batch, rims) if spec.selection == "soft" else None,
             new(kept, batch, heads, rims) if competes else None,
             new(kept, batch, cells, 4 * units),
             new(kept, batch, rims, units),
-            new(kept, batch, spec.num_active, keys) if talks else None,
-            new(kept, batch, rims, keys + values) if talks else None,
-            new(kept, batch, spec.num_active, values) if talks else None,
-            new(kept, batch, spec.num_active, outputs) if talks else None,
+            new(kept, batch, spec.num_active, keys) if communicates else None,
+            new(kept, batch, rims, keys + values) if communicates else None,
+            new(kept, batch, spec.num_active, values) if communicates else None,
+            new(kept, batch, spec.num_active, outputs) if communicates else None,
         ),
     )
 
@@ -166,11 +189,15 @@ def _sizes(spec: ScanSpec, inputs: ScanInputs, save: bool) -> _Sizes:
     heads, _, samples, _ = inputs.gates_in.shape
     # A thread takes longer to start than it saves on a few samples.
     threads = torch.get_num_threads() if samples >= 16 else 1
+    forms = [choices.index(getattr(spec, name)) for name, choices in _FORMS.items()]
     return _Sizes(
-        samples // batch, batch, rims, units, spec.gates, heads, spec.num_active,
-        spec.comm_heads, spec.key_size, spec.value_size, _ATTENTIONS.index(spec.attention),
-        _MESSAGES.index(spec.message), spec.read_candidate, save, threads,
+        samples // batch, batch, rims, units, spec.gates, heads, spec.num_active, spec.comm_heads,
+        spec.comm_key_size, spec.comm_value_size, *forms, spec.read_candidate, save, threads,
     )  # fmt: skip
+
+
+def _edge_width(spec: ScanSpec, inputs: ScanInputs) -> Tensor:
+    return inputs.h0.new_full((1,), spec.edge_width)
 
 
 def _pointer(tensor: Tensor | None) -> int | None:

@@ -6,11 +6,12 @@ import functools
 import logging
 from typing import cast
 
+import torch
 from torch import Tensor
 
-from rims_rl.core import scan_native, scan_torch
 from rims_rl.core.config import RIMConfig
-from rims_rl.core.scan import Kernel
+from rims_rl.core.scan import compiled, torch_forward
+from rims_rl.core.scan.operation import Kernel, ScanSpec
 
 
 def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None:
@@ -21,17 +22,20 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
     """
     if config.backend == "reference":
         return None
+    spec = ScanSpec.of(config)
     reason = _why_not_scan(config, x, training)
     if reason is None and config.backend != "torch":
-        reason = scan_native.why_not(x, config.num_rims)
+        reason = compiled.why_not(spec, x, config.num_rims)
         if reason is None:
-            return cast(Kernel, scan_native)
+            return cast(Kernel, compiled)
         if config.backend == "auto":
-            if reason == scan_native.NOT_BUILT:
+            if reason == compiled.NOT_BUILT:
                 _tell_once(reason)
-            return cast(Kernel, scan_torch)
+            reason = None
+    if reason is None and not torch_forward.supports(spec):
+        reason = f"no fast path knows {_forms(spec)}"
     if reason is None:
-        return cast(Kernel, scan_torch)
+        return cast(Kernel, torch_forward)
     if config.backend == "auto":
         return None
     raise ValueError(f"backend {config.backend!r} cannot run this core: {reason}; use 'auto'")
@@ -39,6 +43,8 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
 
 def _why_not_scan(config: RIMConfig, x: Tensor, training: bool) -> str | None:
     """What keeps the core from running as one scan; None if nothing does."""
+    if _exporting():
+        return "it is being exported, and only the reference is made of torch's own operations"
     if x.shape[1] == 0:
         return "the batch is empty"
     if x.dim() == 4:
@@ -48,6 +54,15 @@ def _why_not_scan(config: RIMConfig, x: Tensor, training: bool) -> str | None:
     if config.dropout and training:
         return "dropout is on"
     return None
+
+
+def _forms(spec: ScanSpec) -> str:
+    names = ("input_attention", "selection", "communication")
+    return ", ".join(f"{name} {getattr(spec, name)!r}" for name in names)
+
+
+def _exporting() -> bool:
+    return torch.compiler.is_exporting()
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 Whatever does not depend on the gradient that is carried from step to step is computed for all
 steps at once, before the loop and after it. The formulas are those of the compiled kernel
-(``native/backward.h``). Axes as in `rims_rl.core.scan_torch`.
+(``native/backward.h``). Axes as in `rims_rl.core.torch_forward`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from rims_rl.core.attention import SPARSIFY_EPSILON
-from rims_rl.core.scan import ScanInputs, ScanRecord, ScanSpec, score_scale
+from rims_rl.core.scan.operation import ScanInputs, ScanRecord, ScanSpec, score_scale
 
 
 class Saved(NamedTuple):
     """What the backward pass reads beside the common part of the record."""
 
+    move: Tensor | None  # (K, T, B) of soft selection
     softmax: Tensor | None  # (T, N, K, B) of competition
     two_gates: Tensor  # (K, T, B, 2 * H): GRU r and z, LSTM i and f
     third: Tensor  # (K, T, B, H): GRU n, LSTM g
@@ -29,7 +30,7 @@ class Saved(NamedTuple):
     keys: Tensor | None  # (K, T, B, E)
     values: Tensor | None  # (K, T, B, V)
     read: Tensor | None  # (K, T, B, V)
-    message: Tensor | None  # (K, T, B, H)
+    content: Tensor | None  # (K, T, B, H) of the message
     gate: Tensor | None  # (K, T, B, H)
     weights: Tensor | None  # (T, B * C, K, K)
 
@@ -41,6 +42,19 @@ class _Cell(NamedTuple):
     direct: Sequence[Tensor]  # GRU: of h, z; LSTM: of o
     through_c: Sequence[Tensor]  # LSTM: of c by h
     forget: Sequence[Tensor]  # LSTM: f
+    way: Tensor  # (K, T, B, H) from h to the candidate
+    way_c: Tensor | None  # (K, T, B, H) LSTM: from c to its candidate
+
+
+class _Selection(NamedTuple):
+    """Soft selection, for all steps: T x (K, B, ...)."""
+
+    part: Sequence[Tensor]  # (K, B, 1) how far each RIM moves
+    stay: Sequence[Tensor]  # (K, B, 1) the rest of an active one's way
+    way: Sequence[Tensor]  # (K, B, H)
+    way_c: Sequence[Tensor]  # (K, B, H)
+    slope: Sequence[Tensor]  # (K, B) of the move by the attention of a head
+    loser: Sequence[Tensor]  # (1, B) the first loser's index
 
 
 def by_step(hoisted: Tensor | None, batch: int, steps: int) -> Sequence[Tensor | None]:
@@ -71,15 +85,16 @@ def backward(
     grad_c: Tensor,
     needed: Sequence[bool],
 ) -> ScanInputs:
-    """See `rims_rl.core.scan.Kernel`."""
+    """See `rims_rl.core.scan.operation.Kernel`."""
     return _Backward(spec, inputs, record).run(grad_h, grad_c, ScanInputs(*needed))  # type: ignore[arg-type]
 
 
-class _Talk(NamedTuple):
+class _Communication(NamedTuple):
     """The communication's derivatives for all steps and its weights: T x (K, B, ...)."""
 
-    out: Sequence[Tensor]  # (K, B, 1 or 2, H) of the message, or of it and the gate, by h
-    candidate: Sequence[Tensor]  # (K, B, H) of h by the candidate
+    message: Sequence[Tensor]  # (K, B, 1 or 2, H) of h by the content, or by it and the gate
+    before: Sequence[Tensor]  # (K, B, H) of h by the state before
+    change: Sequence[Tensor]  # (K, B, H) of a RIM that moves fully
     queries: Sequence[Tensor]
     keys: Sequence[Tensor]
     values: Sequence[Tensor]
@@ -95,27 +110,31 @@ class _Backward:
         self.spec, self.inputs = spec, inputs
         self.saved = Saved(*record.saved)  # type: ignore[arg-type]
         self.steps, self.batch, self.rims, self.units = record.h.shape
-        on = record.active.permute(2, 0, 1).unsqueeze(-1)
+        on = record.active_mask.permute(2, 0, 1).unsqueeze(-1)
         self.on = on.to(record.h.dtype)  # (K, T, B, 1)
+        move = self.saved.move
+        self.part = self.on if move is None else move.unsqueeze(-1)
         self.h_in = self._entering(inputs.h0, record.h)
         # (T, N, K, B)
-        self.attention = None if record.attention is None else record.attention.movedim(1, -1)
+        attention = record.input_attention
+        self.attention = None if attention is None else attention.movedim(1, -1)
         self.gates_of_step = inputs.gates_in.unflatten(2, (-1, self.batch)).unbind(2)
         self.scores_of_step = by_step(inputs.scores_in, self.batch, self.steps)
         new = record.h.new_empty
         shape = self.rims, self.steps, self.batch
         self.grad_gates = new(*shape, 4, self.units)
         self.grad_scores: list[Tensor] = []  # T x (N, K, B), the last step first
-        self.talk: _Talk | None = None
+        self.communication: _Communication | None = None
         if inputs.weight_qkv is not None and inputs.weight_out is not None:
             self.grad_qkv = new(*shape, inputs.weight_qkv.shape[-1])
-            self.grad_out = new(*shape, inputs.weight_out.shape[-1])
-            self.talk = self._derivatives_of_talk(inputs.weight_qkv, inputs.weight_out)
+            self.grad_message = new(*shape, inputs.weight_out.shape[-1])
+            self.communication = self._communicate(inputs.weight_qkv, inputs.weight_out)
         weight = inputs.weight_hh
         if spec.gates == 3:  # in the order of `_Cell.gates`
             weight = weight.roll(self.units, -1)
         self.weight_hh_t = weight.transpose(1, 2)
         self.cell = self._gru() if spec.gates == 3 else self._lstm(record)
+        self.selection = None if move is None else self._soft_selection(move)
 
     def _entering(self, first: Tensor, later: Tensor) -> Tensor:
         """The states that enter the steps, (K, T, B, H)."""
@@ -132,17 +151,37 @@ class _Backward:
         of_r = of_state_n * state_n * (1 - r)
         of_z = (self.h_in - n) * z * (1 - z)
         gates = torch.stack([of_state_n, of_r, of_z, of_n], -2)
-        return _Cell(gates.unbind(1), z.unbind(1), (), ())
+        return _Cell(gates.unbind(1), z.unbind(1), (), (), (1 - z) * (n - self.h_in), None)
 
     def _lstm(self, record: ScanRecord) -> _Cell:
         i, f = self.saved.two_gates.chunk(2, -1)
         g, o = self.saved.third, self.saved.fourth
         c_in = self._entering(self.inputs.c0, record.c)
-        squashed = torch.tanh(record.c).permute(2, 0, 1, 3)
+        new_c = torch.addcmul(f * c_in, i, g)
+        squashed = torch.tanh(new_c)
         gates = torch.stack([g * i * (1 - i), c_in * f * (1 - f), i * (1 - g * g)], -2)
         of_o = squashed * o * (1 - o)
         through_c = o * (1 - squashed * squashed)
-        return _Cell(gates.unbind(1), of_o.unbind(1), through_c.unbind(1), f.unbind(1))
+        way, way_c = o * squashed - self.h_in, new_c - c_in
+        return _Cell(gates.unbind(1), of_o.unbind(1), through_c.unbind(1), f.unbind(1), way, way_c)
+
+    def _soft_selection(self, move: Tensor) -> _Selection | None:
+        """Derivatives of `rims_rl.core.forms.soft_edge`; None where nobody loses."""
+        spec, attention = self.spec, self.attention
+        if attention is None or spec.num_active == self.rims:
+            return None
+        ranked = attention.mean(1).sort(dim=1, descending=True, stable=True).indices  # (T, K, B)
+        partly = self.on.squeeze(-1) * (move < 1)
+        slope = partly / (spec.edge_width * attention.shape[1])
+        way_c = self.cell.way_c
+        return _Selection(
+            self.part.unbind(1),
+            (self.on - self.part).unbind(1),
+            self.cell.way.unbind(1),
+            () if way_c is None else way_c.unbind(1),
+            slope.unbind(1),
+            ranked[:, spec.num_active : spec.num_active + 1].unbind(0),
+        )
 
     def run(self, grad_h: Tensor, grad_c: Tensor, needed: ScanInputs) -> ScanInputs:
         """Goes back through all steps, then computes the gradients of all inputs."""
@@ -154,41 +193,49 @@ class _Backward:
             delta = carried_h + grad_of_step[t]
             on, off = on_of_step[t], off_of_step[t]
             carried_h = delta * off
-            if self.talk is None:
-                grad_candidate = delta * on
+            if self.communication is None:
+                grad = delta * on
             else:
-                grad_candidate, grad_readable = self._message_step(self.talk, t, delta)
-                grad_candidate = torch.addcmul(grad_candidate, grad_readable, on)
+                grad, grad_readable = self._communication_step(self.communication, t, delta)
+                grad = torch.addcmul(grad, grad_readable, on)
                 if not self.spec.read_candidate:
                     carried_h = torch.addcmul(carried_h, grad_readable, off)
-            carried_h, carried_c = self._cell_step(t, grad_candidate, carried_h, carried_c, on)
+            grad_move = None
+            if self.selection is not None:
+                grad_move = self._move_gradient(self.selection, t, delta, grad, carried_c)
+                carried_h = torch.addcmul(carried_h, grad, self.selection.stay[t])
+                grad = grad * self.selection.part[t]
+            carried_h, carried_c = self._cell_step(t, grad, carried_h, carried_c, on)
             if self.attention is not None:
-                carried_h = self._attention_step(self.attention, t, carried_h)
+                carried_h = self._attention_step(self.attention, t, carried_h, grad_move)
             scale = scale_of_step[t]
             if scale is not None:
                 carried_h, carried_c = carried_h * scale, carried_c * scale
         return self._gradients(carried_h, carried_c, needed)
 
-    def _derivatives_of_talk(self, weight_qkv: Tensor, weight_out: Tensor) -> _Talk:
+    def _communicate(self, weight_qkv: Tensor, weight_out: Tensor) -> _Communication:
         saved, on = self.saved, self.on
-        message, gate = saved.message, saved.gate
+        content, gate = saved.content, saved.gate
+        assert content is not None
         own = weight_out.dim() == 3
-        if message is None or gate is None:
-            out, candidate = on.unsqueeze(-2), on
+        if gate is None:
+            message, before, change = self.part.unsqueeze(-2), on, content
         else:
-            bounded = self.spec.message == "bounded"
-            opened = on * gate
-            contrast = message - saved.readable if bounded else message
+            bounded = self.spec.communication == "bounded"
+            opened = self.part * gate
+            contrast = content - saved.readable if bounded else content
             of_gate = opened * (1 - gate) * contrast
-            out = torch.stack([opened * (1 - message * message), of_gate], -2)
-            candidate = on - opened if bounded else on
+            message = torch.stack([opened * (1 - content * content), of_gate], -2)
+            before = on - opened if bounded else on
+            change = gate * contrast
         assert saved.queries is not None
         assert saved.keys is not None
         assert saved.values is not None
         assert saved.weights is not None
-        return _Talk(
-            out.unbind(1),
-            candidate.unbind(1),
+        return _Communication(
+            message.unbind(1),
+            before.unbind(1),
+            change.unbind(1),
             saved.queries.unbind(1),
             saved.keys.unbind(1),
             saved.values.unbind(1),
@@ -197,30 +244,44 @@ class _Backward:
             weight_qkv.transpose(1, 2),
         )
 
-    def _message_step(self, talk: _Talk, t: int, delta: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of the candidate directly and of what is readable, (K, B, H)."""
-        spec, grad_out, grad_qkv = self.spec, self.grad_out[:, t], self.grad_qkv[:, t]
-        by_part = grad_out.unflatten(-1, (-1, self.units))
-        torch.mul(delta.unsqueeze(-2), talk.out[t], out=by_part)
-        grad_read = by_head(spec, torch.bmm(grad_out, talk.weight_out_t))
+    def _communication_step(
+        self, communication: _Communication, t: int, delta: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Gradients of the state before it directly and of what is readable, (K, B, H)."""
+        spec, grad_message, grad_qkv = self.spec, self.grad_message[:, t], self.grad_qkv[:, t]
+        by_part = grad_message.unflatten(-1, (-1, self.units))
+        torch.mul(delta.unsqueeze(-2), communication.message[t], out=by_part)
+        grad_read = by_head(spec, torch.bmm(grad_message, communication.weight_out_t))
         queries, keys, values = (
-            by_head(spec, x[t]) for x in (talk.queries, talk.keys, talk.values)
+            by_head(spec, x[t])
+            for x in (communication.queries, communication.keys, communication.values)
         )
-        weights = talk.weights[t]
+        weights = communication.weights[t]
         weighted = weights * torch.bmm(grad_read, values.transpose(1, 2))
         grad_scores = torch.addcmul(weighted, weights, weighted.sum(-1, keepdim=True), value=-1)
-        grad_scores = grad_scores * score_scale(spec.key_size)
+        grad_scores = grad_scores * score_scale(spec.comm_key_size)
         grads = (
             torch.bmm(grad_scores, keys),
             torch.bmm(grad_scores.transpose(1, 2), queries),
             torch.bmm(weights.transpose(1, 2), grad_read),
         )
-        size = spec.comm_heads * spec.key_size
+        size = spec.comm_heads * spec.comm_key_size
         for grad, to in zip(grads, grad_qkv.tensor_split((size, 2 * size), -1), strict=True):
             to.unflatten(-1, (spec.comm_heads, -1)).copy_(
                 grad.unflatten(0, (self.batch, -1)).permute(2, 0, 1, 3)
             )
-        return delta * talk.candidate[t], torch.bmm(grad_qkv, talk.weight_qkv_t)
+        return delta * communication.before[t], torch.bmm(grad_qkv, communication.weight_qkv_t)
+
+    def _move_gradient(
+        self, selection: _Selection, t: int, delta: Tensor, grad: Tensor, carried_c: Tensor
+    ) -> Tensor:
+        """Gradient of how far each RIM moves, (K, B); of inactive ones without meaning."""
+        total = grad * selection.way[t]
+        if self.communication is not None:
+            total = torch.addcmul(total, delta, self.communication.change[t])
+        if selection.way_c:
+            total = torch.addcmul(total, carried_c, selection.way_c[t])
+        return total.sum(-1)
 
     def _cell_step(
         self, t: int, grad: Tensor, carried_h: Tensor, carried_c: Tensor, on: Tensor
@@ -235,15 +296,25 @@ class _Backward:
                 carried_h, flat[..., : 3 * self.units], self.weight_hh_t
             ), carried_c
         of_active = carried_c * on
+        kept_c = carried_c - of_active
+        if self.selection is not None:
+            kept_c = torch.addcmul(kept_c, of_active, self.selection.stay[t])
+            of_active = of_active * self.selection.part[t]
         through = torch.addcmul(of_active, grad, cell.through_c[t])
         torch.mul(through.unsqueeze(-2), cell.gates[t], out=gates[..., :3, :])
         torch.mul(grad, cell.direct[t], out=gates[..., 3, :])
-        carried_c = torch.addcmul(carried_c - of_active, through * on, cell.forget[t])
+        carried_c = torch.addcmul(kept_c, through * on, cell.forget[t])
         return torch.baddbmm(carried_h, flat, self.weight_hh_t), carried_c
 
-    def _attention_step(self, attention: Tensor, t: int, carried_h: Tensor) -> Tensor:
+    def _attention_step(
+        self, attention: Tensor, t: int, carried_h: Tensor, grad_move: Tensor | None
+    ) -> Tensor:
         """Adds the gradient that comes through the scores."""
         grad = (self._of_input(self.grad_gates[:, t]) * self.gates_of_step[t]).sum(-1)
+        if self.selection is not None and grad_move is not None:
+            of_winners = grad_move * self.selection.slope[t]
+            of_loser = -of_winners.sum(0, keepdim=True)
+            grad = grad + of_winners.scatter_add(0, self.selection.loser[t], of_loser)
         grad_scores = self._attention_backward(t, attention[t], grad)
         self.grad_scores.append(grad_scores)
         scores_in = self.scores_of_step[t]
@@ -258,7 +329,7 @@ class _Backward:
 
     def _attention_backward(self, t: int, attention: Tensor, grad: Tensor) -> Tensor:
         """From gradients of the attention (N, K, B) to those of the scores."""
-        if self.spec.attention == "null":
+        if self.spec.input_attention == "null":
             return grad * (attention - attention * attention)
         assert self.saved.softmax is not None
         softmax, num_active = self.saved.softmax[t], self.spec.num_active
@@ -276,7 +347,7 @@ class _Backward:
         """Gradients of all inputs, each as few operations over all steps."""
         grad_ih = self._of_input(self.grad_gates)  # (K, T, B, G * H)
         bias = self.grad_gates.sum((1, 2)).flatten(1)  # (K, 4 * H)
-        weight_hh = bias_hh = gates_in = scores_in = None
+        weight_hh = bias_hh = gates_in = scores_in = score_bias = None
         if needed.weight_hh or needed.bias_hh:
             width = self.spec.gates * self.units
             turn = -self.units if self.spec.gates == 3 else 0  # back to the weights' order
@@ -289,13 +360,16 @@ class _Backward:
         if needed.scores_in and self.grad_scores:
             grad_scores = torch.stack(self.grad_scores[::-1])
             scores_in = (self.h_in.unsqueeze(0) * self._hoisted(grad_scores)).flatten(2, 3)
+            if needed.score_bias:
+                score_bias = grad_scores.permute(1, 2, 0, 3).flatten(2)
         weight_qkv = weight_out = bias_out = None
-        if self.talk is not None:
+        if self.communication is not None:
             weight_qkv = _per_rim(self.saved.readable, self.grad_qkv)
             weight_out, bias_out = self._gradients_of_out()
         return ScanInputs(
             gates_in=gates_in,  # type: ignore[arg-type]
             scores_in=scores_in,
+            score_bias=score_bias,
             h0=grad_h0.transpose(0, 1),
             c0=grad_c0.transpose(0, 1),
             keep=None,
@@ -316,9 +390,9 @@ class _Backward:
     def _gradients_of_out(self) -> tuple[Tensor, Tensor | None]:
         read = self.saved.read
         assert read is not None
-        if self.spec.message == "residual":
-            return _per_rim(read, self.grad_out), None
-        grad = self.grad_out.flatten(0, 2)
+        if self.spec.communication == "residual":
+            return _per_rim(read, self.grad_message), None
+        grad = self.grad_message.flatten(0, 2)
         return read.flatten(0, 2).T @ grad, grad.sum(0)
 
 

@@ -6,9 +6,10 @@ template <class T> struct Layout {
   const Sizes &s;
   const int K, H, GH, E, V, Q, O, A, S;
   explicit Layout(const Sizes &sizes)
-      : s(sizes), K(int(sizes.rims)), H(int(sizes.units)), GH(int(sizes.gates * sizes.units)),
-        E(int(sizes.comm_heads * sizes.key_size)), V(int(sizes.comm_heads * sizes.value_size)),
-        Q(2 * E + V), O(sizes.message == RESIDUAL ? H : 2 * H), A(int(sizes.num_active)),
+      : s(sizes), K(int(sizes.num_rims)), H(int(sizes.rim_size)),
+        GH(int(sizes.gates * sizes.rim_size)), E(int(sizes.comm_heads * sizes.comm_key_size)),
+        V(int(sizes.comm_heads * sizes.comm_value_size)), Q(2 * E + V),
+        O(sizes.communication == Communication::residual ? H : 2 * H), A(int(sizes.num_active)),
         S(sizes.read_candidate ? K : A) {}
 
   int64_t sample(int64_t t, int64_t b) const { return t * s.batch + b; }

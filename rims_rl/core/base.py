@@ -1,0 +1,139 @@
+"""What all cores are: layers in the manner of `torch.nn.LSTM` whose episodes start anywhere.
+
+Axes: T time, B batch, D input features, S units of the state.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rims_rl.core.dynamics import State
+
+
+class Core(nn.Module):
+    """A recurrent layer between features and heads; subclasses write `run`.
+
+    Attributes:
+        input_size: features D that it reads.
+        hidden_size: units S of each of the two tensors of its state.
+        output_size: features that it gives.
+        num_layers: sb3-contrib asks for it; always 1.
+    """
+
+    num_layers = 1
+    input_size: int
+    hidden_size: int
+    output_size: int
+
+    def run(self, x: Tensor, state: State, episode_starts: Tensor | None) -> tuple[Tensor, State]:
+        """Runs over a sequence whose shapes are checked.
+
+        Args:
+            x: (T, B, D).
+            state: (h, c), each (1, B, S); a core that needs one tensor hands c on, zeroed where an
+                episode starts.
+            episode_starts: (T, B); where it is 1 the state is zeroed before that step. None: none.
+
+        Returns:
+            output (T, B, output_size) and the state after the last step.
+        """
+        raise NotImplementedError
+
+    def forward(
+        self, x: Tensor, state: State | None = None, episode_starts: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Runs over a sequence, or over one without a batch as `torch.nn.LSTM` does.
+
+        Args:
+            x: (T, B, D), or (T, D).
+            state: (h, c), each (1, B, S), or (1, S); zeros if None.
+            episode_starts: (T, B), or (T); where it is 1 the state is zeroed before that step.
+
+        Returns:
+            output (T, B, output_size), or (T, output_size), and the state after the last step.
+
+        Raises:
+            ValueError: a shape does not fit.
+        """
+        if x.dim() == 2:
+            output, new_state = self(*add_batch(x, state, episode_starts))
+            return output.squeeze(1), without_batch(new_state)
+        check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
+        if x.dim() == 4:
+            raise ValueError(f"{type(self).__name__} reads one row a step, (T, B, D)")
+        return self.run(x, state or initial_state(x, self.hidden_size), episode_starts)
+
+
+def add_batch(
+    x: Tensor, state: State | None, episode_starts: Tensor | None
+) -> tuple[Tensor, State | None, Tensor | None]:
+    """A batch of one: x (T, D), state (1, S) each and episode_starts (T) get an axis."""
+    with_axis = None
+    if state is not None:
+        if isinstance(state, Tensor) or len(state) != 2:
+            raise ValueError("state must be a pair (h, c)")
+        with_axis = state[0].unsqueeze(1), state[1].unsqueeze(1)
+    starts = None if episode_starts is None else episode_starts.unsqueeze(1)
+    return x.unsqueeze(1), with_axis, starts
+
+
+def without_batch(state: State) -> State:
+    """Takes the axis of a batch of one away: two of (1, 1, S) -> (1, S)."""
+    return state[0].squeeze(1), state[1].squeeze(1)
+
+
+def initial_state(x: Tensor, size: int) -> State:
+    """A state of zeros for the input x (T, B, ...): two tensors (1, B, S)."""
+    zeros = x.new_zeros(1, x.shape[1], size)
+    return zeros, zeros
+
+
+def keep_factors(episode_starts: Tensor | None, x: Tensor) -> Tensor | None:
+    """What the state is multiplied with before each step: (T, B) -> (T, B), or None.
+
+    None if no episode starts, so that the common case costs nothing.
+    """
+    if episode_starts is None:
+        return None
+    # A traced program cannot depend on what is in a tensor.
+    if not torch.compiler.is_compiling() and not bool(episode_starts.any()):
+        return None
+    return 1.0 - episode_starts.to(x.dtype)
+
+
+def handed_on(c: Tensor, keep: Tensor | None) -> Tensor:
+    """A state that a core does not use, (1, B, S), after a sequence: zero where an episode began.
+
+    Args:
+        c: before the sequence.
+        keep: of `keep_factors`.
+    """
+    return c if keep is None else c * keep.prod(0).unsqueeze(-1)
+
+
+def check_sequence(
+    x: Tensor,
+    input_size: int,
+    state: State | None,
+    state_size: int,
+    episode_starts: Tensor | None,
+) -> None:
+    """Raises a ValueError that names the argument whose shape does not fit."""
+    if x.dim() not in (3, 4) or x.shape[-1] != input_size or x.shape[0] == 0:
+        raise ValueError(
+            f"x must be (T, {input_size}), (T, B, {input_size}) or (T, B, R, {input_size}) with "
+            f"T >= 1, got {tuple(x.shape)}"
+        )
+    steps, batch = x.shape[:2]
+    if state is not None and (isinstance(state, Tensor) or len(state) != 2):
+        raise ValueError("state must be a pair (h, c)")
+    for name, tensor in zip("hc", state or (), strict=False):
+        if tensor.shape != (1, batch, state_size):
+            raise ValueError(
+                f"state {name} must be (1, {batch}, {state_size}), got {tuple(tensor.shape)}"
+            )
+    if episode_starts is not None and episode_starts.shape != torch.Size([steps, batch]):
+        raise ValueError(
+            f"episode_starts must be ({steps}, {batch}), got {tuple(episode_starts.shape)}"
+        )

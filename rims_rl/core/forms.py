@@ -1,0 +1,116 @@
+"""The forms of selection and of communication, one function each: the plain statement of both.
+
+A form is added by its name in a registry here (`register_communication`, `register_selection`); a
+fast path that does not know it leaves it to the reference.
+
+Axes: B batch, K RIMs, H units per RIM, O numbers per unit that a message has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Form = TypeVar("Form")
+
+#: From the attention on the input (B, K), the active RIMs (B, K), their number and the width of the
+#: edge to how far each RIM moves (B, K), from 0 to 1, 0 for inactive ones.
+Selection = Callable[[Tensor, Tensor, int, float], Tensor]
+
+
+def soft_edge(attention: Tensor, active: Tensor, num_active: int, width: float) -> Tensor:
+    """How far each RIM moves: 1 for clear winners, less the closer it is to the first loser.
+
+    m_k = min((a_k - a_first_loser) / width, 1) for active RIMs, 0 for the others. Where two RIMs
+    change places both have m = 0, so that the state is continuous in weights and inputs, and m
+    carries a gradient to the attention. Not in the paper, whose choice jumps and has no gradient.
+
+    Args:
+        attention: on the real input (B, K).
+        active: which RIMs are active (B, K).
+        num_active: how many are.
+        width: of the edge, in units of attention.
+
+    Returns:
+        (B, K) numbers from 0 to 1. All active RIMs move fully if there are no losers.
+    """
+    if num_active == attention.shape[1]:
+        return torch.ones_like(attention)
+    ranked = attention.sort(dim=1, descending=True, stable=True).values
+    margin = (attention - ranked[:, num_active : num_active + 1]) / width
+    return torch.where(active, torch.where(margin < 1, margin, 1.0), 0.0)
+
+
+#: None: active RIMs move fully, as in the paper.
+SELECTIONS: dict[str, Selection | None] = {"hard": None, "soft": soft_edge}
+
+
+@dataclass(frozen=True)
+class CommunicationForm:
+    """How what an active RIM reads of the others changes its state.
+
+    Attributes:
+        change: from the state (B, K, H) and the message (B, K, O * H) to what is added to the
+            state (B, K, H).
+        outputs: numbers O per unit that the output map gives.
+        own_maps: whether each RIM has an output map of its own, without bias, instead of one map
+            with bias for all.
+    """
+
+    change: Callable[[Tensor, Tensor], Tensor]
+    outputs: int = 1
+    own_maps: bool = False
+
+
+def bounded_change(h: Tensor, message: Tensor) -> Tensor:
+    """A gate that interpolates: g * (tanh(o) - h), so that the state stays in [-1, 1]."""
+    content, gate = message.chunk(2, dim=-1)
+    return torch.sigmoid(gate) * (torch.tanh(content) - h)
+
+
+def gated_change(h: Tensor, message: Tensor) -> Tensor:
+    """A gate on what is added: g * tanh(o) (the authors' released code)."""
+    content, gate = message.chunk(2, dim=-1)
+    return torch.sigmoid(gate) * torch.tanh(content)
+
+
+def residual_change(h: Tensor, message: Tensor) -> Tensor:
+    """What is read is added as it is: o (paper section 2.4)."""
+    return message
+
+
+COMMUNICATIONS: dict[str, CommunicationForm] = {
+    "bounded": CommunicationForm(bounded_change, outputs=2),
+    "gated": CommunicationForm(gated_change, outputs=2),
+    "residual": CommunicationForm(residual_change, own_maps=True),
+}
+
+
+def register_communication(name: str, form: CommunicationForm) -> None:
+    """Makes a form of communication known as ``communication=name`` of `rims_rl.RIM`.
+
+    It runs in the plain reference, and its gradients are autograd's.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    _register(COMMUNICATIONS, "communication", name, form)
+
+
+def register_selection(name: str, form: Selection) -> None:
+    """Makes a form of selection known as ``selection=name`` of `rims_rl.RIM`, likewise.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    _register(SELECTIONS, "selection", name, form)
+
+
+def _register(forms: dict[str, Form], what: str, name: str, form: Form) -> None:
+    if name in forms:
+        raise ValueError(f"{what} {name!r} is there already: choose another name")
+    forms[name] = form

@@ -1,0 +1,64 @@
+"""Model files of version 0.1 compute what they computed: the defaults have changed since.
+
+Each file of ``tests/saved`` was made by that version's stock `RecurrentPPO.save` after 128 steps of
+CartPole without velocities, and beside it lie the states that it computed of some observations.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sb3_contrib
+
+import rims_rl
+
+SAVED = Path(__file__).parents[1] / "saved"
+FILES = sorted(SAVED.glob("*.zip"))
+
+
+def states_of(model, recorded):
+    state, states = None, []
+    for observation, start in zip(
+        recorded["observations"], recorded["episode_starts"], strict=True
+    ):
+        _, state = model.predict(observation, state, start, deterministic=True)
+        states.append(state[0])
+    return np.array(states)
+
+
+def test_the_files_are_here():
+    assert [file.stem for file in FILES] == ["lstm", "rim", "rim_named"]
+
+
+@pytest.mark.parametrize("algorithm", [sb3_contrib.RecurrentPPO, rims_rl.RecurrentPPO])
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_file_of_version_0_1_computes_what_it_computed(file, algorithm, tmp_path):
+    model = algorithm.load(file, device="cpu")
+    recorded = np.load(file.with_suffix(".npz"))
+    np.testing.assert_allclose(states_of(model, recorded), recorded["states"], atol=1e-5)
+    model.save(tmp_path / "again")
+    again = algorithm.load(tmp_path / "again", device="cpu")
+    np.testing.assert_allclose(states_of(again, recorded), recorded["states"], atol=1e-5)
+
+
+def test_a_file_of_version_0_1_goes_on_training():
+    env = rims_rl.make_vec_env("rims_rl/CartPoleNoVelocity-v1", 2, 0)
+    model = rims_rl.RecurrentPPO.load(SAVED / "rim.zip", env=env, device="cpu")
+    model.learn(64)
+    core = model.policy.lstm_actor
+    assert isinstance(core, rims_rl.RIM)
+    assert core.config.variant == "hard"
+
+
+def test_a_file_of_version_0_1_loads_where_nothing_was_imported():
+    code = (
+        "from sb3_contrib import RecurrentPPO; import sys;"
+        "print(RecurrentPPO.load(sys.argv[1], device='cpu').policy.lstm_actor.config.selection)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(SAVED / "rim.zip")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert result.stdout.split()[-1] == "hard"
