@@ -4,6 +4,7 @@ import sb3_contrib
 
 from rims_rl.agents.cnn import AtariCnn
 from rims_rl.agents.extractors import GridExtractor
+from rims_rl.agents.features import LinearFeatures, SmallGridCnn
 from rims_rl.agents.policies import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy
 from rims_rl.agents.ppo import RecurrentPPO
 
@@ -11,9 +12,11 @@ __all__ = [
     "AtariCnn",
     "CnnRimPolicy",
     "GridExtractor",
+    "LinearFeatures",
     "MlpRimPolicy",
     "MultiInputRimPolicy",
     "RecurrentPPO",
+    "SmallGridCnn",
     "register_policies",
 ]
 
