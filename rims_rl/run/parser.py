@@ -22,7 +22,13 @@ from rims_rl.run.config import GROUPS, TrainConfig, flag, option_names
 from rims_rl.run.errors import UsageError
 
 #: The preset in ``rims_rl/configs`` of each family of environments.
-PRESETS: Mapping[str, str] = {"atari": "atari", "minigrid": "minigrid", "gymnasium": "control"}
+PRESETS: Mapping[str, str] = {
+    "atari": "atari",
+    "minigrid": "minigrid",
+    "minatar": "minatar",
+    "popgym": "popgym",
+    "gymnasium": "control",
+}
 
 #: What may change when a run is resumed: nothing that the saved weights or their meaning need.
 RESUMABLE = frozenset(
