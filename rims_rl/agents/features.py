@@ -70,8 +70,9 @@ class SmallGridCnn(BaseFeaturesExtractor):
     @staticmethod
     def fits(space: spaces.Space[Any]) -> bool:
         """Whether the observations are of the kind that this extractor reads."""
-        is_grid = isinstance(space, spaces.Box) and len(space.shape) == 3
-        return is_grid and min(space.shape[1:]) >= _KERNEL
+        if not isinstance(space, spaces.Box):
+            return False
+        return len(space.shape) == 3 and min(space.shape[1:]) >= _KERNEL
 
     def forward(self, observations: Tensor) -> Tensor:
         """Grids (B, C, height, width) of floats -> features (B, features_dim)."""

@@ -38,14 +38,14 @@ def register_minatar() -> None:
         register_envs()
 
 
-class PlanesFirst(gym.Wrapper[Planes, int, npt.NDArray[np.bool_], int]):
+class PlanesFirst(gym.Wrapper[Planes, int, Any, int]):
     """Gives a game's observation in a form that Stable-Baselines3 takes, and draws it.
 
     Observation: an uint8 box (C, 10, 10) of 0 and 1, a plane for each kind of thing in the game.
     Its upper bound is 1: SB3 would take an uint8 box up to 255 for a picture and divide it by 255.
     """
 
-    def __init__(self, env: gym.Env[npt.NDArray[np.bool_], int]) -> None:
+    def __init__(self, env: gym.Env[Any, int]) -> None:
         super().__init__(env)
         assert env.observation_space.shape is not None
         height, width, planes = env.observation_space.shape
@@ -107,7 +107,7 @@ def make_minatar(
     return PlanesFirst(gym.make(env_id, render_mode=render_mode, **kwargs))
 
 
-def _planes_first(cells: npt.NDArray[np.bool_]) -> Planes:
+def _planes_first(cells: npt.NDArray[Any]) -> Planes:
     """(10, 10, C) bool -> (C, 10, 10) uint8."""
     return np.ascontiguousarray(cells.transpose(2, 0, 1), dtype=np.uint8)
 

@@ -120,7 +120,7 @@ def make_popgym(
     env = gym.make(env_id, disable_env_checker=True, **(env_kwargs or {}))
     stock: Any = env.unwrapped
     if render_mode not in (None, *env.metadata["render_modes"]):
-        raise ValueError(f"{env_id} draws no pictures: leave out render_mode={render_mode!r}")
+        raise ValueError(f"{env_id} draws no pictures for render_mode {render_mode!r}")
     # The constructors do not take it, or take and forget it.
     stock.render_mode = render_mode
     _check_spaces(env_id, env)

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import pytest
 from gymnasium import spaces
-from stable_baselines3.common.torch_layers import FlattenExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rims_rl.agents import AtariCnn, GridExtractor, LinearFeatures, SmallGridCnn
@@ -44,7 +44,9 @@ def test_precision_reaches_the_cnn(precision: str) -> None:
         ("CartPole-v1", LinearFeatures),
     ],
 )
-def test_features_of_a_size_that_is_asked_for(env: str, extractor: type) -> None:
+def test_features_of_a_size_that_is_asked_for(
+    env: str, extractor: type[BaseFeaturesExtractor]
+) -> None:
     features = built(env=env, features_dim=48).policy.features_extractor
     assert isinstance(features, extractor)
     assert features.features_dim == 48
