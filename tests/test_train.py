@@ -90,7 +90,11 @@ def test_baselines_change_one_word(core):
 
 
 @pytest.mark.parametrize(
-    "env", ["PongNoFrameskip-v4", "MiniGrid-Empty-5x5-v0", "rims_rl/PickupDistractorsSmall-v0"]
+    "env",
+    [
+        *("PongNoFrameskip-v4", "MiniGrid-Empty-5x5-v0", "rims_rl/PickupDistractorsSmall-v0"),
+        *("MinAtar/Seaquest-v1", "popgym-BattleshipEasy-v0"),
+    ],
 )
 def test_every_family_trains(env):
     argv = [*TINY[2:], "--env", env, "--total-timesteps", "64", "--track", "off"]

@@ -5,15 +5,18 @@ import sb3_contrib
 from rims_rl.agents.cnn import AtariCnn
 from rims_rl.agents.core_policy import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy
 from rims_rl.agents.extractors import GridExtractor
+from rims_rl.agents.features import LinearFeatures, SmallGridCnn
 from rims_rl.agents.ppo import RecurrentPPO
 
 __all__ = [
     "AtariCnn",
     "CnnRimPolicy",
     "GridExtractor",
+    "LinearFeatures",
     "MlpRimPolicy",
     "MultiInputRimPolicy",
     "RecurrentPPO",
+    "SmallGridCnn",
     "register_policies",
 ]
 

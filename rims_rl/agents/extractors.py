@@ -116,7 +116,7 @@ class GridExtractor(BaseFeaturesExtractor):
         conv_channels: Channels after the convolution.
 
     Raises:
-        ValueError: If the space lacks a grid or a mission.
+        ValueError: If the space lacks a grid or a mission, or there is no room for directions.
     """
 
     def __init__(
@@ -141,6 +141,11 @@ class GridExtractor(BaseFeaturesExtractor):
         self.directions = (
             _count(observation_space["direction"]) if "direction" in observation_space.spaces else 0
         )
+        if features_dim <= self.directions:
+            raise ValueError(
+                f"features_dim must be above the number of directions, {self.directions}, got "
+                f"{features_dim}"
+            )
         self.cell = nn.Linear(embedding_dim, cell_channels)
         self.film = nn.Linear(embedding_dim, 2 * cell_channels)
         self.conv = nn.Conv2d(cell_channels + 1, conv_channels, kernel_size=3)

@@ -1,4 +1,4 @@
-"""Environments for recurrent agents: Atari, MiniGrid, object picking, any Gymnasium id."""
+"""Environments for recurrent agents: Atari, MiniGrid, MinAtar, POPGym, any Gymnasium id."""
 
 from rims_rl.envs.atari import AtariVecEnv
 from rims_rl.envs.atari_games import AtariSettings

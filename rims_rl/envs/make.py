@@ -11,10 +11,19 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rims_rl.envs.atari import AtariVecEnv
 from rims_rl.envs.atari_games import AtariSettings
+from rims_rl.envs.minatar import make_minatar
 from rims_rl.envs.minigrid import make_minigrid
-from rims_rl.envs.suites import spec_of, suite_of
+from rims_rl.envs.popgym import make_popgym
+from rims_rl.envs.suites import Suite, spec_of, suite_of
 
 AnyEnv = gym.Env[Any, Any]
+
+#: How environments of a family are made where `gymnasium.make` is not enough.
+_MAKERS: Mapping[Suite, Callable[..., AnyEnv]] = {
+    "minigrid": make_minigrid,
+    "minatar": make_minatar,
+    "popgym": make_popgym,
+}
 
 
 def make_vec_env(
@@ -32,7 +41,7 @@ def make_vec_env(
 
     Args:
         env_id: Any registered id of Atari (`PongNoFrameskip-v4`, `ALE/Pong-v5`), MiniGrid,
-            BabyAI, object picking or another Gymnasium environment.
+            BabyAI, object picking, MinAtar, POPGym or another Gymnasium environment.
         n_envs: How many environments.
         seed: Environment i gets the seed `seed + i`; None: a random one.
         env_kwargs: For Atari the fields of `AtariSettings`, for others what the environment's
@@ -66,8 +75,8 @@ def _maker(
 
     def make() -> AnyEnv:
         try:
-            if suite_of(env_id) == "minigrid":
-                return make_minigrid(env_id, env_kwargs=env_kwargs, render_mode=render_mode)
+            if maker := _MAKERS.get(suite_of(env_id)):
+                return maker(env_id, env_kwargs=env_kwargs, render_mode=render_mode)
             return gym.make(env_id, **drawing, **env_kwargs)
         except (TypeError, gym.error.Error) as error:
             reason = " ".join(str(error).split())

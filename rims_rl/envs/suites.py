@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import importlib
+from collections.abc import Callable, Mapping
 from difflib import SequenceMatcher
 from typing import Literal
 
@@ -13,9 +14,25 @@ import minigrid
 from gymnasium.envs.registration import EnvSpec
 
 from rims_rl.envs.cartpole import register_cartpole
+from rims_rl.envs.minatar import register_minatar
 from rims_rl.envs.pickup import register_envs as register_pickup
+from rims_rl.envs.popgym import MAZES, register_mazes, register_popgym
 
-Suite = Literal["atari", "minigrid", "gymnasium"]
+Suite = Literal["atari", "minigrid", "minatar", "popgym", "gymnasium"]
+
+#: By the start of their ids, the families of an extra, which not everybody has and which take
+#: time to import: they are registered when one of their ids is asked for.
+_EXTRAS: Mapping[str, Callable[[], None]] = {
+    "MinAtar/": register_minatar,
+    "popgym-": register_popgym,
+    MAZES: register_mazes,
+}
+#: What pip installs a missing package with.
+_INSTALLED_WITH = {
+    "minatar": "rims-rl[benchmarks]",
+    "popgym": "rims-rl[benchmarks]",
+    "mazelib": "popgym[navigation]",
+}
 
 gym.register_envs(ale_py)
 gym.register_envs(minigrid)
@@ -34,10 +51,12 @@ def suite_of(env_id: str) -> Suite:
         env_id: A registered id; `module:id` imports the module that registers it first.
 
     Returns:
-        `"atari"`, `"minigrid"` (MiniGrid, BabyAI and object picking) or `"gymnasium"`.
+        `"atari"`, `"minigrid"` (MiniGrid, BabyAI and object picking), `"minatar"`, `"popgym"` or
+        `"gymnasium"`.
 
     Raises:
-        UnknownEnvError: If the id is not registered or its frame skip is random.
+        UnknownEnvError: If the id is not registered, its package is not installed or its frame
+            skip is random.
     """
     spec = spec_of(env_id)
     module = spec.entry_point if isinstance(spec.entry_point, str) else ""
@@ -50,6 +69,10 @@ def suite_of(env_id: str) -> Suite:
         return "atari"
     if module.startswith(("minigrid.", register_pickup.__module__)):
         return "minigrid"
+    if module.startswith("minatar."):
+        return "minatar"
+    if module.startswith("popgym."):
+        return "popgym"
     return "gymnasium"
 
 
@@ -63,7 +86,8 @@ def spec_of(env_id: str) -> EnvSpec:
         What the registry says of it.
 
     Raises:
-        UnknownEnvError: If it is not registered; the message holds the nearest ids.
+        UnknownEnvError: If it is not registered; the message holds the nearest ids, or the
+            package to install.
     """
     module, _, name = env_id.rpartition(":")
     if module:
@@ -71,6 +95,7 @@ def spec_of(env_id: str) -> EnvSpec:
             importlib.import_module(module)
         except ImportError as error:
             raise UnknownEnvError(f"cannot import {module!r} of {env_id!r}: {error}") from error
+    _register_extras(name)
     spec = gym.registry.get(name)
     if spec is None:
         near = nearest_ids(name)
@@ -102,6 +127,20 @@ def nearest_ids(env_id: str, count: int = 3) -> list[str]:
     scored = heapq.nlargest(count, ((likeness(name), name) for name in buildable))
     least = 1.0 if scored and scored[0][0] > 1.0 else 0.6
     return [name for score, name in scored if score > least]
+
+
+def _register_extras(env_id: str) -> None:
+    """Register the ids of the family of an extra that this one belongs to, if it does."""
+    for start, register in _EXTRAS.items():
+        if env_id.lower().startswith(start.lower()):
+            try:
+                register()
+            except ModuleNotFoundError as error:
+                if error.name not in _INSTALLED_WITH:
+                    raise
+                raise UnknownEnvError(
+                    f'{env_id} needs {error.name}: pip install "{_INSTALLED_WITH[error.name]}"'
+                ) from error
 
 
 def _bare_name(env_id: str) -> str:

@@ -12,8 +12,15 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from rims_rl.agents import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy, RecurrentPPO
-from rims_rl.core.precision import Precision
+from rims_rl.agents import (
+    CnnRimPolicy,
+    GridExtractor,
+    LinearFeatures,
+    MlpRimPolicy,
+    MultiInputRimPolicy,
+    RecurrentPPO,
+    SmallGridCnn,
+)
 from rims_rl.envs import make_vec_env, suite_of
 from rims_rl.run.config import PPOConfig, TrainConfig
 from rims_rl.run.errors import UsageError
@@ -76,7 +83,7 @@ def make_model(config: TrainConfig, env: VecEnv) -> RecurrentPPO:
                 "core": core.core,
                 "core_kwargs": core.options(),
                 "shared_core": core.shared_core,
-                **_precision(policy, config.run.precision),
+                **_extractor(config, policy, env.observation_space),
             },
             n_steps=config.ppo.n_steps,
             batch_size=config.batch_size,
@@ -88,15 +95,30 @@ def make_model(config: TrainConfig, env: VecEnv) -> RecurrentPPO:
         raise UsageError(str(error)) from None
 
 
-def _precision(policy: type[MlpRimPolicy], precision: Precision) -> dict[str, Any]:
-    """The policy's arguments for the arithmetic of its CNN, none if that is the default."""
-    if precision == "float32":
-        return {}
-    if policy is not CnnRimPolicy:
-        raise UsageError(
-            f"--precision {precision} is for image observations; leave it out for others"
-        )
-    return {"features_extractor_kwargs": {"precision": precision}}
+def _extractor(
+    config: TrainConfig, policy: type[MlpRimPolicy], space: spaces.Space[Any]
+) -> dict[str, Any]:
+    """The policy's arguments for the features of its observations, none if its own are meant."""
+    size, precision = config.core.features_dim, config.run.precision
+    arguments: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    if size:
+        options["features_dim"] = size
+        if policy is MlpRimPolicy:
+            small = SmallGridCnn if SmallGridCnn.fits(space) else LinearFeatures
+            arguments["features_extractor_class"] = small
+        elif policy is MultiInputRimPolicy and not GridExtractor.fits(space):
+            raise UsageError(
+                f"--features-dim {size} is not for dictionaries of other things than symbolic "
+                "grids and missions; leave it out"
+            )
+    if precision != "float32":
+        options["precision"] = precision
+        if policy is not CnnRimPolicy:
+            raise UsageError(
+                f"--precision {precision} is for image observations; leave it out for others"
+            )
+    return {**arguments, "features_extractor_kwargs": options} if options else {}
 
 
 def ppo_settings(ppo: PPOConfig) -> dict[str, Any]:

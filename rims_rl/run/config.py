@@ -106,7 +106,7 @@ class CoreOptions:
 
 @dataclass(frozen=True)
 class CoreConfig(CoreOptions):
-    """The recurrent core between features and heads of a policy."""
+    """The recurrent core between features and heads of a policy, and what it reads."""
 
     core: str = field(
         default="rim",
@@ -115,6 +115,16 @@ class CoreConfig(CoreOptions):
     shared_core: bool = field(
         default=True, metadata={"help": "one core for policy and value, or one each"}
     )
+    features_dim: int = field(
+        default=0,
+        metadata={
+            "help": "learned features that the core reads; 0: the policy's own, vectors as they are"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 0, "features_dim")
 
     def label(self) -> str:
         """See `CoreOptions.label`."""

@@ -37,7 +37,7 @@ from rims_rl.run.trained import Trained, load_trained
 #: Environments played side by side.
 MAX_ENVS = 16
 #: Pictures per second of a video, close to a family's real time.
-FPS = {"atari": 15, "minigrid": 8, "gymnasium": 30}
+FPS = {"atari": 15, "minigrid": 8, "minatar": 15, "popgym": 30, "gymnasium": 30}
 VIDEO_FORMATS = (".mp4", ".gif")
 
 

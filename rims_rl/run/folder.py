@@ -35,7 +35,7 @@ TENSORBOARD = "tensorboard"
 
 _PACKAGES = (
     "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib", "ale-py", "minigrid",
-    "opencv-python-headless", "wandb",
+    "minatar", "popgym", "opencv-python-headless", "wandb",
 )  # fmt: skip
 
 

@@ -32,7 +32,13 @@ from rims_rl.run.errors import UsageError
 from rims_rl.run.folder import folder_version
 
 #: The preset in ``rims_rl/configs`` of each family of environments.
-PRESETS: Mapping[str, str] = {"atari": "atari", "minigrid": "minigrid", "gymnasium": "control"}
+PRESETS: Mapping[str, str] = {
+    "atari": "atari",
+    "minigrid": "minigrid",
+    "minatar": "minatar",
+    "popgym": "popgym",
+    "gymnasium": "control",
+}
 
 #: What may change when a run is resumed: nothing that the saved weights or their meaning need.
 RESUMABLE = frozenset(

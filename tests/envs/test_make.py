@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import gymnasium as gym
@@ -23,6 +25,9 @@ from rims_rl.envs import AtariVecEnv, UnknownEnvError, make_vec_env, suite_of
         ("MiniGrid-Empty-5x5-v0", "minigrid"),
         ("BabyAI-GoToRedBallGrey-v0", "minigrid"),
         ("rims_rl/PickupDistractors-v0", "minigrid"),
+        ("MinAtar/Breakout-v1", "minatar"),
+        ("popgym-RepeatPreviousEasy-v0", "popgym"),
+        ("popgym:popgym-RepeatPreviousEasy-v0", "popgym"),
         ("CartPole-v1", "gymnasium"),
         ("gymnasium.envs.classic_control:CartPole-v1", "gymnasium"),
     ],
@@ -52,6 +57,8 @@ def test_62_games_have_a_no_frameskip_id() -> None:
         ("cartpole", "CartPole-v1"),
         ("minigrid-doorkey-8x8", "MiniGrid-DoorKey-8x8-v0"),
         ("PickupDistractors-v0", "rims_rl/PickupDistractors-v0"),
+        ("minatar/breakout", "MinAtar/Breakout-v1"),
+        ("popgym-RepeatPrevious-v0", "popgym-RepeatPreviousEasy-v0"),
     ],
 )
 def test_an_unknown_id_is_told_the_nearest(written: str, meant: str) -> None:
@@ -65,6 +72,49 @@ def test_an_unknown_id_is_told_the_nearest(written: str, meant: str) -> None:
 def test_an_id_like_no_other_is_refused_plainly(written: str) -> None:
     with pytest.raises(UnknownEnvError, match=r"no registered id is like it|cannot import"):
         suite_of(written)
+
+
+WITHOUT_PACKAGES = """
+import importlib.abc, sys
+
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in ("minatar", "popgym"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+from rims_rl import make_vec_env
+from rims_rl.train import main
+
+for env_id in sys.argv[1:]:
+    try:
+        make_vec_env(env_id)
+    except ValueError as error:
+        print(f"{type(error).__name__}: {error}")
+print(make_vec_env("CartPole-v1").num_envs)
+print(main(["--env", "MinAtar/Breakout-v1"]))
+"""
+
+
+def test_without_its_package_a_family_says_how_to_install_it() -> None:
+    ids = ["MinAtar/Breakout-v1", "popgym-RepeatPreviousEasy-v0"]
+    command = [sys.executable, "-c", WITHOUT_PACKAGES, *ids]
+    done = subprocess.run(command, capture_output=True, text=True)
+    benchmarks = 'pip install "rims-rl[benchmarks]"'
+    assert done.stdout.splitlines() == [
+        f"UnknownEnvError: {ids[0]} needs minatar: {benchmarks}",
+        f"UnknownEnvError: {ids[1]} needs popgym: {benchmarks}",
+        "1",
+        "2",
+    ]
+    assert f"{ids[0]} needs minatar: {benchmarks}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_mazes_need_one_package_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mazelib", None)  # what import then does not find
+    with pytest.raises(UnknownEnvError, match=r'needs mazelib: pip install "popgym\[navigation\]"'):
+        suite_of("popgym-LabyrinthEscapeEasy-v0")
 
 
 def test_a_plain_environment_is_monitored() -> None:
@@ -99,7 +149,11 @@ def test_dict_observations_of_grids() -> None:
 
 
 @pytest.mark.parametrize(
-    "env_id", ["CartPole-v1", "MiniGrid-Empty-5x5-v0", "PongNoFrameskip-v4", "ALE/Breakout-v5"]
+    "env_id",
+    [
+        *("CartPole-v1", "MiniGrid-Empty-5x5-v0", "PongNoFrameskip-v4", "ALE/Breakout-v5"),
+        *("MinAtar/Breakout-v1", "popgym-PositionOnlyPendulumEasy-v0"),
+    ],
 )
 def test_every_family_renders(env_id: str) -> None:
     env = make_vec_env(env_id, 1, seed=0, render_mode="rgb_array")
@@ -119,7 +173,13 @@ def test_env_kwargs_reach_the_environment() -> None:
     assert atari.observation_space.shape == (1, 84, 84)
 
 
-@pytest.mark.parametrize("env_id", ["CartPole-v1", "PongNoFrameskip-v4", "MiniGrid-Empty-5x5-v0"])
+@pytest.mark.parametrize(
+    "env_id",
+    [
+        *("CartPole-v1", "PongNoFrameskip-v4", "MiniGrid-Empty-5x5-v0"),
+        *("MinAtar/Breakout-v1", "popgym-RepeatPreviousEasy-v0"),
+    ],
+)
 def test_an_unknown_keyword_is_one_clear_line(env_id: str) -> None:
     with pytest.raises(ValueError, match="gravitas") as error:
         make_vec_env(env_id, env_kwargs={"gravitas": 1})

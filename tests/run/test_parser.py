@@ -27,7 +27,8 @@ def test_every_preset_parses(name):
 
 
 def test_every_preset_makes_a_configuration():
-    for env in ("PongNoFrameskip-v4", "MiniGrid-Empty-5x5-v0", "CartPole-v1"):
+    for env in ("PongNoFrameskip-v4", "MiniGrid-Empty-5x5-v0", "MinAtar/Breakout-v1",
+                "popgym-RepeatPreviousEasy-v0", "CartPole-v1"):  # fmt: skip
         assert resolved("--env", env).env.env == env
 
 
@@ -56,6 +57,14 @@ def test_resolved_configuration_reads_back(tmp_path):
     config = resolved("--env", "CartPole-v1", "--core-kwargs", "{comm_heads: 2}", "--seed", "3")
     (tmp_path / "config.yaml").write_text(to_yaml(config))
     assert TrainConfig.from_flat(read_yaml(tmp_path / "config.yaml")) == config
+
+
+def test_a_configuration_saved_before_there_was_an_option_means_its_default():
+    saved = yaml.safe_load(to_yaml(resolved("--env", "CartPole-v1")))
+    config = TrainConfig.from_flat(saved)
+    del saved["features_dim"]
+    assert TrainConfig.from_flat(saved) == config
+    assert config.core.features_dim == 0
 
 
 def test_core_kwargs_can_be_dotted_and_null():
