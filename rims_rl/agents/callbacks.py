@@ -1,15 +1,20 @@
-"""Callbacks that watch a recurrent policy: which RIMs are active, and whether all is finite."""
+"""Callbacks that watch a recurrent policy: active RIMs, updates, and whether all is finite."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import torch
+from sb3_contrib import RecurrentPPO
+from sb3_contrib.common.recurrent.buffers import RecurrentRolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 
 from rims_rl.agents.core_policy import MlpRimPolicy
+from rims_rl.core import RIM
 
 
 class NonFiniteError(RuntimeError):
@@ -42,14 +47,21 @@ def _binary_entropy(p: Tensor) -> Tensor:
 class CoreStatistics(BaseCallback):
     """Logs of each rollout how large the core's state became and which RIMs were active.
 
-    ``core/largest_state`` is the largest absolute h of the actor's core. ``rim/active_<k>`` and
-    ``rim/activation_entropy``, for policies with RIMs only, count RIMs from 1.
+    ``core/largest_state`` is the largest absolute h of the actor's core. For policies with RIMs
+    only: ``rim/active_<k>``, counted from 1, and ``rim/activation_entropy``;
+    ``rim/active_set_changes`` is the share of steps, those at the start of an episode left out,
+    at which other RIMs are active than at the step before.
     """
+
+    def _on_training_start(self) -> None:
+        self._previous: Tensor | None = None
 
     def _on_rollout_start(self) -> None:
         self._largest_state = 0.0
         self._active_steps: Tensor | None = None
         self._steps = 0
+        self._changes = 0.0
+        self._continued = 0
 
     def _on_step(self) -> bool:
         largest = self.locals["lstm_states"].pi[0].abs().max().item()
@@ -60,7 +72,16 @@ class CoreStatistics(BaseCallback):
             active = mask.sum(dim=0, dtype=torch.float64)
             self._active_steps = active + (0 if self._active_steps is None else self._active_steps)
             self._steps += mask.shape[0]
+            self._count_changes(mask)
         return True
+
+    def _count_changes(self, mask: Tensor) -> None:
+        if self._previous is not None:
+            starts = cast(RecurrentPPO, self.model)._last_episode_starts
+            goes_on = ~torch.as_tensor(starts, dtype=torch.bool, device=mask.device)
+            self._changes += float(((mask != self._previous).any(dim=1) & goes_on).sum())
+            self._continued += int(goes_on.sum())
+        self._previous = mask
 
     def _on_rollout_end(self) -> None:
         self.logger.record("core/largest_state", self._largest_state)
@@ -70,6 +91,103 @@ class CoreStatistics(BaseCallback):
         for k, share in enumerate(frequencies.tolist(), start=1):
             self.logger.record(f"rim/active_{k}", share)
         self.logger.record("rim/activation_entropy", activation_entropy(frequencies))
+        if self._continued:
+            self.logger.record("rim/active_set_changes", self._changes / self._continued)
+
+
+class UpdateStatistics(BaseCallback):
+    """Logs how large the gradients of an update are, and how it changes which RIMs are active.
+
+    ``train/grad_norm`` is the root mean square over minibatches of the gradient's norm before
+    clipping. ``rim/active_set_changes_by_update``, for policies with RIMs only, is the share of
+    the rollout's steps, of one environment in eight, at which the policy after the update would
+    have other RIMs active than the policy before.
+    """
+
+    def _on_training_start(self) -> None:
+        self._rollout: _Rollout | None = None
+        self._squares: list[Tensor] = []
+        self._minibatches = 0
+        policy = cast(MlpRimPolicy, self.model.policy)
+        self._hooks = [
+            parameter.register_post_accumulate_grad_hook(self._add_gradient)
+            for parameter in policy.parameters()
+        ]
+        # Every loss reads the values once.
+        last = policy.value_net.bias
+        self._hooks.append(last.register_post_accumulate_grad_hook(self._add_minibatch))
+
+    def _add_gradient(self, parameter: Tensor) -> None:
+        assert parameter.grad is not None
+        self._squares.append(torch.linalg.vector_norm(parameter.grad).square())
+
+    def _add_minibatch(self, parameter: Tensor) -> None:
+        self._minibatches += 1
+
+    def _on_rollout_start(self) -> None:
+        if self._minibatches:
+            mean_square = torch.stack(self._squares).sum().item() / self._minibatches
+            self.logger.record("train/grad_norm", math.sqrt(mean_square))
+            self._squares.clear()
+            self._minibatches = 0
+        if self._rollout is not None:
+            changes = self._rollout.changes(cast(MlpRimPolicy, self.model.policy))
+            self.logger.record("rim/active_set_changes_by_update", changes)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        policy = cast(MlpRimPolicy, self.model.policy)
+        if isinstance(policy.lstm_actor, RIM):
+            buffer = cast(RecurrentPPO, self.model).rollout_buffer
+            self._rollout = _Rollout.of(cast(RecurrentRolloutBuffer, buffer), policy)
+
+    def _on_training_end(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+
+@dataclass(frozen=True)
+class _Rollout:
+    """A part of a rollout that is kept beyond the update.
+
+    Attributes:
+        observations: of T steps of N environments, (T * N, ...), or a dictionary of such.
+        states: h and c before the first step, (1, N, hidden_size).
+        starts: episode starts (T, N).
+        active: sets of the policy that made the rollout (T, N, K).
+    """
+
+    observations: Any
+    states: tuple[Tensor, Tensor]
+    starts: Tensor
+    active: Tensor
+
+    @classmethod
+    def of(cls, buffer: RecurrentRolloutBuffer, policy: MlpRimPolicy) -> _Rollout:
+        count = math.ceil(buffer.n_envs / 8)
+
+        def pick(array: Any) -> Tensor:
+            return buffer.to_torch(array[:, :count].reshape(-1, *array.shape[2:]))
+
+        def first(array: Any) -> Tensor:
+            return buffer.to_torch(array[0][:, :count])
+
+        stored = buffer.observations
+        observations = (
+            {key: pick(array) for key, array in stored.items()}
+            if isinstance(stored, dict)
+            else pick(stored)
+        )
+        states = (first(buffer.hidden_states_pi), first(buffer.cell_states_pi))
+        starts = buffer.to_torch(buffer.episode_starts[:, :count])
+        active = policy.active_sets(observations, states, starts)
+        return cls(observations, states, starts, active)
+
+    def changes(self, policy: MlpRimPolicy) -> float:
+        now = policy.active_sets(self.observations, self.states, self.starts)
+        return float((now != self.active).any(dim=-1).double().mean())
 
 
 class FiniteGuard(BaseCallback):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from gymnasium import spaces
@@ -162,6 +162,31 @@ class MlpRimPolicy(RecurrentActorCriticPolicy):
         else:
             output, states = lstm(sequences, (h, c), starts)
         return output.swapaxes(0, 1).flatten(0, 1), states
+
+    @torch.no_grad()
+    def active_sets(
+        self, obs: PyTorchObs, states: tuple[Tensor, Tensor], episode_starts: Tensor
+    ) -> Tensor:
+        """Which of the actor's RIMs are active at each step of some sequences.
+
+        Args:
+            obs: observations (T * N, ...), ordered by step.
+            states: h and c before the first step, each (1, N, hidden_size).
+            episode_starts: (T, N).
+
+        Returns:
+            bool (T, N, K).
+
+        Raises:
+            TypeError: the core has no RIMs.
+        """
+        if not isinstance(self.lstm_actor, RIM):
+            raise TypeError(f"core {self.core!r} has no RIMs that could be active")
+        features = self.extract_features(obs)
+        pi_features = features[0] if isinstance(features, tuple) else features
+        sequences = pi_features.unflatten(0, episode_starts.shape)
+        info = self.lstm_actor(sequences, states, episode_starts, return_info=True)[2]
+        return cast(Tensor, info.active_mask)
 
     def _latents(
         self, obs: PyTorchObs, lstm_states: RNNStates, episode_starts: Tensor

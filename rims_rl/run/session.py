@@ -14,7 +14,7 @@ import wandb
 from stable_baselines3.common.vec_env import VecEnv
 
 from rims_rl.agents import RecurrentPPO
-from rims_rl.agents.callbacks import CoreStatistics, FiniteGuard, NonFiniteError
+from rims_rl.agents.callbacks import CoreStatistics, FiniteGuard, NonFiniteError, UpdateStatistics
 from rims_rl.envs import AtariSettings, suite_of
 from rims_rl.run import folder as files
 from rims_rl.run.building import (
@@ -158,13 +158,14 @@ def _train(session: Session, stop: StopRequest) -> int:
     progress_report = ProgressReport(config.run.total_timesteps)
     episodes = EpisodeLog(session.folder, done)
     recorder = Recorder(session.folder, session.eval_env, config.run, session.progress, stop)
+    statistics = (CoreStatistics(), UpdateStatistics())
     recorder.init_callback(model)
     if session.rng is not None:
         restore_rng(session.rng)
     try:
         model.learn(
             config.run.total_timesteps - done,
-            [guard, recorder, CoreStatistics(), episodes, progress_report, StopTraining(stop)],
+            [guard, recorder, *statistics, episodes, progress_report, StopTraining(stop)],
             reset_num_timesteps=not session.resumed,
         )
         if stop:

@@ -1,6 +1,7 @@
 """Statistics of active RIMs, and the guard against tensors that are not finite."""
 
 import math
+from typing import cast
 
 import gymnasium as gym
 import pytest
@@ -8,16 +9,21 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
-from rims_rl.agents import RecurrentPPO
-from rims_rl.agents.callbacks import CoreStatistics, FiniteGuard, NonFiniteError, activation_entropy
+from rims_rl.agents import MlpRimPolicy, RecurrentPPO
+from rims_rl.agents.callbacks import (
+    CoreStatistics,
+    FiniteGuard,
+    NonFiniteError,
+    UpdateStatistics,
+    activation_entropy,
+)
 
 
-def model_for(env="CartPole-v1", **kwargs):
-    policy = {"core_kwargs": {"hidden_size": 12, "num_rims": 4, "num_active": 2}, "core": "rim"}
-    policy.update(kwargs)
+def model_for(env="CartPole-v1", core="rim", core_kwargs=None, n_steps=16, **kwargs):
+    rims = {"hidden_size": 12, "num_rims": 4, "num_active": 2}
     return RecurrentPPO(
-        "MlpRimPolicy", env, n_steps=16, batch_size=16, n_epochs=1, policy_kwargs=policy,
-        device="cpu", seed=0,
+        "MlpRimPolicy", env, n_steps=n_steps, batch_size=n_steps, n_epochs=1, device="cpu", seed=0,
+        policy_kwargs={"core": core, "core_kwargs": core_kwargs or rims}, **kwargs,
     )  # fmt: skip
 
 
@@ -54,6 +60,79 @@ def test_no_statistics_without_rims():
     model.set_logger(Logger(None, []))
     model.learn(16, [CoreStatistics(), spy])
     assert not any(name.startswith("rim/") for name in spy.values)
+
+
+class Recorder(BaseCallback):
+    """Keeps what acted, and what was logged and left in the gradients after each update."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.masks: list[torch.Tensor] = []
+        self.starts: list[torch.Tensor] = []
+        self.norms: list[torch.Tensor] = []
+        self.updates: list[dict[str, float]] = []
+
+    def _on_step(self) -> bool:
+        mask = cast(MlpRimPolicy, self.model.policy).active_mask
+        assert mask is not None
+        self.masks.append(mask)
+        self.starts.append(torch.as_tensor(cast(RecurrentPPO, self.model)._last_episode_starts))
+        return True
+
+    def _on_rollout_start(self) -> None:
+        gradients = [p.grad for p in self.model.policy.parameters() if p.grad is not None]
+        self.norms.append(torch.cat([g.flatten() for g in gradients or [torch.zeros(1)]]).norm())
+        self.updates.append(dict(self.logger.name_to_value))
+
+
+def watched(learning_rate, rollouts=1):
+    """A model after some rollouts of 64 steps, with what was recorded on the way."""
+    spy, recorder = Spy(), Recorder()
+    model = model_for(learning_rate=learning_rate, n_steps=64, max_grad_norm=1e9)
+    model.set_logger(Logger(None, []))
+    model.learn(64 * rollouts, [CoreStatistics(), UpdateStatistics(), spy, recorder])
+    return model, spy, recorder
+
+
+def test_the_active_sets_of_stored_steps_are_those_that_acted():
+    model, spy, recorder = watched(learning_rate=0.0)
+    buffer, masks = model.rollout_buffer, torch.stack(recorder.masks)
+    observations = torch.as_tensor(buffer.observations).flatten(0, 1)
+    states = torch.zeros(1, 1, 12), torch.zeros(1, 1, 12)
+    starts = torch.as_tensor(buffer.episode_starts)
+    assert starts[1:].any()
+    assert torch.equal(model.policy.active_sets(observations, states, starts), masks)
+    within = ~torch.stack(recorder.starts)[1:, 0].bool()
+    changed = (masks[1:] != masks[:-1]).any(-1)[:, 0][within]
+    assert 0 < changed.sum() < len(changed)
+    share = changed.double().mean().item()
+    assert spy.values["rim/active_set_changes"] == pytest.approx(share)
+
+
+def test_an_update_changes_active_sets_as_far_as_it_changes_the_policy():
+    name = "rim/active_set_changes_by_update"
+    _, _, still = watched(learning_rate=0.0, rollouts=2)
+    assert still.updates[1][name] == 0.0
+    _, _, moved = watched(learning_rate=0.1, rollouts=2)
+    assert 0 < moved.updates[1][name] <= 1
+
+
+def test_the_gradients_norm_is_that_before_clipping():
+    _, _, recorder = watched(learning_rate=0.0, rollouts=3)
+    assert "train/grad_norm" not in recorder.updates[0]
+    for update, norm in zip(recorder.updates[1:], recorder.norms[1:], strict=True):
+        assert update["train/grad_norm"] == pytest.approx(norm.item(), rel=1e-5)
+
+
+def test_watching_leaves_no_hooks():
+    model, _, _ = watched(learning_rate=0.0)
+    assert not any(p._post_accumulate_grad_hooks for p in model.policy.parameters())
+
+
+def test_cores_without_rims_have_no_active_sets():
+    model = model_for(core="gru", core_kwargs={"hidden_size": 12})
+    with pytest.raises(TypeError, match="'gru' has no RIMs"):
+        model.policy.active_sets(torch.zeros(1, 4), (torch.zeros(1, 1, 12),) * 2, torch.zeros(1, 1))
 
 
 def test_bad_parameter_is_named_and_restored():
