@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,14 +17,9 @@ from typing import Any
 from tqdm import tqdm
 
 import rims_rl
-from rims_rl.run.folder import describe_environment
+from rims_rl.run.folder import CHECKPOINTS, MODEL, describe_environment
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def run_folder(runs: Path, name: str, seed: int) -> Path:
-    """Where a run of a comparison lies."""
-    return runs / name / f"seed{seed}"
 
 
 @dataclass(frozen=True)
@@ -66,47 +62,62 @@ def compare(
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    arguments = {core: [*common, *extra] for core, extra in cores.items()}
     chosen = range(options.seeds)
-    unfinished = train_missing(options.runs, arguments, chosen, options.jobs)
-    runs = {core: [run_folder(options.runs, core, seed) for seed in chosen] for core in cores}
+    train = ["-m", "rims_rl.train", *common, "--track", "off"]
+    jobs = [
+        Job((options.runs / core / f"seed{seed}").absolute(), [*train, *extra], seed)
+        for seed in chosen
+        for core, extra in cores.items()
+    ]
+    unfinished = [
+        f"{j.folder.parent.name}/{j.folder.name}" for j in train_missing(jobs, options.jobs)
+    ]
+    runs = {core: [j.folder for j in jobs if j.folder.parent.name == core] for core in cores}
     return Comparison(options.seeds, runs, unfinished)
 
 
-def train_missing(
-    runs: Path, arguments: Mapping[str, Sequence[str]], seeds: Sequence[int], jobs: int
-) -> list[str]:
-    """Trains every core with every seed, as far as that is not done yet.
+@dataclass(frozen=True)
+class Job:
+    """A run to train.
+
+    Attributes:
+        folder: of the run; it is done when its model is there.
+        command: arguments of Python, without seed and folder.
+        seed: of the run.
+    """
+
+    folder: Path
+    command: Sequence[str]
+    seed: int
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run got to its end."""
+        return (self.folder / MODEL).exists()
+
+    def run(self) -> None:
+        """Trains it, from where an earlier training of it was interrupted."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        argv = [*self.command, "--seed", str(self.seed), "--run-dir", str(self.folder)]
+        if any((self.folder / CHECKPOINTS).glob("*.zip")):
+            argv = ["-m", "rims_rl.train", "--resume", str(self.folder)]
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        with self.folder.with_suffix(".log").open("a") as log:
+            subprocess.run([sys.executable, *argv], cwd=ROOT, stdout=log, stderr=log, check=False)
+
+
+def train_missing(jobs: Sequence[Job], workers: int) -> list[Job]:
+    """Trains runs as far as that is not done yet, and returns those that did not get to their end.
 
     Args:
-        runs: folder of the comparison.
-        arguments: of ``rims_rl.train``, by the core's name.
-        seeds: of the runs.
-        jobs: how many trainings at once.
-
-    Returns:
-        The runs that did not get to their end, as ``name/seedS``.
+        jobs: the runs.
+        workers: how many at once.
     """
-    wanted = [(name, seed) for seed in seeds for name in arguments]
-    todo = [(n, s) for n, s in wanted if not (run_folder(runs, n, s) / "model.zip").exists()]
-
-    def train(job: tuple[str, int]) -> None:
-        name, seed = job
-        folder = run_folder(runs, name, seed)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        start = ["--resume", str(folder)] if folder.exists() else [
-            *arguments[name], "--seed", str(seed), "--run-dir", str(folder), "--track", "off",
-        ]  # fmt: skip
-        with open(folder.parent / f"seed{seed}.log", "a") as log:
-            subprocess.run(
-                [sys.executable, "-m", "rims_rl.train", *start], stdout=log, stderr=log, check=False
-            )
-
-    with ThreadPoolExecutor(jobs) as pool:
-        list(tqdm(pool.map(train, todo), total=len(todo), desc=runs.name))
-    return [
-        f"{n}/seed{s}" for n, s in wanted if not (run_folder(runs, n, s) / "model.zip").exists()
-    ]
+    todo = [job for job in jobs if not job.is_done]
+    with ThreadPoolExecutor(workers) as pool:
+        list(tqdm(pool.map(Job.run, todo), total=len(todo), desc="runs"))
+    return [job for job in jobs if not job.is_done]
 
 
 def param_count(run: Path) -> int:

@@ -1,0 +1,292 @@
+"""How well cores learn: no core, LSTM, GRU and RIMs on control, memory and small Atari-like tasks.
+
+    python benchmarks/learning.py --jobs 2
+
+Trains what is missing, the first seed of all tasks first, goes on where it was interrupted, and
+writes docs/learning.md, .json and .png from all runs that are done. ``--report`` trains nothing.
+All cores have as many units and the same settings, those of the task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import stock_ppo
+from comparison import ROOT, Job, param_count, provenance, train_missing, write_json
+
+from rims_rl.analysis.curves import episode_curve, plot_curves, progress_values
+from rims_rl.analysis.statistics import INTERVAL_METHOD, bootstrap_interval, interquartile_mean
+
+SEEDS = 5
+WINDOWS = 20
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is compared: a core's name and options beside its size."""
+
+    core: str = "rim"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: The comparison.
+CORES = {
+    "no core": Cell("none"),
+    "LSTM": Cell("lstm"),
+    "GRU": Cell("gru"),
+    "RIM": Cell(),
+    "RIM of version 0.1": Cell(options={"variant": "hard"}),
+}
+#: The default RIM with one part of it taken away or as it was.
+PARTS = {
+    "RIM, hard selection": Cell(options={"selection": "hard"}),
+    "RIM, no key bias": Cell(options={"key_bias": False}),
+    "RIM, no query bias": Cell(options={"query_bias": False}),
+    "RIM, values of 64 numbers": Cell(options={"input_value_size": 64}),
+    "RIM, heads as in the paper": Cell(
+        options={"input_key_size": 64, "comm_key_size": 32, "comm_value_size": 32}
+    ),
+    "RIM, gate bias -2": Cell(options={"comm_gate_bias": -2.0}),
+    "RIM, no communication": Cell(options={"communication": None}),
+    "RIM, all active": Cell(options={"num_active": 6}),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned.
+
+    Attributes:
+        env: the environment.
+        steps: of a run.
+        units: of a core; None for those of the preset.
+        cells: what is compared in it.
+        stock: whether `stock_ppo` trains it, instead of ``rims_rl.train``.
+        seeds: how many runs each.
+    """
+
+    env: str
+    steps: int
+    cells: Mapping[str, Cell]
+    units: int | None = None
+    stock: bool = False
+    seeds: int = SEEDS
+
+    def command(self, cell: Cell) -> list[str]:
+        """How a run is trained, without seed and folder."""
+        if self.stock:
+            sized = {} if cell.core == "none" else {"hidden_size": self.units}
+            options = json.dumps({**sized, **cell.options})
+            return ["benchmarks/stock_ppo.py", "--core", cell.core, "--core-kwargs", options]
+        flags = {k: v for k, v in cell.options.items() if k in ("variant", "num_active")}
+        kwargs = {k: v for k, v in cell.options.items() if k not in flags}
+        command = ["-m", "rims_rl.train", "--env", self.env, "--total-timesteps", str(self.steps),
+                   "--eval-every", "0", "--core", cell.core, "--track", "off"]  # fmt: skip
+        for name, value in flags.items():
+            command += [f"--{name.replace('_', '-')}", str(value)]
+        return [*command, *(["--core-kwargs", json.dumps(kwargs)] if kwargs else [])]
+
+
+def _popgym(name: str, parts: Mapping[str, Cell] | None = None) -> Task:
+    return Task(f"popgym-{name}Easy-v0", 400_000, {**CORES, **(parts or {})})
+
+
+TASKS = {
+    "CartPole without velocities": Task(
+        stock_ppo.ENV, stock_ppo.STEPS, {**CORES, **PARTS}, units=66, stock=True
+    ),
+    "RepeatPrevious": _popgym("RepeatPrevious", PARTS),
+    "RepeatFirst": _popgym("RepeatFirst"),
+    "Autoencode": _popgym("Autoencode"),
+    "PositionOnlyCartPole": _popgym("PositionOnlyCartPole"),
+    "NoisyPositionOnlyPendulum": _popgym("NoisyPositionOnlyPendulum"),
+    "CountRecall": _popgym("CountRecall"),
+    "MinAtar Breakout": Task("MinAtar/Breakout-v1", 500_000, CORES),
+    "MinAtar SpaceInvaders": Task("MinAtar/SpaceInvaders-v1", 500_000, CORES),
+    "MinAtar Asterix": Task("MinAtar/Asterix-v1", 500_000, CORES),
+    "MinAtar Freeway": Task("MinAtar/Freeway-v1", 500_000, CORES),
+    "MinAtar Seaquest": Task("MinAtar/Seaquest-v1", 500_000, CORES),
+    "Object picking": Task("rims_rl/PickupDistractorsSmall-v0", 303_104, CORES),
+    "Pong": Task("PongNoFrameskip-v4", 1_000_000, CORES, seeds=1),
+}
+
+
+def folder(runs: Path, task: str, cell: str, seed: int) -> Path:
+    """Where a run lies, e.g. ``runs/learning/repeatfirst/rim/seed0``."""
+    return runs / _slug(task) / _slug(cell) / f"seed{seed}"
+
+
+def _slug(name: str) -> str:
+    return name.lower().replace(",", "").replace(" ", "-")
+
+
+def jobs(runs: Path, tasks: Sequence[str], cells: Sequence[str]) -> Iterator[Job]:
+    """All runs, in the order in which they are trained."""
+    for seed in range(SEEDS):
+        for task_name in tasks:
+            task = TASKS[task_name]
+            for name, cell in task.cells.items():
+                if seed < task.seeds and name in cells:
+                    yield Job(folder(runs, task_name, name, seed), task.command(cell), seed)
+
+
+def main() -> None:
+    """Trains, measures, draws and writes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "learning")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--report", action="store_true", help="train nothing")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK")
+    parser.add_argument("--cells", nargs="+", choices={**CORES, **PARTS}, metavar="CELL",
+                        default=[*CORES, *PARTS])  # fmt: skip
+    options = parser.parse_args()
+    if not options.report:
+        train_missing(list(jobs(options.runs, options.tasks, options.cells)), options.jobs)
+    rng = np.random.default_rng(0)
+    results = {name: measured(options.runs, name, rng) for name in TASKS}
+    results = {name: cells for name, cells in results.items() if cells}
+    about = {**provenance(), "interval": f"95%, {INTERVAL_METHOD}", "windows": WINDOWS}
+    write_json(ROOT / "docs/learning.json", {**about, "tasks": results})
+    (ROOT / "docs/learning.md").write_text(report(results))
+    draw(options.runs, results, rng)
+
+
+def measured(runs: Path, task_name: str, rng: np.random.Generator) -> dict[str, Any]:
+    """The results of the runs of a task that are done, by cell."""
+    task, results = TASKS[task_name], {}
+    for name in task.cells:
+        seeds = [seed for seed in range(task.seeds)
+                 if (folder(runs, task_name, name, seed) / "model.zip").exists()]  # fmt: skip
+        if not seeds:
+            continue
+        done = [folder(runs, task_name, name, seed) for seed in seeds]
+        curve = episode_curve(done, task.steps, WINDOWS)
+        ends = curve.values[:, -2:].mean(axis=1).tolist()
+        if task.stock:
+            ends = [json.loads((run / stock_ppo.EVALUATION).read_text())["mean"] for run in done]
+        means = np.nanmean(curve.values, axis=1).tolist()
+        results[name] = {
+            "parameters": param_count(done[0]),
+            "seeds": seeds,
+            "return at the end": _over_seeds(ends, rng),
+            "mean return over training": _over_seeds(means, rng),
+            "timesteps": curve.timesteps.tolist(),
+            "return of each seed": curve.values.tolist(),
+            **{label: _typical(done, column) for label, column in STATISTICS.items()},
+        }
+    return results
+
+
+#: What is reported of an update and of the active sets, and its column in ``progress.csv``.
+STATISTICS = {
+    "set changes within an episode": "rim/active_set_changes",
+    "set changes by an update": "rim/active_set_changes_by_update",
+    "approximate KL": "train/approx_kl",
+    "gradient norm": "train/grad_norm",
+}
+
+
+def _typical(runs: Sequence[Path], column: str) -> float | None:
+    """The mean over seeds of a run's mean; None where a core has no such thing."""
+    values = [progress_values(run, column) for run in runs]
+    return float(np.mean([v.mean() for v in values])) if all(len(v) for v in values) else None
+
+
+def _over_seeds(values: list[float], rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "interquartile mean": float(interquartile_mean(values)),
+        "interval": bootstrap_interval(values, interquartile_mean, rng),
+        "each seed": values,
+    }
+
+
+_HEAD = """\
+# How well cores learn
+
+Written by `python benchmarks/learning.py` from its runs; do not edit. All cores of a task have the
+same number of units and the same settings: {steps}. Each return is the interquartile mean
+over seeds with its 95% bootstrap interval (one seed: no interval).
+
+- At the end: the last tenth of the training episodes, for CartPole 20 deterministic episodes after
+  training (stock `sb3_contrib.RecurrentPPO`, [stock_ppo.py](../benchmarks/stock_ppo.py)).
+- Over training: the mean of {windows} equal windows.
+- Set changes: the share of steps within episodes at which other RIMs are active than at the step
+  before, and the share of a rollout's steps at which an update changes which RIMs are active.
+
+Numbers of each seed, curves, versions and machine: [learning.json](learning.json).
+
+![Learning curves of every task and core](learning.png)
+"""
+_COLUMNS = (
+    "core", "parameters", "seeds", "return at the end", "over training",
+    "set changes in an episode", "by an update", "approx. KL", "gradient norm",
+)  # fmt: skip
+
+
+def report(results: Mapping[str, Any]) -> str:
+    """A page with a table for each task."""
+    by_steps: dict[int, list[str]] = {}
+    for name in results:
+        by_steps.setdefault(TASKS[name].steps, []).append(name)
+    steps = "; ".join(f"{count:,} steps for {', '.join(n)}" for count, n in by_steps.items())
+    parts = [_HEAD.format(steps=steps, windows=WINDOWS)]
+    for name, cells in results.items():
+        parts += [f"## {name}\n", _row(_COLUMNS), _row(["---"] * len(_COLUMNS))]
+        parts += [_row(_cell_columns(cell, result)) for cell, result in cells.items()]
+        parts += [""]
+    return "\n".join(parts)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell_columns(name: str, result: Mapping[str, Any]) -> list[str]:
+    statistics = [result[label] for label in STATISTICS]
+    return [
+        name,
+        f"{result['parameters']:,}",
+        str(len(result["seeds"])),
+        _with_interval(result["return at the end"]),
+        _with_interval(result["mean return over training"]),
+        *("" if value is None else f"{value:.2g}" for value in statistics),
+    ]
+
+
+def _with_interval(numbers: Mapping[str, Any]) -> str:
+    center, interval = numbers["interquartile mean"], numbers["interval"]
+    digits = max(0, 2 - math.floor(math.log10(max(abs(center), 0.1)) + 1))
+    bounds = f" [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]" if interval else ""
+    return f"{center:.{digits}f}{bounds}"
+
+
+def draw(runs: Path, results: Mapping[str, Any], rng: np.random.Generator) -> None:
+    """Learning curves of the cores, a panel for each task."""
+    columns = 4
+    rows = math.ceil(len(results) / columns)
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(4.2 * columns, 3.1 * rows), layout="constrained", squeeze=False
+    )
+    for axes in panels.flat[len(results) :]:
+        axes.set_visible(False)
+    for axes, (name, cells) in zip(panels.flat, results.items(), strict=False):
+        curves = {}
+        for cell in (cell for cell in CORES if cell in cells):
+            done = [folder(runs, name, cell, seed) for seed in cells[cell]["seeds"]]
+            curves[cell] = episode_curve(done, TASKS[name].steps, WINDOWS)
+        plot_curves(axes, curves, "return", rng)
+        axes.set_title(name)
+        axes.get_legend().set_visible(axes is panels.flat[0])
+    figure.savefig(ROOT / "docs/learning.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()
