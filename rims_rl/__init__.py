@@ -5,10 +5,27 @@ its environments with Gymnasium.
 """
 
 from rims_rl.agents import RecurrentPPO, register_policies
-from rims_rl.core import RIM, RIMConfig
+from rims_rl.core import (
+    RIM,
+    Core,
+    RIMConfig,
+    register_communication,
+    register_core,
+    register_selection,
+)
 from rims_rl.envs import make_vec_env
 from rims_rl.version import __version__
 
-__all__ = ["RIM", "RIMConfig", "RecurrentPPO", "__version__", "make_vec_env"]
+__all__ = [
+    "RIM",
+    "Core",
+    "RIMConfig",
+    "RecurrentPPO",
+    "__version__",
+    "make_vec_env",
+    "register_communication",
+    "register_core",
+    "register_selection",
+]
 
 register_policies()

@@ -26,7 +26,7 @@ from rims_rl.core.communication import Communication
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.dynamics import GRUDynamics, LSTMDynamics, State
 from rims_rl.core.forms import SELECTIONS
-from rims_rl.core.scan.choice import choose_kernel
+from rims_rl.core.scan.choice import choose_kernel, is_exporting
 from rims_rl.core.scan.operation import (
     Kernel,
     ScanInputs,
@@ -119,7 +119,7 @@ class RIM(Core):
         given = state or initial_state(x, self.hidden_size)
         h, c = (s.reshape(-1, self.config.num_rims, self.config.rim_size) for s in given)
         keep = keep_factors(episode_starts, x)
-        kernel = choose_kernel(self.config, x, self.training)
+        kernel = None if is_exporting() else choose_kernel(self.config, x, self.training)
         if kernel is None:
             outputs, h, c, info = self._run_reference(x, h, c, keep)
         else:
@@ -194,6 +194,7 @@ class RIM(Core):
             new_h = torch.where(is_active, new_h + change, h)
         return new_h, new_c, RIMInfo(active, attention, communication_attention)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _run_scan(
         self,
         kernel: Kernel,

@@ -346,3 +346,40 @@ def test_wrong_shapes_are_named(arguments, words):
 def test_rows_need_input_attention():
     with pytest.raises(ValueError, match="one row"):
         make(input_attention=None)(torch.zeros(2, 3, 6, 5, dtype=torch.float64))
+
+
+class _Flat(torch.nn.Module):
+    """A core as `torch.export` takes it: tensors in, tensors out."""
+
+    def __init__(self, core):
+        super().__init__()
+        self.core = core
+
+    def forward(self, x, h, c, episode_starts):
+        output, (h, c) = self.core(x, (h, c), episode_starts)
+        return output, h, c
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_exported_core_computes_the_same(strict):
+    rim = RIM(5, 12, 4, 2)
+    starts = torch.zeros(6, 3)
+    starts[2, 1] = 1
+    inputs = torch.randn(6, 3, 5), torch.randn(1, 3, 12), torch.randn(1, 3, 12), starts
+    exported = torch.export.export(_Flat(rim), inputs, strict=strict).module()
+    torch.testing.assert_close(exported(*inputs), _Flat(rim)(*inputs))
+    other = torch.randn(6, 3, 5), *inputs[1:3], starts.roll(1, 0)  # resets are not baked in
+    torch.testing.assert_close(exported(*other), _Flat(rim)(*other))
+
+
+@pytest.mark.slow
+def test_a_compiled_core_computes_the_same_with_its_gradients():
+    rim, x = RIM(5, 12, 4, 2), torch.randn(6, 3, 5)
+    results = []
+    for module in (rim, torch.compile(rim)):
+        rim.zero_grad()
+        output, _ = module(x)
+        output.square().sum().backward()
+        gradients = [p.grad.clone() for p in rim.parameters() if p.grad is not None]
+        results.append([output.detach(), *gradients])
+    torch.testing.assert_close(results[0], results[1])

@@ -14,6 +14,16 @@ from rims_rl.core.scan import compiled, torch_forward
 from rims_rl.core.scan.operation import Kernel, ScanSpec
 
 
+def is_exporting() -> bool:
+    """Whether `torch.export` traces the program, which only the reference's operations can bear.
+
+    torch before 2.7 does not tell exporting from compiling.
+    """
+    told = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    return bool(told())
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # what it chooses calls C++
 def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None:
     """The kernel for such an input, or None for the reference.
 
@@ -33,7 +43,7 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
                 _tell_once(reason)
             reason = None
     if reason is None and not torch_forward.supports(spec):
-        reason = f"no fast path knows {_forms(spec)}"
+        reason = f"the scan in torch does not know all of {spec.forms()}"
     if reason is None:
         return cast(Kernel, torch_forward)
     if config.backend == "auto":
@@ -43,8 +53,6 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
 
 def _why_not_scan(config: RIMConfig, x: Tensor, training: bool) -> str | None:
     """What keeps the core from running as one scan; None if nothing does."""
-    if _exporting():
-        return "it is being exported, and only the reference is made of torch's own operations"
     if x.shape[1] == 0:
         return "the batch is empty"
     if x.dim() == 4:
@@ -54,15 +62,6 @@ def _why_not_scan(config: RIMConfig, x: Tensor, training: bool) -> str | None:
     if config.dropout and training:
         return "dropout is on"
     return None
-
-
-def _forms(spec: ScanSpec) -> str:
-    names = ("input_attention", "selection", "communication")
-    return ", ".join(f"{name} {getattr(spec, name)!r}" for name in names)
-
-
-def _exporting() -> bool:
-    return torch.compiler.is_exporting()
 
 
 @functools.cache

@@ -79,7 +79,7 @@ def supports(spec: ScanSpec) -> bool:
 def why_not(spec: ScanSpec, x: Tensor, num_rims: int) -> str | None:
     """What keeps the kernel from such a scan; None if nothing does."""
     if not supports(spec):
-        return "the compiled scan does not know its form of selection or communication"
+        return f"the compiled scan does not know all of {spec.forms()}"
     if x.device.type != "cpu":
         return f"the compiled scan runs on the CPU, not on {x.device.type}"
     if x.dtype not in _DTYPES:

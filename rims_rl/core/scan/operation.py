@@ -55,6 +55,11 @@ class ScanSpec:
             comm_value_size=config.comm_value_size,
         )
 
+    def forms(self) -> str:
+        """The forms, for messages."""
+        names = ("input_attention", "selection", "communication")
+        return ", ".join(f"{name} {getattr(self, name)!r}" for name in names)
+
     @property
     def communicates(self) -> bool:
         """Whether RIMs read from one another."""
