@@ -42,7 +42,8 @@ class AtariCnn(BaseFeaturesExtractor):
             observation_space, check_channels=False, normalized_image=normalized_image
         ):
             raise ValueError(
-                f"CnnRimPolicy needs an image (uint8, 0 to 255), got {observation_space}: "
+                f"CnnRimPolicy needs an image (uint8, 0 to 255; any numbers with "
+                f"normalize_images=False), got {observation_space}: "
                 "use MlpRimPolicy for vectors and MultiInputRimPolicy for dictionaries"
             )
         assert observation_space.shape is not None

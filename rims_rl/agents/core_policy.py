@@ -245,8 +245,12 @@ class CnnRimPolicy(MlpRimPolicy):
     """Recurrent policy for images: the paper's CNN, then as `MlpRimPolicy`, linear heads."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("features_extractor_class", AtariCnn)
+        extractor = kwargs.setdefault("features_extractor_class", AtariCnn)
         kwargs.setdefault("net_arch", [])
+        if not kwargs.get("normalize_images", True) and issubclass(extractor, AtariCnn):
+            # As SB3 does for its own CNN: images of any numbers.
+            given = kwargs.get("features_extractor_kwargs") or {}
+            kwargs["features_extractor_kwargs"] = {"normalized_image": True, **given}
         super().__init__(*args, **kwargs)
 
     def extract_features(  # type: ignore[override]

@@ -255,6 +255,24 @@ def test_heads_and_cnn_are_the_papers():
 
 
 @pytest.mark.parametrize(
+    "space",
+    [spaces.Box(0, 1, (3, 36, 36), np.float32), spaces.Box(0, 255, (3, 36, 36), np.uint8)],
+    ids=["floats", "bytes"],
+)
+def test_images_are_taken_as_they_are_without_normalization(space, tmp_path):
+    """As SB3's policies for images: floats, and bytes that are not divided by 255."""
+    options = {"normalize_images": False, "core_kwargs": {"hidden_size": 12}}
+    model = make_model("CnnRimPolicy", vec_env(space, spaces.Discrete(2)), policy_kwargs=options)
+    model.learn(32)
+    obs = torch.as_tensor(space.sample()[None])
+    expected = model.policy.features_extractor(obs.float())
+    torch.testing.assert_close(model.policy.extract_features(obs), expected)
+    model.save(tmp_path / "model")
+    again = type(model).load(tmp_path / "model", device="cpu")
+    torch.testing.assert_close(again.policy.extract_features(obs), expected)
+
+
+@pytest.mark.parametrize(
     ("policy", "options", "words"),
     [
         (MlpRimPolicy, {"core_kwargs": {"hidden_size": 13}}, "hidden_size 13 is not divisible"),
