@@ -19,14 +19,17 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import stock_ppo
 from comparison import ROOT, Job, param_count, provenance, train_missing, write_json
+from numpy.random import Generator
 
-from rims_rl.analysis.curves import episode_curve, plot_curves, progress_values
+from rims_rl.analysis.curves import Array, episode_curve, plot_curves, progress_values
 from rims_rl.analysis.statistics import INTERVAL_METHOD, bootstrap_interval, interquartile_mean
 
 SEEDS = 5
-WINDOWS = 20
+WINDOWS = 10
+RESAMPLES = 9999
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,11 @@ PARTS = {
     "RIM, no communication": Cell(options={"communication": None}),
     "RIM, all active": Cell(options={"num_active": 6}),
 }
+#: What others wrote, to the letter.
+PUBLISHED = {
+    "RIM of the paper": Cell(options={"variant": "paper"}),
+    "RIM as released": Cell(options={"variant": "released"}),
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ class Task:
         cells: what is compared in it.
         stock: whether `stock_ppo` trains it, instead of ``rims_rl.train``.
         seeds: how many runs each.
+        threshold: return of the last 100 episodes of which it is reported when it was passed.
     """
 
     env: str
@@ -79,6 +88,7 @@ class Task:
     units: int | None = None
     stock: bool = False
     seeds: int = SEEDS
+    threshold: float | None = None
 
     def command(self, cell: Cell) -> list[str]:
         """How a run is trained, without seed and folder."""
@@ -101,7 +111,7 @@ def _popgym(name: str, parts: Mapping[str, Cell] | None = None) -> Task:
 
 TASKS = {
     "CartPole without velocities": Task(
-        stock_ppo.ENV, stock_ppo.STEPS, {**CORES, **PARTS}, units=66, stock=True
+        stock_ppo.ENV, stock_ppo.STEPS, {**CORES, **PARTS, **PUBLISHED}, units=66, stock=True
     ),
     "RepeatPrevious": _popgym("RepeatPrevious", PARTS),
     "RepeatFirst": _popgym("RepeatFirst"),
@@ -115,7 +125,31 @@ TASKS = {
     "MinAtar Freeway": Task("MinAtar/Freeway-v1", 500_000, CORES),
     "MinAtar Seaquest": Task("MinAtar/Seaquest-v1", 500_000, CORES),
     "Object picking": Task("rims_rl/PickupDistractorsSmall-v0", 303_104, CORES),
-    "Pong": Task("PongNoFrameskip-v4", 1_000_000, CORES, seeds=1),
+    "Pong": Task("PongNoFrameskip-v4", 1_000_000, CORES, seeds=1, threshold=-15),
+}
+CELLS = {**CORES, **PARTS, **PUBLISHED}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tasks that are counted together.
+
+    Attributes:
+        prefix: what the environments' ids begin with.
+        score: of a return, in words.
+    """
+
+    prefix: str
+    score: str
+
+    def scores(self, returns: Array, of_lstm: Array) -> Array:
+        """Makes the returns of a task comparable to those of others."""
+        return (returns + 1) / 2 if self.prefix == "popgym" else returns / of_lstm.mean()
+
+
+FAMILIES = {
+    "POPGym": Family("popgym", "(return + 1) / 2"),
+    "MinAtar": Family("MinAtar", "return / mean return of the LSTM"),
 }
 
 
@@ -128,9 +162,9 @@ def _slug(name: str) -> str:
     return name.lower().replace(",", "").replace(" ", "-")
 
 
-def jobs(runs: Path, tasks: Sequence[str], cells: Sequence[str]) -> Iterator[Job]:
-    """All runs, in the order in which they are trained."""
-    for seed in range(SEEDS):
+def jobs(runs: Path, tasks: Sequence[str], cells: Sequence[str], seeds: int) -> Iterator[Job]:
+    """Runs in the order in which they are trained."""
+    for seed in range(seeds):
         for task_name in tasks:
             task = TASKS[task_name]
             for name, cell in task.cells.items():
@@ -143,23 +177,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "learning")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="the first ones alone")
     parser.add_argument("--report", action="store_true", help="train nothing")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK")
-    parser.add_argument("--cells", nargs="+", choices={**CORES, **PARTS}, metavar="CELL",
-                        default=[*CORES, *PARTS])  # fmt: skip
+    parser.add_argument("--cells", nargs="+", choices=CELLS, metavar="CELL",
+                        default=list(CELLS))  # fmt: skip
     options = parser.parse_args()
     if not options.report:
-        train_missing(list(jobs(options.runs, options.tasks, options.cells)), options.jobs)
+        train_missing(
+            list(jobs(options.runs, options.tasks, options.cells, options.seeds)), options.jobs
+        )
     rng = np.random.default_rng(0)
     results = {name: measured(options.runs, name, rng) for name in TASKS}
     results = {name: cells for name, cells in results.items() if cells}
     about = {**provenance(), "interval": f"95%, {INTERVAL_METHOD}", "windows": WINDOWS}
-    write_json(ROOT / "docs/learning.json", {**about, "tasks": results})
-    (ROOT / "docs/learning.md").write_text(report(results))
+    together = {name: aggregated(family, results, rng) for name, family in FAMILIES.items()}
+    write_json(ROOT / "docs/learning.json", {**about, "families": together, "tasks": results})
+    (ROOT / "docs/learning.md").write_text(report(results, together))
     draw(options.runs, results, rng)
 
 
-def measured(runs: Path, task_name: str, rng: np.random.Generator) -> dict[str, Any]:
+def measured(runs: Path, task_name: str, rng: Generator) -> dict[str, Any]:
     """The results of the runs of a task that are done, by cell."""
     task, results = TASKS[task_name], {}
     for name in task.cells:
@@ -169,7 +207,7 @@ def measured(runs: Path, task_name: str, rng: np.random.Generator) -> dict[str, 
             continue
         done = [folder(runs, task_name, name, seed) for seed in seeds]
         curve = episode_curve(done, task.steps, WINDOWS)
-        ends = curve.values[:, -2:].mean(axis=1).tolist()
+        ends = curve.values[:, -1].tolist()
         if task.stock:
             ends = [json.loads((run / stock_ppo.EVALUATION).read_text())["mean"] for run in done]
         means = np.nanmean(curve.values, axis=1).tolist()
@@ -178,11 +216,50 @@ def measured(runs: Path, task_name: str, rng: np.random.Generator) -> dict[str, 
             "seeds": seeds,
             "return at the end": _over_seeds(ends, rng),
             "mean return over training": _over_seeds(means, rng),
+            "steps to threshold": [steps_to(run, task.threshold) for run in done],
             "timesteps": curve.timesteps.tolist(),
             "return of each seed": curve.values.tolist(),
             **{label: _typical(done, column) for label, column in STATISTICS.items()},
         }
     return results
+
+
+def steps_to(run: Path, threshold: float | None) -> int | None:
+    """When the mean return of the last 100 episodes passed a threshold; None: it did not."""
+    if threshold is None:
+        return None
+    table = pd.read_csv(run / "episodes.csv")
+    passed = table["timesteps"][table["return"].rolling(100).mean() > threshold]
+    return int(passed.iloc[0]) if len(passed) else None
+
+
+def aggregated(family: Family, results: Mapping[str, Any], rng: Generator) -> dict[str, Any]:
+    """Interquartile means over tasks and seeds, of the tasks in which every core has runs.
+
+    The interval is of a bootstrap stratified by task; as many seeds as all have are taken.
+    """
+    tasks = [name for name, cells in results.items()
+             if TASKS[name].env.startswith(family.prefix) and set(CORES) <= set(cells)]  # fmt: skip
+    if not tasks:
+        return {}
+    seeds = min(len(results[task][core]["seeds"]) for task in tasks for core in CORES)
+    cores: dict[str, Any] = {}
+    for when in ("return at the end", "mean return over training"):
+        for core in CORES:
+            rows = []
+            for task in tasks:
+                ours, lstm = (np.array(results[task][name][when]["each seed"][:seeds])
+                              for name in (core, "LSTM"))  # fmt: skip
+                rows.append(family.scores(ours, lstm))
+            scores = np.array(rows)  # (tasks, seeds)
+            drawn = rng.integers(seeds, size=(RESAMPLES, *scores.shape))
+            resamples = np.take_along_axis(scores[None], drawn, axis=2).reshape(RESAMPLES, -1)
+            low, high = np.percentile(interquartile_mean(resamples), (2.5, 97.5))
+            cores.setdefault(core, {})[when] = {
+                "interquartile mean": float(interquartile_mean(scores.ravel())),
+                "interval": [float(low), float(high)] if seeds > 1 else None,
+            }
+    return {"tasks": tasks, "seeds": seeds, "score": family.score, "cores": cores}
 
 
 #: What is reported of an update and of the active sets, and its column in ``progress.csv``.
@@ -200,7 +277,7 @@ def _typical(runs: Sequence[Path], column: str) -> float | None:
     return float(np.mean([v.mean() for v in values])) if all(len(v) for v in values) else None
 
 
-def _over_seeds(values: list[float], rng: np.random.Generator) -> dict[str, Any]:
+def _over_seeds(values: list[float], rng: Generator) -> dict[str, Any]:
     return {
         "interquartile mean": float(interquartile_mean(values)),
         "interval": bootstrap_interval(values, interquartile_mean, rng),
@@ -226,21 +303,34 @@ Numbers of each seed, curves, versions and machine: [learning.json](learning.jso
 ![Learning curves of every task and core](learning.png)
 """
 _COLUMNS = (
-    "core", "parameters", "seeds", "return at the end", "over training",
+    "core", "parameters", "seeds", "return at the end", "worst seed", "over training",
     "set changes in an episode", "by an update", "approx. KL", "gradient norm",
 )  # fmt: skip
 
 
-def report(results: Mapping[str, Any]) -> str:
-    """A page with a table for each task."""
+def report(results: Mapping[str, Any], together: Mapping[str, Any]) -> str:
+    """A page with a table for each family and each task."""
     by_steps: dict[int, list[str]] = {}
     for name in results:
         by_steps.setdefault(TASKS[name].steps, []).append(name)
     steps = "; ".join(f"{count:,} steps for {', '.join(n)}" for count, n in by_steps.items())
     parts = [_HEAD.format(steps=steps, windows=WINDOWS)]
+    for name, family in together.items():
+        if family:
+            parts += [f"## {name} together\n", f"Score: {family['score']}; interquartile mean over "
+                      f"{', '.join(family['tasks'])}, {family['seeds']} seeds each.\n",
+                      _row(("core", *family["cores"]["RIM"])), _row(["---"] * 3)]  # fmt: skip
+            parts += [_row((core, *map(_with_interval, scores.values())))
+                      for core, scores in family["cores"].items()]  # fmt: skip
+            parts += [""]
     for name, cells in results.items():
-        parts += [f"## {name}\n", _row(_COLUMNS), _row(["---"] * len(_COLUMNS))]
-        parts += [_row(_cell_columns(cell, result)) for cell, result in cells.items()]
+        threshold = TASKS[name].threshold
+        columns = [*_COLUMNS, *([f"steps to {threshold:g}"] if threshold else [])]
+        parts += [f"## {name}\n", _row(columns), _row(["---"] * len(columns))]
+        for cell, result in cells.items():
+            steps = ", ".join("never" if n is None else f"{n:,}"
+                              for n in result["steps to threshold"])  # fmt: skip
+            parts += [_row([*_cell_columns(cell, result), *([steps] if threshold else [])])]
         parts += [""]
     return "\n".join(parts)
 
@@ -256,6 +346,7 @@ def _cell_columns(name: str, result: Mapping[str, Any]) -> list[str]:
         f"{result['parameters']:,}",
         str(len(result["seeds"])),
         _with_interval(result["return at the end"]),
+        f"{min(result['return at the end']['each seed']):.3g}",
         _with_interval(result["mean return over training"]),
         *("" if value is None else f"{value:.2g}" for value in statistics),
     ]
@@ -263,12 +354,11 @@ def _cell_columns(name: str, result: Mapping[str, Any]) -> list[str]:
 
 def _with_interval(numbers: Mapping[str, Any]) -> str:
     center, interval = numbers["interquartile mean"], numbers["interval"]
-    digits = max(0, 2 - math.floor(math.log10(max(abs(center), 0.1)) + 1))
-    bounds = f" [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]" if interval else ""
-    return f"{center:.{digits}f}{bounds}"
+    bounds = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
+    return f"{center:.3g}{bounds}"
 
 
-def draw(runs: Path, results: Mapping[str, Any], rng: np.random.Generator) -> None:
+def draw(runs: Path, results: Mapping[str, Any], rng: Generator) -> None:
     """Learning curves of the cores, a panel for each task."""
     columns = 4
     rows = math.ceil(len(results) / columns)

@@ -21,9 +21,10 @@ class Communication(nn.Module):
 
     Queries, keys and values are each RIM's own maps, without bias, side by side in one weight.
     How the message changes the reader is `RIMConfig.communication`. The paper leaves open how
-    heads of any size add to a state of H units; our reading is an output map: each RIM's own for
-    ``"residual"``, one shared map with bias and a gate's beside it for ``"gated"`` (as released)
-    and ``"bounded"``.
+    heads of any size add to a state of H units; for the published variants our reading is an output
+    map: each RIM's own for ``"residual"``, one shared map with bias and a gate's beside it for
+    ``"gated"`` (as released) and ``"bounded"``. By default there is none: heads read the message
+    itself, with two heads one its content and the other its gate.
     """
 
     def __init__(self, config: RIMConfig) -> None:
@@ -39,13 +40,13 @@ class Communication(nn.Module):
         self.qkv_weight = nn.Parameter(torch.empty(rims, units, 2 * self.keys + values))
         scaled_normal(self.qkv_weight)
         outputs = self.form.outputs * units
+        self.output_weight: nn.Parameter | None = None
         self.output_bias: nn.Parameter | None = None
-        if self.form.own_maps:
-            self.output_weight = nn.Parameter(torch.empty(rims, values, outputs))
-            orthogonal_per_rim(self.output_weight)
-        else:
-            self.output_weight = nn.Parameter(torch.empty(values, outputs))
-            scaled_normal(self.output_weight)
+        if config.comm_output_map:
+            own = (rims,) if self.form.own_maps else ()
+            self.output_weight = nn.Parameter(torch.empty(*own, values, outputs))
+            (orthogonal_per_rim if own else scaled_normal)(self.output_weight)
+        if not self.form.own_maps:
             bias = torch.zeros(outputs)
             bias[units:] = config.comm_gate_bias
             self.output_bias = nn.Parameter(bias)
@@ -67,9 +68,11 @@ class Communication(nn.Module):
         scores = torch.einsum("bkne,bjne->bnkj", queries, keys) / math.sqrt(keys.shape[-1])
         attention = self._sparsify(scores.softmax(dim=-1))
         read = torch.einsum("bnkj,bjnv->bknv", self.dropout(attention), values).flatten(-2)
-        if self.output_bias is None:
-            return torch.einsum("bkv,kvh->bkh", read, self.output_weight), attention
-        return read @ self.output_weight + self.output_bias, attention
+        message = read
+        if self.output_weight is not None:
+            own = self.output_weight.dim() == 3
+            message = torch.einsum(f"bkv,{'k' * own}vh->bkh", read, self.output_weight)
+        return message if self.output_bias is None else message + self.output_bias, attention
 
     def _sparsify(self, attention: Tensor) -> Tensor:
         if self.top_k is None:

@@ -29,14 +29,32 @@ def _shared_by_heads(config: RIMConfig) -> int:
     return math.ceil(config.rim_size / config.comm_heads)
 
 
+def _message_size(config: RIMConfig) -> int:
+    """How many numbers a message has."""
+    outputs = COMMUNICATIONS[config.communication].outputs if config.communication else 1
+    return outputs * config.rim_size
+
+
+def _message_by_heads(config: RIMConfig) -> int:
+    """Heads of communication have the message together."""
+    return max(1, _message_size(config) // config.comm_heads)
+
+
+def _is_no_message(config: RIMConfig) -> bool:
+    """Whether what the heads of communication read has another size than the message."""
+    return config.comm_heads * config.comm_value_size != _message_size(config)
+
+
 #: What the published cells have in common.
 _PUBLISHED: Mapping[str, Any] = {
     "selection": "hard",
     "query_bias": False,
     "key_bias": False,
     "comm_gate_bias": 0.0,
+    "comm_output_map": True,
     "input_key_size": 64,
     "input_value_size": _four_per_unit,
+    "comm_heads": 4,
     "comm_key_size": 32,
     "comm_value_size": 32,
 }
@@ -55,8 +73,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "comm_gate_bias": -6.0,
         "input_key_size": 16,
         "input_value_size": None,
+        "comm_heads": 2,
         "comm_key_size": _shared_by_heads,
-        "comm_value_size": _shared_by_heads,
+        "comm_value_size": _message_by_heads,
+        "comm_output_map": _is_no_message,
     },
     "hard": {
         **_PUBLISHED,
@@ -96,6 +116,7 @@ _CHOICES: Mapping[str, Callable[[], tuple[object, ...]]] = {
     "read_inactive": lambda: ("state", "candidate"),
     "query_bias": lambda: (True, False),
     "key_bias": lambda: (True, False),
+    "comm_output_map": lambda: (True, False),
     "backend": lambda: ("auto", "reference", "torch", "native"),
 }
 
@@ -127,10 +148,11 @@ class RIMConfig:
         input_key_size: size of a query and a key, for each head. 16 by default, 64 in the
             published variants.
         input_value_size: size of a value, for each head; None: the input itself, without a map.
-        comm_heads: heads of the communication attention.
+        comm_heads: heads of the communication attention, 2 by default, 4 in the published variants.
         comm_key_size: size of a query and a key, for each head. By default all heads together
             have H, in the published variants 32 each.
-        comm_value_size: size of a value, for each head, likewise.
+        comm_value_size: size of a value, for each head. By default all heads together have the
+            message, 2 * H for ``"bounded"``; in the published variants 32 each.
         comm_top_k: a reader attends to this many RIMs only; None: to all.
         dropout: probability of dropping an attention weight in training mode. Leave it at 0 in
             PPO, whose probability ratio must be 1 at the first update.
@@ -147,6 +169,9 @@ class RIMConfig:
         key_bias: whether keys of real rows have a bias, so that attention is not decided by the
             input's direction alone (not in the paper). The null row's key stays zero.
         comm_gate_bias: bias of the gate of ``"bounded"`` and ``"gated"`` at the start.
+        comm_output_map: whether what the heads read goes through a map to become the message;
+            otherwise it is the message. By default only where their sizes differ; the published
+            variants always have it.
 
     Raises:
         ValueError: a value is out of range; the message names values that work.
@@ -164,7 +189,7 @@ class RIMConfig:
     input_heads: int = 1
     input_key_size: int = _FROM_VARIANT
     input_value_size: int | None = _FROM_VARIANT
-    comm_heads: int = 4
+    comm_heads: int = _FROM_VARIANT
     comm_key_size: int = _FROM_VARIANT
     comm_value_size: int = _FROM_VARIANT
     comm_top_k: int | None = None
@@ -175,6 +200,7 @@ class RIMConfig:
     query_bias: bool = _FROM_VARIANT
     key_bias: bool = _FROM_VARIANT
     comm_gate_bias: float = _FROM_VARIANT
+    comm_output_map: bool = _FROM_VARIANT
     rim_size: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -189,7 +215,7 @@ class RIMConfig:
         object.__setattr__(self, name, value)
 
     def _check_whole(self) -> None:
-        self._check_positive("input_size", "hidden_size", "num_rims", "input_heads", "comm_heads")
+        self._check_positive("input_size", "hidden_size", "num_rims", "input_heads")
         check_divisible(self.hidden_size, self.num_rims, f"num_rims {self.num_rims}")
         if not 1 <= self.num_active <= self.num_rims:
             raise ValueError(
@@ -210,6 +236,12 @@ class RIMConfig:
         self._check_positive("input_key_size", "comm_key_size", "comm_value_size")
         if self.input_value_size is not None:
             self._check_positive("input_value_size")
+        if self.communication and not self.comm_output_map and _is_no_message(self):
+            raise ValueError(
+                f"{self.comm_heads} comm_heads of {self.comm_value_size} numbers are not the "
+                f"{_message_size(self)} that a message of communication {self.communication!r} "
+                "has: use a number of heads that divides it, or comm_output_map=True"
+            )
 
     def _check_positive(self, *names: str) -> None:
         for name in names:
@@ -224,6 +256,8 @@ class RIMConfig:
                 self._set(name, meaning(self) if callable(meaning) else meaning)
             if name in _CHOICES:
                 self._check_choice(name)
+            if name == "comm_heads":
+                self._check_positive(name)
 
     def _check_choice(self, name: str) -> None:
         choices = _CHOICES[name]()

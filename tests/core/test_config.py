@@ -17,7 +17,26 @@ def test_the_papers_sizes():
 def test_by_default_heads_share_the_units_and_values_are_the_input():
     config = RIMConfig(input_size=512, hidden_size=510, input_heads=2)
     assert (config.input_key_size, config.input_value_size) == (16, None)
-    assert (config.comm_heads, config.comm_key_size, config.comm_value_size) == (4, 22, 22)
+    assert (config.comm_heads, config.comm_key_size, config.comm_value_size) == (2, 43, 85)
+    assert not config.comm_output_map
+
+
+@pytest.mark.parametrize(
+    ("options", "has_map"),
+    [
+        ({}, False),
+        ({"comm_heads": 1}, False),
+        ({"comm_heads": 3}, True),  # 2 * 10 numbers are not 3 times as many
+        ({"comm_value_size": 4}, True),
+        ({"communication": "residual"}, False),
+        ({"communication": "residual", "comm_heads": 4}, True),
+        ({"variant": "released", "comm_heads": 2, "comm_value_size": 10}, True),
+    ],
+)
+def test_an_output_map_is_there_where_heads_do_not_read_the_message(options, has_map):
+    rim = RIM(8, 60, **options)
+    assert rim.config.comm_output_map == has_map
+    assert any("output_weight" in name for name, _ in rim.named_parameters()) == has_map
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -53,6 +72,11 @@ def test_values_are_shared_out_to_heads():
         ({"input_attention": "both"}, ["input_attention", "'null'"]),
         ({"selection": "softer"}, ["selection", "'hard', 'soft'"]),
         ({"edge_width": 0.0}, ["edge_width", "above 0"]),
+        ({"comm_heads": 0}, ["comm_heads must be at least 1"]),
+        (
+            {"variant": "paper", "comm_output_map": False},
+            ["4 comm_heads of 32 numbers are not the 2 ", "'residual'"],
+        ),
     ],
 )
 def test_bad_values_get_one_line_that_says_what_works(options, words):

@@ -37,6 +37,7 @@ def cases(draw):
         "comm_heads": draw(st.integers(1, 3)),
         "comm_key_size": draw(st.integers(1, 18)),
         "comm_value_size": draw(st.integers(1, 18)),
+        "comm_output_map": True,
     }
     sizes = {
         "steps": draw(st.integers(1, 6)),
@@ -44,6 +45,11 @@ def cases(draw):
         "input": draw(st.integers(1, 7)),
         "units": draw(st.sampled_from([1, 2, 3, 7, 17, 40])),
     }
+    if options["communication"] and draw(st.booleans()):
+        message = sizes["units"] * (1 if options["communication"] == "residual" else 2)
+        heads = draw(st.sampled_from([n for n in (1, 2, 4) if message % n == 0]))
+        options["comm_output_map"] = False
+        options["comm_heads"], options["comm_value_size"] = heads, message // heads
     resets = draw(st.sampled_from(["none", "all", "first", "random"]))
     return options, sizes, resets, draw(st.integers(0, 1000))
 

@@ -79,7 +79,7 @@ class ScanInputs(NamedTuple):
     bias_ih: Tensor  # (K, G * H)
     bias_hh: Tensor  # (K, G * H)
     weight_qkv: Tensor | None  # (K, H, Q)
-    weight_out: Tensor | None  # (V, O), residual: (K, V, O)
+    weight_out: Tensor | None  # (V, O), residual: (K, V, O); None too where V = O are the message
     bias_out: Tensor | None  # (O)
 
 

@@ -99,7 +99,7 @@ class _Communication(NamedTuple):
     keys: Sequence[Tensor]
     values: Sequence[Tensor]
     weights: Sequence[Tensor]  # T x (B * C, K, K)
-    weight_out_t: Tensor  # (K, O, V)
+    weight_out_t: Tensor | None  # (K, O, V)
     weight_qkv_t: Tensor  # (K, Q, H)
 
 
@@ -125,9 +125,10 @@ class _Backward:
         self.grad_gates = new(*shape, 4, self.units)
         self.grad_scores: list[Tensor] = []  # T x (N, K, B), the last step first
         self.communication: _Communication | None = None
-        if inputs.weight_qkv is not None and inputs.weight_out is not None:
+        if inputs.weight_qkv is not None:
+            outputs = self.units if self.saved.gate is None else 2 * self.units
             self.grad_qkv = new(*shape, inputs.weight_qkv.shape[-1])
-            self.grad_message = new(*shape, inputs.weight_out.shape[-1])
+            self.grad_message = new(*shape, outputs)
             self.communication = self._communicate(inputs.weight_qkv, inputs.weight_out)
         weight = inputs.weight_hh
         if spec.gates == 3:  # in the order of `_Cell.gates`
@@ -213,11 +214,12 @@ class _Backward:
                 carried_h, carried_c = carried_h * scale, carried_c * scale
         return self._gradients(carried_h, carried_c, needed)
 
-    def _communicate(self, weight_qkv: Tensor, weight_out: Tensor) -> _Communication:
+    def _communicate(self, weight_qkv: Tensor, weight_out: Tensor | None) -> _Communication:
         saved, on = self.saved, self.on
         content, gate = saved.content, saved.gate
         assert content is not None
-        own = weight_out.dim() == 3
+        if weight_out is not None and weight_out.dim() == 2:
+            weight_out = weight_out.expand(self.rims, -1, -1)
         if gate is None:
             message, before, change = self.part.unsqueeze(-2), on, content
         else:
@@ -240,7 +242,7 @@ class _Backward:
             saved.keys.unbind(1),
             saved.values.unbind(1),
             saved.weights.unbind(0),
-            (weight_out if own else weight_out.expand(self.rims, -1, -1)).transpose(1, 2),
+            None if weight_out is None else weight_out.transpose(1, 2),
             weight_qkv.transpose(1, 2),
         )
 
@@ -251,7 +253,10 @@ class _Backward:
         spec, grad_message, grad_qkv = self.spec, self.grad_message[:, t], self.grad_qkv[:, t]
         by_part = grad_message.unflatten(-1, (-1, self.units))
         torch.mul(delta.unsqueeze(-2), communication.message[t], out=by_part)
-        grad_read = by_head(spec, torch.bmm(grad_message, communication.weight_out_t))
+        grad_read = grad_message
+        if communication.weight_out_t is not None:
+            grad_read = torch.bmm(grad_message, communication.weight_out_t)
+        grad_read = by_head(spec, grad_read)
         queries, keys, values = (
             by_head(spec, x[t])
             for x in (communication.queries, communication.keys, communication.values)
@@ -387,13 +392,13 @@ class _Backward:
             return self.on.new_ones(1, 1, 1, 1, 1)
         return weight.permute(1, 2, 0, 3).unsqueeze(-1)
 
-    def _gradients_of_out(self) -> tuple[Tensor, Tensor | None]:
-        read = self.saved.read
+    def _gradients_of_out(self) -> tuple[Tensor | None, Tensor | None]:
+        read, has_map = self.saved.read, self.inputs.weight_out is not None
         assert read is not None
         if self.spec.communication == "residual":
-            return _per_rim(read, self.grad_message), None
+            return _per_rim(read, self.grad_message) if has_map else None, None
         grad = self.grad_message.flatten(0, 2)
-        return read.flatten(0, 2).T @ grad, grad.sum(0)
+        return read.flatten(0, 2).T @ grad if has_map else None, grad.sum(0)
 
 
 def _per_rim(x: Tensor, grad: Tensor) -> Tensor:

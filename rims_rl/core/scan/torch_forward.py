@@ -35,7 +35,7 @@ class _Maps(NamedTuple):
     queries: Tensor  # (K, H, E)
     keys: Tensor  # (K, H, E)
     values: Tensor  # (K, H, V)
-    out: Tensor  # (K, V, O)
+    out: Tensor | None  # (K, V, O)
     bias: Tensor  # (O), residual: 0
 
 
@@ -95,17 +95,19 @@ def forward(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
 
 
 def _maps(spec: ScanSpec, inputs: ScanInputs) -> _Maps | None:
-    if inputs.weight_qkv is None or inputs.weight_out is None:
+    if inputs.weight_qkv is None:
         return None
     keys, rims = spec.comm_heads * spec.comm_key_size, inputs.weight_hh.shape[0]
-    own = inputs.weight_out.dim() == 3
+    out = inputs.weight_out
+    if out is not None and out.dim() == 2:
+        out = out.expand(rims, -1, -1)
     queries, keys_, values = inputs.weight_qkv.tensor_split((keys, 2 * keys), -1)
     return _Maps(
         queries.contiguous(),
         keys_.contiguous(),
         values.contiguous(),
-        inputs.weight_out if own else inputs.weight_out.expand(rims, -1, -1),
-        inputs.weight_out.new_zeros(1) if inputs.bias_out is None else inputs.bias_out,
+        out,
+        inputs.weight_qkv.new_zeros(1) if inputs.bias_out is None else inputs.bias_out,
     )
 
 
@@ -202,7 +204,7 @@ def _communicate(spec: ScanSpec, maps: _Maps, readable: Tensor) -> _Communicated
     weights = (scores * score_scale(spec.comm_key_size)).softmax(-1)
     read = torch.bmm(weights, by_head(spec, values))  # (B * C, K, value size)
     read = read.unflatten(0, (batch, -1)).permute(2, 0, 1, 3).flatten(2)
-    message = torch.baddbmm(maps.bias, read, maps.out)
+    message = read + maps.bias if maps.out is None else torch.baddbmm(maps.bias, read, maps.out)
     seen = queries, keys, values, weights, read
     if spec.communication == "residual":
         return _Communicated(message, *seen, message, None)

@@ -192,9 +192,13 @@ template <class T> class BackwardPass {
                            grad + H, &grad_direct[at]);
           if (sums.bias_out) accumulate(v.O, T(1), grad, sums.bias_out);
         }
-        products.add(grad, &grad_read[((b - b0) * v.A + slot(b, k)) * v.V]);
+        T *of_read = &grad_read[((b - b0) * v.A + slot(b, k)) * v.V];
+        if (g.weight_out_t)
+          products.add(grad, of_read);
+        else
+          std::memcpy(of_read, grad, v.O * sizeof(T));
       }
-      if (!own && k + 1 < K) continue;
+      if (!g.weight_out_t || (!own && k + 1 < K)) continue;
       multiply(products, v.O, g.weight_out_t + (own ? int64_t(k) * v.V * v.O : 0), v.V, v.V);
       products.count = 0;
     }

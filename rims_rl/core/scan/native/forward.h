@@ -208,6 +208,7 @@ template <class T> class ForwardPass {
 
   // From what was read to the message and its gate, before their activation.
   void send(int64_t t) {
+    if (!f.weight_out) return pass_on(t);
     const bool own = s.communication == Communication::residual; // each RIM has its own map
     Rows<T> products = rows();
     for (int k = 0; k < K; ++k) {
@@ -219,6 +220,16 @@ template <class T> class ForwardPass {
       multiply(products, v.V, f.weight_out + (own ? int64_t(k) * v.V * v.O : 0), v.O, v.O);
       products.count = 0;
     }
+  }
+
+  // Without an output map, what was read is the message.
+  void pass_on(int64_t t) {
+    for (int64_t b = b0; b < b1; ++b)
+      for (int a = 0; a < v.A; ++a) {
+        const T *__restrict read = f.read + (v.saved(t, b) * v.A + a) * v.V;
+        T *__restrict to = message(t, b, a);
+        for (int j = 0; j < v.O; ++j) to[j] = f.bias_out ? read[j] + f.bias_out[j] : read[j];
+      }
   }
 
   void finish(const T *__restrict before, T *__restrict message, T move, T *__restrict h) {

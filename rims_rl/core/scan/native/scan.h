@@ -38,7 +38,7 @@ enum class Communication : int64_t { RIMS_COMMUNICATIONS(RIMS_ENUMERATOR) };
   X(const T *, bias_ih)           /* (K, G * H) */                                                 \
   X(const T *, bias_hh)           /* (K, G * H) */                                                 \
   X(const T *, weight_qkv)        /* (K, H, 2 E + V) */                                            \
-  X(const T *, weight_out)        /* (V, O), residual: (K, V, O) */                                \
+  X(const T *, weight_out)        /* (V, O), residual: (K, V, O); or null, V = O */                                \
   X(const T *, bias_out)          /* (O) or null */                                                \
   X(const T *, edge_width)        /* (1) of soft selection */                                      \
   X(T *, h)                       /* (T, B, K, H) after each step */                               \
