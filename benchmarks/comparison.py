@@ -17,7 +17,8 @@ from typing import Any
 from tqdm import tqdm
 
 import rims_rl
-from rims_rl.run.folder import CHECKPOINTS, MODEL, describe_environment
+from rims_rl.run.folder import CHECKPOINTS, CONFIG, MODEL, describe_environment
+from rims_rl.run.parser import read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -92,8 +93,16 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether the run got to its end."""
-        return (self.folder / MODEL).exists()
+        """Whether the run got to its end; an interrupted one has a model, too."""
+        return (self.folder / MODEL).exists() and self._steps_left() <= 0
+
+    def _steps_left(self) -> int:
+        if not (self.folder / CONFIG).exists():
+            return 0
+        steps = [
+            int(file.stem[len("step-") :]) for file in (self.folder / CHECKPOINTS).glob("*.zip")
+        ]
+        return int(read_yaml(self.folder / CONFIG)["total_timesteps"]) - max(steps, default=0)
 
     def run(self) -> None:
         """Trains it, from where an earlier training of it was interrupted."""

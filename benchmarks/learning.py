@@ -55,8 +55,14 @@ PARTS = {
     "RIM, no query bias": Cell(options={"query_bias": False}),
     "RIM, values of 64 numbers": Cell(options={"input_value_size": 64}),
     "RIM, heads as in the paper": Cell(
-        options={"input_key_size": 64, "comm_key_size": 32, "comm_value_size": 32}
+        options={
+            "input_key_size": 64,
+            "comm_heads": 4,
+            "comm_key_size": 32,
+            "comm_value_size": 32,
+        }
     ),
+    "RIM, output map": Cell(options={"comm_output_map": True}),
     "RIM, gate bias -2": Cell(options={"comm_gate_bias": -2.0}),
     "RIM, no communication": Cell(options={"communication": None}),
     "RIM, all active": Cell(options={"num_active": 6}),
@@ -202,7 +208,7 @@ def measured(runs: Path, task_name: str, rng: Generator) -> dict[str, Any]:
     task, results = TASKS[task_name], {}
     for name in task.cells:
         seeds = [seed for seed in range(task.seeds)
-                 if (folder(runs, task_name, name, seed) / "model.zip").exists()]  # fmt: skip
+                 if Job(folder(runs, task_name, name, seed), (), seed).is_done]  # fmt: skip
         if not seeds:
             continue
         done = [folder(runs, task_name, name, seed) for seed in seeds]
