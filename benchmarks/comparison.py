@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.random import Generator
 from tqdm import tqdm
 
 import rims_rl
+from rims_rl.analysis.statistics import bootstrap_interval, interquartile_mean
+from rims_rl.run.checkpoints import newest_checkpoint
 from rims_rl.run.folder import CHECKPOINTS, CONFIG, MODEL, describe_environment
 from rims_rl.run.parser import read_yaml
 
@@ -99,10 +102,9 @@ class Job:
     def _steps_left(self) -> int:
         if not (self.folder / CONFIG).exists():
             return 0
-        steps = [
-            int(file.stem[len("step-") :]) for file in (self.folder / CHECKPOINTS).glob("*.zip")
-        ]
-        return int(read_yaml(self.folder / CONFIG)["total_timesteps"]) - max(steps, default=0)
+        newest = newest_checkpoint(self.folder / CHECKPOINTS)
+        done = newest.progress.timesteps if newest else 0
+        return int(read_yaml(self.folder / CONFIG)["total_timesteps"]) - done
 
     def run(self) -> None:
         """Trains it, from where an earlier training of it was interrupted."""
@@ -133,6 +135,15 @@ def param_count(run: Path) -> int:
     """Parameters of a run's policy."""
     model = rims_rl.RecurrentPPO.load(run / "model.zip", device="cpu")
     return sum(parameter.numel() for parameter in model.policy.parameters())
+
+
+def over_seeds(values: list[float], rng: Generator) -> dict[str, Any]:
+    """Interquartile mean over seeds with its interval, and the seeds' values."""
+    return {
+        "interquartile mean": float(interquartile_mean(values)),
+        "interval": bootstrap_interval(values, interquartile_mean, rng),
+        "each seed": values,
+    }
 
 
 def provenance() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import stock_ppo
-from comparison import ROOT, Job, param_count, provenance, train_missing, write_json
+from comparison import ROOT, Job, over_seeds, param_count, provenance, train_missing, write_json
 from numpy.random import Generator
 
-from rims_rl.analysis.curves import Array, episode_curve, plot_curves, progress_values
-from rims_rl.analysis.statistics import INTERVAL_METHOD, bootstrap_interval, interquartile_mean
+from rims_rl.analysis.curves import Array, Curve, episode_curve, plot_curves, progress_values
+from rims_rl.analysis.statistics import INTERVAL_METHOD, interquartile_mean
 
 SEEDS = 5
 WINDOWS = 10
@@ -143,25 +143,28 @@ class Family:
     Attributes:
         prefix: what the environments' ids begin with.
         score: of a return, in words.
+        scores: makes a task's returns comparable to those of others, from them and the LSTM's.
     """
 
     prefix: str
     score: str
-
-    def scores(self, returns: Array, of_lstm: Array) -> Array:
-        """Makes the returns of a task comparable to those of others."""
-        return (returns + 1) / 2 if self.prefix == "popgym" else returns / of_lstm.mean()
+    scores: Callable[[Array, Array], Array]
 
 
 FAMILIES = {
-    "POPGym": Family("popgym", "(return + 1) / 2"),
-    "MinAtar": Family("MinAtar", "return / mean return of the LSTM"),
+    "POPGym": Family("popgym", "(return + 1) / 2", lambda returns, of_lstm: (returns + 1) / 2),
+    "MinAtar": Family(
+        "MinAtar",
+        "return / mean return of the LSTM",
+        lambda returns, of_lstm: returns / of_lstm.mean(),
+    ),
 }
 
 
-def folder(runs: Path, task: str, cell: str, seed: int) -> Path:
-    """Where a run lies, e.g. ``runs/learning/repeatfirst/rim/seed0``."""
-    return runs / _slug(task) / _slug(cell) / f"seed{seed}"
+def job(runs: Path, task: str, cell: str, seed: int) -> Job:
+    """A run, which lies in e.g. ``runs/learning/repeatfirst/rim/seed0``."""
+    folder = runs / _slug(task) / _slug(cell) / f"seed{seed}"
+    return Job(folder, TASKS[task].command(TASKS[task].cells[cell]), seed)
 
 
 def _slug(name: str) -> str:
@@ -173,9 +176,9 @@ def jobs(runs: Path, tasks: Sequence[str], cells: Sequence[str], seeds: int) -> 
     for seed in range(seeds):
         for task_name in tasks:
             task = TASKS[task_name]
-            for name, cell in task.cells.items():
+            for name in task.cells:
                 if seed < task.seeds and name in cells:
-                    yield Job(folder(runs, task_name, name, seed), task.command(cell), seed)
+                    yield job(runs, task_name, name, seed)
 
 
 def main() -> None:
@@ -200,18 +203,18 @@ def main() -> None:
     together = {name: aggregated(family, results, rng) for name, family in FAMILIES.items()}
     write_json(ROOT / "docs/learning.json", {**about, "families": together, "tasks": results})
     (ROOT / "docs/learning.md").write_text(report(results, together))
-    draw(options.runs, results, rng)
+    draw(results, rng)
 
 
 def measured(runs: Path, task_name: str, rng: Generator) -> dict[str, Any]:
     """The results of the runs of a task that are done, by cell."""
     task, results = TASKS[task_name], {}
     for name in task.cells:
-        seeds = [seed for seed in range(task.seeds)
-                 if Job(folder(runs, task_name, name, seed), (), seed).is_done]  # fmt: skip
-        if not seeds:
+        whole = [each for each in (job(runs, task_name, name, seed) for seed in range(task.seeds))
+                 if each.is_done]  # fmt: skip
+        if not whole:
             continue
-        done = [folder(runs, task_name, name, seed) for seed in seeds]
+        done = [each.folder for each in whole]
         curve = episode_curve(done, task.steps, WINDOWS)
         ends = curve.values[:, -1].tolist()
         if task.stock:
@@ -219,9 +222,9 @@ def measured(runs: Path, task_name: str, rng: Generator) -> dict[str, Any]:
         means = np.nanmean(curve.values, axis=1).tolist()
         results[name] = {
             "parameters": param_count(done[0]),
-            "seeds": seeds,
-            "return at the end": _over_seeds(ends, rng),
-            "mean return over training": _over_seeds(means, rng),
+            "seeds": [each.seed for each in whole],
+            "return at the end": over_seeds(ends, rng),
+            "mean return over training": over_seeds(means, rng),
             "steps to threshold": [steps_to(run, task.threshold) for run in done],
             "timesteps": curve.timesteps.tolist(),
             "return of each seed": curve.values.tolist(),
@@ -281,14 +284,6 @@ def _typical(runs: Sequence[Path], column: str) -> float | None:
     """The mean over seeds of a run's mean; None where a core has no such thing."""
     values = [progress_values(run, column) for run in runs]
     return float(np.mean([v.mean() for v in values])) if all(len(v) for v in values) else None
-
-
-def _over_seeds(values: list[float], rng: Generator) -> dict[str, Any]:
-    return {
-        "interquartile mean": float(interquartile_mean(values)),
-        "interval": bootstrap_interval(values, interquartile_mean, rng),
-        "each seed": values,
-    }
 
 
 _HEAD = """\
@@ -364,21 +359,23 @@ def _with_interval(numbers: Mapping[str, Any]) -> str:
     return f"{center:.3g}{bounds}"
 
 
-def draw(runs: Path, results: Mapping[str, Any], rng: Generator) -> None:
+def draw(results: Mapping[str, Any], rng: Generator) -> None:
     """Learning curves of the cores, a panel for each task."""
     columns = 4
     rows = math.ceil(len(results) / columns)
     figure, panels = plt.subplots(
         rows, columns, figsize=(4.2 * columns, 3.1 * rows), layout="constrained", squeeze=False
     )
+    colours = {core: f"C{number}" for number, core in enumerate(CORES)}
     for axes in panels.flat[len(results) :]:
         axes.set_visible(False)
     for axes, (name, cells) in zip(panels.flat, results.items(), strict=False):
-        curves = {}
-        for cell in (cell for cell in CORES if cell in cells):
-            done = [folder(runs, name, cell, seed) for seed in cells[cell]["seeds"]]
-            curves[cell] = episode_curve(done, TASKS[name].steps, WINDOWS)
-        plot_curves(axes, curves, "return", rng)
+        curves = {
+            core: Curve(np.array(of["timesteps"]), np.array(of["return of each seed"]))
+            for core, of in cells.items()
+            if core in CORES
+        }
+        plot_curves(axes, curves, "return", rng, colours)
         axes.set_title(name)
         axes.get_legend().set_visible(axes is panels.flat[0])
     figure.savefig(ROOT / "docs/learning.png", dpi=110)

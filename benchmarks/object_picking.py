@@ -16,10 +16,9 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from comparison import ROOT, compare, param_count, write_json
+from comparison import ROOT, compare, over_seeds, param_count, write_json
 
 from rims_rl.analysis.curves import episode_curve, plot_curves
-from rims_rl.analysis.statistics import bootstrap_interval, interquartile_mean
 
 STEPS = 303_104  # 148 rollouts of 16 x 128 steps
 WINDOWS = 20
@@ -42,15 +41,6 @@ def evaluation(run: Path, env_id: str) -> dict[str, Any]:
             [sys.executable, "-m", "rims_rl.evaluate", str(run), "--env", env_id,
              "--episodes", str(EPISODES)], check=True, capture_output=True,
         )  # fmt: skip
-
-
-def over_seeds(values: list[float], rng: np.random.Generator) -> dict[str, Any]:
-    """Interquartile mean over seeds with its interval, and the seeds' values."""
-    return {
-        "interquartile mean": interquartile_mean(values),
-        "interval": bootstrap_interval(values, interquartile_mean, rng),
-        "each seed": values,
-    }
 
 
 def main() -> None:

@@ -11,23 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rims_rl.agents import core_policy
-from rims_rl.core import core_options
-
-
-def options_of_version_0_1(core: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options of a core of version 0.1 as this version names them.
-
-    The default variant is called ``"hard"`` now, and cores without RIMs took options that they
-    did not heed.
-    """
-    given = dict(options or {})
-    if core != "rim":
-        return {name: value for name, value in given.items() if name in core_options(core)}
-    if given.get("variant", "default") == "default":
-        given["variant"] = "hard"
-    if given.get("input_value_size") is None:
-        given.pop("input_value_size", None)
-    return given
+from rims_rl.core.registry import options_of_version_0_1
 
 
 class _Saved:
@@ -40,7 +24,7 @@ class _Saved:
         core_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        options = options_of_version_0_1(core, core_kwargs)
+        options = options_of_version_0_1(core, core_kwargs or {})
         super().__init__(*args, core=core, core_kwargs=options, **kwargs)  # type: ignore[call-arg]
 
 

@@ -74,11 +74,24 @@ def progress_values(run: Path, column: str) -> Array:
 
 
 def plot_curves(
-    axes: Axes, curves: Mapping[str, Curve], ylabel: str, rng: np.random.Generator
+    axes: Axes,
+    curves: Mapping[str, Curve],
+    ylabel: str,
+    rng: np.random.Generator,
+    colours: Mapping[str, str] | None = None,
 ) -> None:
-    """Draws interquartile means with their intervals as bands, one colour for each curve."""
+    """Draws interquartile means with their intervals as bands, one colour for each curve.
+
+    Args:
+        axes: to draw on.
+        curves: by name.
+        ylabel: what they are of.
+        rng: of the intervals' bootstrap.
+        colours: by name, for names that several panels share; Matplotlib's cycle if None.
+    """
     for name, curve in curves.items():
-        (line,) = axes.plot(curve.timesteps, curve.center(), label=name)
+        colour = colours[name] if colours else None
+        (line,) = axes.plot(curve.timesteps, curve.center(), label=name, color=colour)
         low, high = curve.interval(rng)
         axes.fill_between(curve.timesteps, low, high, color=line.get_color(), alpha=0.15, lw=0)
     axes.set_xlabel("agent steps")

@@ -98,7 +98,7 @@ def register_communication(name: str, form: CommunicationForm) -> None:
     Raises:
         ValueError: the name is taken.
     """
-    _register(COMMUNICATIONS, "communication", name, form)
+    register(COMMUNICATIONS, "communication", name, form)
 
 
 def register_selection(name: str, form: Selection) -> None:
@@ -107,10 +107,11 @@ def register_selection(name: str, form: Selection) -> None:
     Raises:
         ValueError: the name is taken.
     """
-    _register(SELECTIONS, "selection", name, form)
+    register(SELECTIONS, "selection", name, form)
 
 
-def _register(forms: dict[str, Form], what: str, name: str, form: Form) -> None:
+def register(forms: dict[str, Form], what: str, name: str, form: Form) -> None:
+    """Adds something under a new name to a registry of what there is of its kind."""
     if name in forms:
         raise ValueError(f"{what} {name!r} is there already: choose another name")
     forms[name] = form

@@ -9,6 +9,7 @@ from typing import Any
 
 from rims_rl.core.base import Core
 from rims_rl.core.baselines import GRU, LSTM, RNN, FeedForward
+from rims_rl.core.forms import register
 from rims_rl.core.rim import RIM
 from rims_rl.core.rmc import RMC
 
@@ -36,9 +37,7 @@ def register_core(name: str, factory: CoreFactory) -> None:
     Raises:
         ValueError: the name is taken.
     """
-    if name in _CORES:
-        raise ValueError(f"core {name!r} is there already: choose another name")
-    _CORES[name] = factory
+    register(_CORES, "core", name, factory)
 
 
 def core_names() -> tuple[str, ...]:
@@ -80,6 +79,27 @@ def make_core(name: str, input_size: int, options: Mapping[str, Any]) -> Core:
     if not isinstance(core, Core):
         raise TypeError(f"core {name!r} must be a rims_rl.core.Core, got {type(core).__name__}")
     return core
+
+
+def options_of_version_0_1(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a core of version 0.1 as this version names them.
+
+    The default variant is called ``"hard"`` now, no value size stood for that of the variant, and
+    cores without RIMs took options that they did not heed.
+
+    Args:
+        name: of the core, or of a model that is none.
+        options: what was given then.
+    """
+    if name != "rim":
+        known = core_options(name) if name in _CORES else ()
+        return {option: value for option, value in options.items() if option in known}
+    given = dict(options)
+    if given.get("variant", "default") == "default":
+        given["variant"] = "hard"
+    if given.get("input_value_size") is None:
+        given.pop("input_value_size", None)
+    return given
 
 
 def _factory(name: str) -> CoreFactory:

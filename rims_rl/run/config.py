@@ -10,6 +10,7 @@ from typing import Any, Literal
 from rims_rl.core import RIMConfig, core_names, core_options
 from rims_rl.core.config import Variant
 from rims_rl.core.precision import Precision
+from rims_rl.core.registry import options_of_version_0_1
 from rims_rl.run.errors import UsageError
 
 LearningRateSchedule = Literal["constant", "linear"]
@@ -264,13 +265,11 @@ class TrainConfig:
 
 
 def of_version_0_1(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a run that version 0.1 began, as this version names them.
-
-    The default of then is the variant ``hard`` of now; other cores ignored ``core_kwargs``.
-    """
-    if values["core"] != "rim":
-        return {**values, "core_kwargs": {}}
-    return {**values, "variant": "hard"} if values["variant"] == "default" else dict(values)
+    """The options of a run that version 0.1 began, as this version names them."""
+    given = {"variant": values["variant"], **values["core_kwargs"]}
+    options = options_of_version_0_1(values["core"], given)
+    variant = options.pop("variant", values["variant"])
+    return {**values, "variant": variant, "core_kwargs": options}
 
 
 def option_names(group: type) -> tuple[str, ...]:

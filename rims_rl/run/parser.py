@@ -163,8 +163,12 @@ def read_stored(path: Path) -> dict[str, Any]:
     Args:
         path: its configuration file.
     """
-    values = read_yaml(path)
-    return of_version_0_1(values) if folder_version(path.parent) == "0.1.0" else values
+    return upgraded(read_yaml(path), path.parent)
+
+
+def upgraded(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The options of a run folder as this version names them."""
+    return of_version_0_1(values) if folder_version(folder) == "0.1.0" else dict(values)
 
 
 @functools.cache

@@ -15,10 +15,10 @@ from typing import Any
 import jsonargparse
 import yaml
 
-from rims_rl.run.config import of_version_0_1, option_names
+from rims_rl.run.config import option_names
 from rims_rl.run.errors import UsageError
-from rims_rl.run.folder import CONFIG, folder_version
-from rims_rl.run.parser import HelpFormatter, add_options, parsed, refuse_changes
+from rims_rl.run.folder import CONFIG
+from rims_rl.run.parser import HelpFormatter, add_options, parsed, refuse_changes, upgraded
 from rims_rl.tasks.config import GROUPS, TaskConfig
 from rims_rl.tasks.suite import TASKS
 
@@ -135,8 +135,7 @@ def read_config(path: Path, task: str | None = None) -> tuple[str, dict[str, Any
 def read_stored(path: Path, task: str | None = None) -> tuple[str, dict[str, Any]]:
     """As `read_config`, for the file of a stored run, whose options an earlier version may name."""
     found, values = read_config(path, task)
-    is_old = folder_version(path.parent) == "0.1.0"
-    return found, of_version_0_1(values) if is_old else values
+    return found, upgraded(values, path.parent)
 
 
 def check_options(task: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:

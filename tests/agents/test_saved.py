@@ -13,6 +13,7 @@ import pytest
 import sb3_contrib
 
 import rims_rl
+from rims_rl.run.config import of_version_0_1
 
 SAVED = Path(__file__).parents[1] / "saved"
 FILES = sorted(SAVED.glob("*.zip"))
@@ -41,6 +42,23 @@ def test_a_file_of_version_0_1_computes_what_it_computed(file, algorithm, tmp_pa
     model.save(tmp_path / "again")
     again = algorithm.load(tmp_path / "again", device="cpu")
     np.testing.assert_allclose(states_of(again, recorded), recorded["states"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("rim", "default", {}), ("hard", {})),
+        (("rim", "paper", {"comm_heads": 2}), ("paper", {"comm_heads": 2})),
+        (("rim", "default", {"input_value_size": None}), ("hard", {})),
+        (("lstm", "default", {"input_heads": 4}), ("default", {})),
+        (("tto", "default", {"input_heads": 4}), ("default", {})),
+    ],
+)
+def test_options_of_a_run_folder_of_version_0_1(before, after):
+    values = dict(zip(("core", "variant", "core_kwargs"), before, strict=True), seed=1)
+    upgraded = of_version_0_1(values)
+    assert (upgraded["variant"], upgraded["core_kwargs"]) == after
+    assert (upgraded["core"], upgraded["seed"]) == (before[0], 1)
 
 
 def test_a_file_of_version_0_1_goes_on_training():

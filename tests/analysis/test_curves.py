@@ -56,3 +56,13 @@ def test_one_run_has_no_interval_and_is_drawn(tmp_path):
     figure.savefig(tmp_path / "curve.png")
     assert axes.get_legend().get_texts()[0].get_text() == "core"
     plt.close(figure)
+
+
+def test_a_curve_has_the_colour_of_its_name():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    curve = Curve(np.array([1.0, 2.0]), np.array([[3.0, 4.0]]))
+    figure, axes = plt.subplots()
+    colours = {"missing": "C0", "core": "C1"}
+    plot_curves(axes, {"core": curve}, "return", np.random.default_rng(0), colours)
+    assert axes.get_lines()[0].get_color() == "C1"
+    plt.close(figure)

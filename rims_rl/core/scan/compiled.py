@@ -73,7 +73,7 @@ def expected_layout() -> str:
 
 def supports(spec: ScanSpec) -> bool:
     """See `rims_rl.core.scan.operation.Kernel`."""
-    return all(getattr(spec, name) in forms for name, forms in _FORMS.items())
+    return spec.is_among(_FORMS)
 
 
 def why_not(spec: ScanSpec, x: Tensor, num_rims: int) -> str | None:

@@ -12,7 +12,7 @@ C communication heads, Q queries, keys and values of communication, V values rea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -54,6 +54,10 @@ class ScanSpec:
             comm_key_size=config.comm_key_size,
             comm_value_size=config.comm_value_size,
         )
+
+    def is_among(self, known: Mapping[str, Sequence[str]]) -> bool:
+        """Whether all its forms are among those that a kernel knows, by field."""
+        return all(getattr(self, name) in forms for name, forms in known.items())
 
     def forms(self) -> str:
         """The forms, for messages."""

@@ -2,7 +2,7 @@
 
 Whatever does not depend on the gradient that is carried from step to step is computed for all
 steps at once, before the loop and after it. The formulas are those of the compiled kernel
-(``native/backward.h``). Axes as in `rims_rl.core.torch_forward`.
+(``native/backward.h``). Axes as in `rims_rl.core.scan.torch_forward`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,13 @@ def by_head(spec: ScanSpec, x: Tensor) -> Tensor:
     """(K, B, C * size) -> (B * C, K, size), without a copy."""
     heads: Tensor = x.unflatten(-1, (spec.comm_heads, -1))
     return heads.flatten(1, 2).transpose(0, 1)
+
+
+def out_of_each(weight_out: Tensor | None, rims: int) -> Tensor | None:
+    """The output map of each RIM: (V, O) or (K, V, O) -> (K, V, O), or None."""
+    if weight_out is None or weight_out.dim() == 3:
+        return weight_out
+    return weight_out.expand(rims, -1, -1)
 
 
 def reset_scales(keep: Tensor | None, steps: int) -> Sequence[Tensor | None]:
@@ -218,8 +225,7 @@ class _Backward:
         saved, on = self.saved, self.on
         content, gate = saved.content, saved.gate
         assert content is not None
-        if weight_out is not None and weight_out.dim() == 2:
-            weight_out = weight_out.expand(self.rims, -1, -1)
+        weight_out = out_of_each(weight_out, self.rims)
         if gate is None:
             message, before, change = self.part.unsqueeze(-2), on, content
         else:

@@ -18,7 +18,14 @@ from torch import Tensor
 from rims_rl.core.attention import compete, select_active
 from rims_rl.core.forms import soft_edge
 from rims_rl.core.scan.operation import ScanInputs, ScanRecord, ScanSpec, score_scale
-from rims_rl.core.scan.torch_backward import Saved, backward, by_head, by_step, reset_scales
+from rims_rl.core.scan.torch_backward import (
+    Saved,
+    backward,
+    by_head,
+    by_step,
+    out_of_each,
+    reset_scales,
+)
 
 __all__ = ["backward", "forward", "supports"]
 
@@ -67,7 +74,7 @@ class _Step(NamedTuple):
 
 def supports(spec: ScanSpec) -> bool:
     """See `rims_rl.core.scan.operation.Kernel`."""
-    return all(getattr(spec, name) in forms for name, forms in _FORMS.items())
+    return spec.is_among(_FORMS)
 
 
 def forward(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
@@ -98,15 +105,12 @@ def _maps(spec: ScanSpec, inputs: ScanInputs) -> _Maps | None:
     if inputs.weight_qkv is None:
         return None
     keys, rims = spec.comm_heads * spec.comm_key_size, inputs.weight_hh.shape[0]
-    out = inputs.weight_out
-    if out is not None and out.dim() == 2:
-        out = out.expand(rims, -1, -1)
     queries, keys_, values = inputs.weight_qkv.tensor_split((keys, 2 * keys), -1)
     return _Maps(
         queries.contiguous(),
         keys_.contiguous(),
         values.contiguous(),
-        out,
+        out_of_each(inputs.weight_out, rims),
         inputs.weight_qkv.new_zeros(1) if inputs.bias_out is None else inputs.bias_out,
     )
 
