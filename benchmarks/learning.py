@@ -2,9 +2,11 @@
 
     python benchmarks/learning.py --jobs 2
 
-Trains what is missing, the first seed of all tasks first, goes on where it was interrupted, and
-writes docs/learning.md, .json and .png from all runs that are done. ``--report`` trains nothing.
-All cores have as many units and the same settings, those of the task.
+Trains what is missing, the first seed of all tasks first, and goes on where it was interrupted. A
+run's numbers go to docs/learning.json as soon as it is done; a run that is there with today's
+settings is not trained again, so that several machines and days can add to it. docs/learning.md and
+.png are written from it. ``--report`` trains nothing. All cores have as many units and the same
+settings, those of the task.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +24,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import stock_ppo
-from comparison import ROOT, Job, over_seeds, param_count, provenance, train_missing, write_json
+from comparison import ROOT, Job, over_seeds, param_count, train_missing
 from numpy.random import Generator
 
 from rims_rl.analysis.curves import Array, Curve, episode_curve, plot_curves, progress_values
-from rims_rl.analysis.statistics import INTERVAL_METHOD, interquartile_mean
+from rims_rl.analysis.statistics import interquartile_mean
+from rims_rl.core.config import RIMConfig
+from rims_rl.run.files import write_text
+from rims_rl.run.folder import ENVIRONMENT
 
 SEEDS = 5
 WINDOWS = 10
@@ -161,8 +167,14 @@ FAMILIES = {
 }
 
 
-def job(runs: Path, task: str, cell: str, seed: int) -> Job:
+Record = dict[str, Any]
+Key = tuple[str, str, int]
+RESULTS = ROOT / "docs/learning.json"
+
+
+def job(runs: Path, key: Key) -> Job:
     """A run, which lies in e.g. ``runs/learning/repeatfirst/rim/seed0``."""
+    task, cell, seed = key
     folder = runs / _slug(task) / _slug(cell) / f"seed{seed}"
     return Job(folder, TASKS[task].command(TASKS[task].cells[cell]), seed)
 
@@ -171,14 +183,40 @@ def _slug(name: str) -> str:
     return name.lower().replace(",", "").replace(" ", "-")
 
 
-def jobs(runs: Path, tasks: Sequence[str], cells: Sequence[str], seeds: int) -> Iterator[Job]:
-    """Runs in the order in which they are trained."""
+def keys(tasks: Sequence[str], cells: Sequence[str], seeds: int) -> Iterator[Key]:
+    """Task, cell and seed of each run, in the order in which they are trained."""
     for seed in range(seeds):
         for task_name in tasks:
             task = TASKS[task_name]
             for name in task.cells:
                 if seed < task.seeds and name in cells:
-                    yield job(runs, task_name, name, seed)
+                    yield task_name, name, seed
+
+
+def settings(task: str, cell: str) -> dict[str, Any]:
+    """What a result depends on: the command, and what the defaults of the core mean today."""
+    chosen = TASKS[task].cells[cell]
+    core = {}
+    if chosen.core == "rim":
+        core = asdict(RIMConfig(input_size=1, hidden_size=60, **chosen.options))
+        for of_size_or_speed in ("input_size", "hidden_size", "rim_size", "backend"):
+            del core[of_size_or_speed]
+    return {"command": shlex.join(TASKS[task].command(chosen)), "core": core}
+
+
+def read_records() -> dict[Key, Record]:
+    """The results that are stored and of today's settings."""
+    stored = json.loads(RESULTS.read_text())["runs"] if RESULTS.exists() else []
+    records = {(r["task"], r["cell"], r["seed"]): r for r in stored}
+    today = set(keys(list(TASKS), list(CELLS), SEEDS))
+    return {key: record for key, record in records.items()
+            if key in today and record["settings"] == settings(*key[:2])}  # fmt: skip
+
+
+def write_records(records: Mapping[Key, Record]) -> None:
+    """Stores results, a line each."""
+    lines = ",\n".join(json.dumps(records[key]) for key in sorted(records))
+    write_text(RESULTS, f'{{"windows": {WINDOWS}, "runs": [\n{lines}\n]}}\n')
 
 
 def main() -> None:
@@ -192,45 +230,77 @@ def main() -> None:
     parser.add_argument("--cells", nargs="+", choices=CELLS, metavar="CELL",
                         default=list(CELLS))  # fmt: skip
     options = parser.parse_args()
+    records = read_records()
+    wanted = [key for key in keys(options.tasks, options.cells, options.seeds)
+              if key not in records]  # fmt: skip
     if not options.report:
-        train_missing(
-            list(jobs(options.runs, options.tasks, options.cells, options.seeds)), options.jobs
-        )
+        train_missing([job(options.runs, key) for key in wanted], options.jobs)
+    for key in wanted:
+        run = job(options.runs, key)
+        if run.is_done:
+            records[key] = measured(run.folder, key)
+    write_records(records)
     rng = np.random.default_rng(0)
-    results = {name: measured(options.runs, name, rng) for name in TASKS}
+    results = {name: over_runs(records, name, rng) for name in TASKS}
     results = {name: cells for name, cells in results.items() if cells}
-    about = {**provenance(), "interval": f"95%, {INTERVAL_METHOD}", "windows": WINDOWS}
     together = {name: aggregated(family, results, rng) for name, family in FAMILIES.items()}
-    write_json(ROOT / "docs/learning.json", {**about, "families": together, "tasks": results})
     (ROOT / "docs/learning.md").write_text(report(results, together))
     draw(results, rng)
 
 
-def measured(runs: Path, task_name: str, rng: Generator) -> dict[str, Any]:
-    """The results of the runs of a task that are done, by cell."""
-    task, results = TASKS[task_name], {}
-    for name in task.cells:
-        whole = [each for each in (job(runs, task_name, name, seed) for seed in range(task.seeds))
-                 if each.is_done]  # fmt: skip
-        if not whole:
+def measured(run: Path, key: Key) -> Record:
+    """What is kept of a run that is done."""
+    task_name, cell, seed = key
+    task = TASKS[task_name]
+    returns = episode_curve([run], task.steps, WINDOWS).values[0].tolist()
+    end = returns[-1]
+    if task.stock:
+        end = json.loads((run / stock_ppo.EVALUATION).read_text())["mean"]
+    statistics = {}
+    for label, statistic in STATISTICS.items():
+        values = progress_values(run, statistic.column)
+        statistics[label] = float(statistic.of_run(values)) if len(values) else None
+    environment = json.loads((run / ENVIRONMENT).read_text())
+    return {
+        "task": task_name,
+        "cell": cell,
+        "seed": seed,
+        "parameters": param_count(run),
+        "return at the end": end,
+        "returns": returns,
+        "steps to threshold": steps_to(run, task.threshold),
+        **statistics,
+        "settings": settings(task_name, cell),
+        **{name: environment[name] for name in ("rims_rl", "commit", "cpu", "started")},
+        "torch": environment["packages"]["torch"],
+    }
+
+
+def over_runs(records: Mapping[Key, Record], task_name: str, rng: Generator) -> dict[str, Any]:
+    """The results of a task's cells over their seeds."""
+    results = {}
+    for name in TASKS[task_name].cells:
+        runs = [records[key] for key in keys([task_name], [name], SEEDS) if key in records]
+        if not runs:
             continue
-        done = [each.folder for each in whole]
-        curve = episode_curve(done, task.steps, WINDOWS)
-        ends = curve.values[:, -1].tolist()
-        if task.stock:
-            ends = [json.loads((run / stock_ppo.EVALUATION).read_text())["mean"] for run in done]
-        means = np.nanmean(curve.values, axis=1).tolist()
         results[name] = {
-            "parameters": param_count(done[0]),
-            "seeds": [each.seed for each in whole],
-            "return at the end": over_seeds(ends, rng),
-            "mean return over training": over_seeds(means, rng),
-            "steps to threshold": [steps_to(run, task.threshold) for run in done],
-            "timesteps": curve.timesteps.tolist(),
-            "return of each seed": curve.values.tolist(),
-            **{label: _typical(done, column) for label, column in STATISTICS.items()},
-        }
+            "parameters": runs[0]["parameters"],
+            "seeds": [run["seed"] for run in runs],
+            "return at the end": over_seeds([run["return at the end"] for run in runs], rng),
+            "mean return over training": over_seeds(
+                [float(np.nanmean(run["returns"])) for run in runs], rng
+            ),
+            "steps to threshold": [run["steps to threshold"] for run in runs],
+            "returns": [run["returns"] for run in runs],
+            **{label: _together([run[label] for run in runs], statistic)
+               for label, statistic in STATISTICS.items()},
+        }  # fmt: skip
     return results
+
+
+def _together(values: Sequence[float | None], statistic: Statistic) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(statistic.of_seeds(known)) if known else None
 
 
 def steps_to(run: Path, threshold: float | None) -> int | None:
@@ -271,19 +341,28 @@ def aggregated(family: Family, results: Mapping[str, Any], rng: Generator) -> di
     return {"tasks": tasks, "seeds": seeds, "score": family.score, "cores": cores}
 
 
-#: What is reported of an update and of the active sets, and its column in ``progress.csv``.
+@dataclass(frozen=True)
+class Statistic:
+    """What is reported of the updates and of the active sets.
+
+    Attributes:
+        column: of ``progress.csv``.
+        of_run: from a run's values to one.
+        of_seeds: from the runs' numbers to one.
+    """
+
+    column: str
+    of_run: Callable[[Any], Any] = np.median
+    of_seeds: Callable[[Any], Any] = np.median
+
+
 STATISTICS = {
-    "set changes within an episode": "rim/active_set_changes",
-    "set changes by an update": "rim/active_set_changes_by_update",
-    "approximate KL": "train/approx_kl",
-    "gradient norm": "train/grad_norm",
+    "set changes in an episode": Statistic("rim/active_set_changes", np.mean, np.mean),
+    "by an update": Statistic("rim/active_set_changes_by_update", np.mean, np.mean),
+    "approx. KL": Statistic("train/approx_kl", np.mean, np.mean),
+    "gradient norm": Statistic("train/grad_norm"),
+    "largest": Statistic("train/grad_norm", np.max, np.max),
 }
-
-
-def _typical(runs: Sequence[Path], column: str) -> float | None:
-    """The mean over seeds of a run's mean; None where a core has no such thing."""
-    values = [progress_values(run, column) for run in runs]
-    return float(np.mean([v.mean() for v in values])) if all(len(v) for v in values) else None
 
 
 _HEAD = """\
@@ -298,14 +377,15 @@ over seeds with its 95% bootstrap interval (one seed: no interval).
 - Over training: the mean of {windows} equal windows.
 - Set changes: the share of steps within episodes at which other RIMs are active than at the step
   before, and the share of a rollout's steps at which an update changes which RIMs are active.
+- Gradient norm: before clipping, the median and the largest of all updates.
 
-Numbers of each seed, curves, versions and machine: [learning.json](learning.json).
+Numbers of each run, its curve, settings, versions and processor: [learning.json](learning.json).
 
 ![Learning curves of every task and core](learning.png)
 """
 _COLUMNS = (
     "core", "parameters", "seeds", "return at the end", "worst seed", "over training",
-    "set changes in an episode", "by an update", "approx. KL", "gradient norm",
+    *STATISTICS,
 )  # fmt: skip
 
 
@@ -367,17 +447,23 @@ def draw(results: Mapping[str, Any], rng: Generator) -> None:
         rows, columns, figsize=(4.2 * columns, 3.1 * rows), layout="constrained", squeeze=False
     )
     colours = {core: f"C{number}" for number, core in enumerate(CORES)}
+    ends = np.arange(1, WINDOWS + 1) / WINDOWS
     for axes in panels.flat[len(results) :]:
         axes.set_visible(False)
     for axes, (name, cells) in zip(panels.flat, results.items(), strict=False):
         curves = {
-            core: Curve(np.array(of["timesteps"]), np.array(of["return of each seed"]))
+            core: Curve(ends * TASKS[name].steps, np.array(of["returns"], dtype=float))
             for core, of in cells.items()
             if core in CORES
         }
         plot_curves(axes, curves, "return", rng, colours)
         axes.set_title(name)
-        axes.get_legend().set_visible(axes is panels.flat[0])
+        axes.get_legend().remove()
+    named = {text: line for axes in panels.flat
+             for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
+    names = [core for core in CORES if core in named]
+    figure.legend([named[core] for core in names], names, loc="outside upper center",
+                  ncols=len(names), frameon=False)  # fmt: skip
     figure.savefig(ROOT / "docs/learning.png", dpi=110)
 
 

@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 import rims_rl
 from rims_rl.agents.callbacks import CoreStatistics, UpdateStatistics
 from rims_rl.run.files import write_text
+from rims_rl.run.folder import ENVIRONMENT, describe_environment
 from rims_rl.run.recording import EpisodeLog
 
 ENV = "rims_rl/CartPoleNoVelocity-v1"
@@ -41,6 +42,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.run_dir.mkdir(parents=True, exist_ok=True)
+    write_text(options.run_dir / ENVIRONMENT, json.dumps(describe_environment(), indent=2) + "\n")
 
     env = VecNormalize(rims_rl.make_vec_env(ENV, N_ENVS, options.seed))
     model = RecurrentPPO(

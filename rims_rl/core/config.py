@@ -196,7 +196,7 @@ class RIMConfig:
     dropout: float = 0.0
     backend: Backend = "auto"
     selection: str = _FROM_VARIANT
-    edge_width: float = 0.3
+    edge_width: float = 0.6
     query_bias: bool = _FROM_VARIANT
     key_bias: bool = _FROM_VARIANT
     comm_gate_bias: float = _FROM_VARIANT
