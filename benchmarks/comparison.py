@@ -18,10 +18,11 @@ from numpy.random import Generator
 from tqdm import tqdm
 
 import rims_rl
-from rims_rl.analysis.statistics import bootstrap_interval, interquartile_mean
-from rims_rl.run.checkpoints import newest_checkpoint
-from rims_rl.run.folder import CHECKPOINTS, CONFIG, MODEL, describe_environment
-from rims_rl.run.parser import read_yaml
+from rims_rl.experiments.statistics import bootstrap_interval, interquartile_mean
+from rims_rl.runs.checkpoints import newest_checkpoint
+from rims_rl.runs.folder import CHECKPOINTS, CONFIG, MODEL, describe_environment
+from rims_rl.training.checkpoints import FACTS
+from rims_rl.training.parser import read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -102,8 +103,8 @@ class Job:
     def _steps_left(self) -> int:
         if not (self.folder / CONFIG).exists():
             return 0
-        newest = newest_checkpoint(self.folder / CHECKPOINTS)
-        done = newest.progress.timesteps if newest else 0
+        newest = newest_checkpoint(self.folder / CHECKPOINTS, FACTS)
+        done = int(newest.facts["timesteps"]) if newest else 0
         return int(read_yaml(self.folder / CONFIG)["total_timesteps"]) - done
 
     def run(self) -> None:

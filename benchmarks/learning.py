@@ -27,11 +27,11 @@ import stock_ppo
 from comparison import ROOT, Job, over_seeds, param_count, train_missing
 from numpy.random import Generator
 
-from rims_rl.analysis.curves import Array, Curve, episode_curve, plot_curves, progress_values
-from rims_rl.analysis.statistics import interquartile_mean
 from rims_rl.core.config import RIMConfig
-from rims_rl.run.files import write_text
-from rims_rl.run.folder import ENVIRONMENT
+from rims_rl.experiments.curves import Array, Curve, episode_curve, plot_curves, progress_values
+from rims_rl.experiments.statistics import interquartile_mean
+from rims_rl.runs.files import write_text
+from rims_rl.runs.folder import ENVIRONMENT
 
 SEEDS = 5
 WINDOWS = 10

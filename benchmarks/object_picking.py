@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from comparison import ROOT, compare, over_seeds, param_count, write_json
 
-from rims_rl.analysis.curves import episode_curve, plot_curves
+from rims_rl.experiments.curves import episode_curve, plot_curves
 
 STEPS = 303_104  # 148 rollouts of 16 x 128 steps
 WINDOWS = 20

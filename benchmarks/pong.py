@@ -19,8 +19,8 @@ import pandas as pd
 from comparison import ROOT, provenance, write_json
 from matplotlib.axes import Axes
 
-from rims_rl.run.folder import CONFIG, ENVIRONMENT, PROGRESS
-from rims_rl.run.parser import read_yaml
+from rims_rl.runs.folder import CONFIG, ENVIRONMENT, PROGRESS
+from rims_rl.training.parser import read_yaml
 
 RETURN = "rollout/ep_rew_mean"
 PANELS = {

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from rims_rl.agents import CnnRimPolicy, RecurrentPPO
 from rims_rl.core.precision import Precision
-from rims_rl.run.building import make_env
-from rims_rl.run.trained import load_model, load_trained
+from rims_rl.training.building import make_env
+from rims_rl.training.loading import load_model, load_trained
 
 
 def played(run: Path, precision: Precision) -> tuple[RecurrentPPO, list[Any]]:

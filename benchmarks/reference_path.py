@@ -13,7 +13,7 @@ import numpy as np
 from comparison import ROOT, compare, write_json
 from object_picking import STEPS, TRAINING, WINDOWS
 
-from rims_rl.analysis.curves import episode_curve, plot_curves
+from rims_rl.experiments.curves import episode_curve, plot_curves
 
 PATHS = {"RIM": [], "RIM, reference path": ["--core-kwargs", '{"backend": "reference"}']}
 

@@ -21,9 +21,9 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 import rims_rl
 from rims_rl.agents.callbacks import CoreStatistics, UpdateStatistics
-from rims_rl.run.files import write_text
-from rims_rl.run.folder import ENVIRONMENT, describe_environment
-from rims_rl.run.recording import EpisodeLog
+from rims_rl.runs.files import write_text
+from rims_rl.runs.folder import ENVIRONMENT, describe_environment
+from rims_rl.training.recording import EpisodeLog
 
 ENV = "rims_rl/CartPoleNoVelocity-v1"
 STEPS = 50_000

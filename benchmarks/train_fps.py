@@ -27,8 +27,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 from timing import Contender, medians
 
 from rims_rl.envs import make_vec_env
-from rims_rl.run.building import make_model, make_training_env
-from rims_rl.run.parser import resolve
+from rims_rl.training.building import make_model, make_training_env
+from rims_rl.training.parser import plan
 
 GAME = "PongNoFrameskip-v4"
 STEPS, ENVS, MINIBATCH, EPOCHS = 128, 8, 256, 4
@@ -40,7 +40,7 @@ SETTINGS: dict[str, Any] = {
 
 def ours(core: str, **options: Any) -> OnPolicyAlgorithm:
     """What `rims_rl.train` trains."""
-    config = resolve({"env": GAME, "core": core, "device": "cpu", **options})
+    config = plan({"env": GAME, "core": core, "device": "cpu", **options})
     return make_model(config, make_training_env(config, 0))
 
 

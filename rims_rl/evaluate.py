@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from rims_rl.envs import UnknownEnvError
-from rims_rl.run.errors import exit_status
-from rims_rl.run.evaluation import evaluate, parse
+from rims_rl.runs.errors import exit_status
+from rims_rl.training.evaluation import evaluate, parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:

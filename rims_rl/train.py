@@ -5,38 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rims_rl.envs import UnknownEnvError
-from rims_rl.run.errors import exit_status
-from rims_rl.run.parser import command_line, parse
-from rims_rl.run.session import new_session, resumed_session, run_session
+from rims_rl.runs import session
+from rims_rl.training.trainee import AGENTS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Trains as the command line says.
-
-    Args:
-        argv: the arguments; those of the process by default.
-
-    Returns:
-        The exit status: 0; 2 for a request that cannot be done; 130 or 143 after Ctrl-C or
-        SIGTERM, with a checkpoint saved; 1 where a tensor is not finite.
-    """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    return exit_status(
-        "train",
-        lambda: _train(arguments),
-        "interrupted at once; the checkpoints saved before are intact",
-        UnknownEnvError,
-    )
-
-
-def _train(arguments: Sequence[str]) -> int:
-    request = parse(arguments)
-    if request.resume is not None:
-        session = resumed_session(request.resume, request.values)
-    else:
-        session = new_session(request.values)
-    return run_session(session, command_line(arguments))
+    """Trains as the command line says; see `rims_rl.runs.session.main`."""
+    return session.main(AGENTS, argv)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,10 @@
 import pytest
 import torch
 
+from rims_rl.tasks.copying import figures as copying
+from rims_rl.tasks.wanted import wanted
+from tests.tiny_runs import TINY
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
@@ -20,3 +24,16 @@ def in_empty_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def tiny():
+    """Makes a model of the copying task that trains in no time."""
+    return lambda **options: wanted("copying", {}, {**TINY, **options})
+
+
+@pytest.fixture
+def tiny_copying(monkeypatch):
+    """Gives the figures of copying the least budget there is."""
+    budget = {"epochs": 1, "batch_size": 8, "train_size": 8, "valid_size": 4, "test_size": 4}
+    monkeypatch.setattr(copying, "_QUICK", budget)

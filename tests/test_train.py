@@ -16,8 +16,8 @@ import torch
 from sb3_contrib import RecurrentPPO
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rims_rl.run.parser import read_yaml
 from rims_rl.train import main
+from rims_rl.training.parser import read_yaml
 from tests.processes import finish, start, wait_for
 
 TINY = (
@@ -59,7 +59,7 @@ def test_run_folder_is_complete(capsys):
     (folder,) = Path("runs/CartPole-v1/rim-k6-4-h12").glob("seed5-*")
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "config.yaml", "command.txt", "environment.json", "progress.csv", "episodes.csv",
+        "config.yaml", "command.txt", "environment.json", "progress.csv", "episodes.csv", ".lock",
         "tensorboard", "checkpoints", "model.zip", "best_model.zip",
     }  # fmt: skip
     assert read_yaml(folder / "config.yaml")["n_envs"] == 4

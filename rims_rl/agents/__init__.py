@@ -25,3 +25,6 @@ def register_policies() -> None:
     """Makes the policies known to stock `sb3_contrib.RecurrentPPO` by their names."""
     for policy in (MlpRimPolicy, CnnRimPolicy, MultiInputRimPolicy):
         sb3_contrib.RecurrentPPO.policy_aliases[policy.__name__] = policy
+
+
+register_policies()

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from rims_rl.core import GRU, LSTM, RIM, RMC, make_core
-from rims_rl.run.errors import UsageError
-from rims_rl.tasks.config import ModelConfig
+from rims_rl.runs.errors import UsageError
+from rims_rl.tasks.options import ModelOptions
 from rims_rl.tasks.transformer import Transformer
 
 
-def make_task_core(config: ModelConfig, input_size: int) -> nn.Module:
+def make_task_core(config: ModelOptions, input_size: int) -> nn.Module:
     """Makes the sequence model: a module that maps (T, B, D) to (T, B, output_size) and a state.
 
     Args:
@@ -50,7 +50,7 @@ def start_by_keeping(core: nn.Module, bias: float) -> None:
             cast(Tensor, core.layer.bias_hh_l0)[units : 2 * units] = bias
 
 
-def check_core(config: ModelConfig, task: str, allowed: tuple[str, ...]) -> None:
+def check_core(config: ModelOptions, task: str, allowed: tuple[str, ...]) -> None:
     """Refuses a core that a task cannot work with.
 
     Raises:

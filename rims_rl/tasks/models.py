@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from rims_rl.tasks.config import ModelConfig
 from rims_rl.tasks.cores import make_task_core
+from rims_rl.tasks.options import ModelOptions
 from rims_rl.tasks.own_rows import masked_count
 
 
@@ -24,7 +24,7 @@ class SequenceModel(nn.Module):
     """
 
     def __init__(
-        self, encoder: nn.Module, size: int, config: ModelConfig, outputs: int, *, last_only: bool
+        self, encoder: nn.Module, size: int, config: ModelOptions, outputs: int, *, last_only: bool
     ) -> None:
         super().__init__()
         self.encoder = encoder

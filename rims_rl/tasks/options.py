@@ -1,68 +1,147 @@
-"""Options that several tasks share, and checks of lists."""
+"""The options of a run of a supervised task: each with its type, default, help and check."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
 
-from rims_rl.core.precision import Precision
-from rims_rl.run.config import at_least, flag
-from rims_rl.run.errors import UsageError
+from rims_rl.core.options import CoreOptions
+from rims_rl.core.rmc import check_rmc_sizes
+from rims_rl.core.sizes import check_divisible
+from rims_rl.runs.options import PlaceOptions, Plan, above_zero, at_least, grouped
+from rims_rl.version import __version__
+
+TaskCoreName = Literal["rim", "lstm", "gru", "rmc", "transformer", "tto"]
 
 
 @dataclass(frozen=True)
-class EmbeddingOptions:
-    """What a step of a sequence is turned into."""
+class ModelOptions(CoreOptions):
+    """The sequence model between a task's encoder and its decoder."""
 
-    embedding_size: int = field(default=64, metadata={"help": "features of a step before the core"})
+    core: TaskCoreName = field(
+        default="rim", metadata={"help": "sequence model (tto: oracle of partial-view)"}
+    )
+    slots: int = field(default=6, metadata={"help": "memory slots of the rmc"})
+    heads: int = field(default=4, metadata={"help": "attention heads of rmc and transformer"})
+    keep_bias: float = field(
+        default=1.0,
+        metadata={"help": "bias of forget and update gates of rim, lstm and gru at the start"},
+    )
+    layers: int = field(default=2, metadata={"help": "layers of the transformer"})
+
+    def known(self) -> tuple[str, ...]:
+        """The options that the model takes."""
+        own = {"rmc": ("hidden_size", "slots", "heads"), "transformer": ("hidden_size",), "tto": ()}
+        return own[self.core] if self.core in own else super().known()
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "embedding_size")
+        super().__post_init__()
+        at_least(self, 1, "slots", "heads", "layers")
+        if self.core == "rmc":
+            check_rmc_sizes(self.hidden_size, self.slots, self.heads)
+        elif self.core == "transformer":
+            check_divisible(self.hidden_size, self.heads, f"heads {self.heads}")
 
-
-def all_at_least(group: object, lowest: float, *names: str) -> None:
-    """Refuses lists among a group's options that hold a value below `lowest`."""
-    for name in names:
-        for value in getattr(group, name):
-            if not value >= lowest:
-                raise UsageError(f"{flag(name)}: each must be at least {lowest}, got {value}")
-
-
-def not_empty(group: object, name: str) -> None:
-    """Refuses an empty list among a group's options: a test of nothing."""
-    if not getattr(group, name):
-        raise UsageError(f"{flag(name)}: expected at least one, got []")
+    def label(self) -> str:
+        """A short name that tells the models of a task apart."""
+        extras = {
+            "rmc": f"-s{self.slots}-a{self.heads}",
+            "transformer": f"-l{self.layers}-a{self.heads}",
+        }
+        return super().label() + extras.get(self.core, "")
 
 
 @dataclass(frozen=True)
-class CacheOptions:
-    """Where generated videos are kept."""
+class LearningOptions:
+    """How the model learns."""
 
-    cache_dir: str | None = field(
-        default=None, metadata={"help": "folder of generated videos; default ~/.cache/rims_rl"}
-    )
+    epochs: int = field(default=100, metadata={"help": "passes over the training sequences"})
+    batch_size: int = field(default=64, metadata={"help": "sequences of an update"})
+    learning_rate: float = field(default=7e-4, metadata={"help": "Adam's step size"})
+    max_grad_norm: float = field(default=1.0, metadata={"help": "largest gradient norm"})
+    train_size: int = field(default=6_400, metadata={"help": "training sequences of an epoch"})
+    valid_size: int = field(default=640, metadata={"help": "sequences that choose the best model"})
+    test_size: int = field(default=1_280, metadata={"help": "sequences of each test"})
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "epochs", "batch_size", "train_size", "valid_size", "test_size")
+        above_zero(self, "learning_rate", "max_grad_norm")
+
+
+@dataclass(frozen=True)
+class RunOptions(PlaceOptions):
+    """Where a run is computed and what is kept of it."""
+
+    checkpoint_every: int = field(default=1, metadata={"help": "epochs between checkpoints"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 1, "checkpoint_every")
+
+
+Options = TypeVar("Options")
+
+GROUPS: Mapping[str, type] = {
+    "model": ModelOptions,
+    "learning": LearningOptions,
+    "run": RunOptions,
+}
+
+
+@dataclass(frozen=True)
+class TaskPlan(Plan, Generic[Options]):
+    """A whole run of a supervised task.
+
+    Attributes:
+        run: seed, device, folder, tracking and checkpoints.
+        task: its name.
+        options: the task's own options, a dataclass.
+        model: the sequence model.
+        learning: data sizes and optimizer.
+        quick: whether ``--quick`` gave the defaults.
+    """
+
+    run: RunOptions
+    task: str
+    options: Options
+    model: ModelOptions
+    learning: LearningOptions
+    quick: bool = False
+
+    ELSEWHERE = Plan.ELSEWHERE | {"cache_dir"}
+
+    @classmethod
+    def from_flat(
+        cls, task: str, options: type[Options], values: Mapping[str, Any]
+    ) -> TaskPlan[Options]:
+        """Builds the plan from one flat mapping of option name to value.
+
+        Args:
+            task: its name.
+            options: the dataclass of its own options.
+            values: the options that differ from their defaults.
+        """
+        groups = grouped({"options": options, **GROUPS}, values)
+        return cls(task=task, quick=bool(values.get("quick")), **groups)
 
     @property
-    def cache(self) -> Path:
-        """The folder, that of the system's caches by default."""
-        if self.cache_dir is not None:
-            return Path(self.cache_dir).expanduser()
-        return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "rims_rl"
+    def subject(self) -> str:
+        """The task."""
+        return self.task
 
+    def label(self) -> str:
+        """See `ModelOptions.label`."""
+        return self.model.label()
 
-@dataclass(frozen=True)
-class RolloutOptions(CacheOptions):
-    """How frames are computed, and how a model of them is tested: true ones first, then its own."""
+    def cell(self) -> Mapping[str, Any]:
+        """See `rims_rl.core.options.CoreOptions.cell`."""
+        return self.model.cell()
 
-    precision: Precision = field(
-        default="float32",
-        metadata={"help": "arithmetic of encoder and decoder; bfloat16 is faster on recent CPUs"},
-    )
-    given: int = field(default=15, metadata={"help": "true frames before a rollout"})
-    rollout_size: int = field(
-        default=256, metadata={"help": "sequences of a rollout in validation, at most"}
-    )
+    def group(self) -> str:
+        """The task and the model's name."""
+        return f"{self.task}__{self.model.core}"
 
-    def __post_init__(self) -> None:
-        at_least(self, 1, "given", "rollout_size")
+    def tags(self) -> list[str]:
+        """The version and the RIMs' numbers."""
+        return [f"v{__version__}", *self.model.tags()]

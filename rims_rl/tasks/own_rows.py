@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from rims_rl.core import RIM
-from rims_rl.run.errors import UsageError
+from rims_rl.runs.errors import UsageError
 
 
 class Masked(nn.Module):

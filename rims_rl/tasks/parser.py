@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import functools
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,25 @@ from typing import Any
 import jsonargparse
 import yaml
 
-from rims_rl.run.config import option_names
-from rims_rl.run.errors import UsageError
-from rims_rl.run.folder import CONFIG
-from rims_rl.run.parser import HelpFormatter, add_options, parsed, refuse_changes, upgraded
-from rims_rl.tasks.config import GROUPS, TaskConfig
-from rims_rl.tasks.suite import TASKS
+from rims_rl.core.options import of_version_0_1
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.folder import CONFIG, folder_version
+from rims_rl.runs.options import option_names
+from rims_rl.runs.parser import (
+    HelpFormatter,
+    Request,
+    add_options,
+    add_start,
+    check_options,
+    make_parser,
+    parsed,
+    read_mapping,
+    refuse_changes,
+)
+from rims_rl.tasks.options import GROUPS, TaskPlan
+from rims_rl.tasks.registry import TASKS
 
-PROGRAM = "python -m rims_rl.tasks"
+PROGRAM = "rims_rl.tasks"
 
 _RESUMABLE = frozenset(
     (
@@ -45,28 +55,14 @@ loss that is not finite.
 """
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for.
-
-    Attributes:
-        task: its name.
-        values: options given by the user, from the file and the flags.
-        resume: the run folder to continue, or None for a new run.
-    """
-
-    task: str
-    values: Mapping[str, Any]
-    resume: Path | None
-
-
 def overview() -> str:
     """The help for those who have not chosen a task yet."""
     tasks = "\n".join(f"  {name:<14}{task.summary}" for name, task in TASKS.items())
     return (
-        f"usage: {PROGRAM} TASK [options]\n\nTrain a sequence model on a supervised task of the "
-        f"RIMs paper and test how it generalises.\n\ntasks:\n{tasks}\n\n"
-        f"{PROGRAM} TASK --help shows a task's options, {PROGRAM} --resume DIR continues a run."
+        f"usage: python -m {PROGRAM} TASK [options]\n\nTrain a sequence model on a supervised "
+        f"task of the RIMs paper and test how it generalises.\n\ntasks:\n{tasks}\n\n"
+        f"python -m {PROGRAM} TASK --help shows a task's options, python -m {PROGRAM} --resume DIR "
+        "continues a run."
     )
 
 
@@ -83,106 +79,81 @@ def parse(argv: Sequence[str]) -> Request:
     flags = list(argv[named:])
     given = parsed(_parser(task), lambda: _parser(task).parse_args(flags, defaults=False))
     config, resume = given.pop("config", None), given.pop("resume", None)
-    values = _overlaid(read_config(Path(config), task)[1] if config else {}, given)
-    return Request(task, values, Path(resume) if resume else None)
+    values = _overlaid(read_config(Path(config), task) if config else {}, given)
+    return Request({**values, "task": task}, Path(resume) if resume else None)
 
 
-def resolve(task: str, values: Mapping[str, Any]) -> TaskConfig[Any]:
-    """Completes the user's values with the task's preset and the defaults.
+def plan(values: Mapping[str, Any]) -> TaskPlan[Any]:
+    """Completes the user's values, ``task`` among them, with the task's preset and the defaults.
 
     Raises:
         UsageError: values out of range or that do not go together.
     """
-    preset = _presets(task, bool(values.get("quick")))
+    preset = _presets(values["task"], bool(values.get("quick")))
     if values.get("core", "rim") != "rim":  # a preset's core_kwargs are a RIM's
         preset = {**preset, "core_kwargs": {}}
-    return _config(task, _overlaid(preset, values))
+    return _plan(_overlaid(preset, values))
 
 
-def resolve_resumed(
-    task: str, saved: Mapping[str, Any], values: Mapping[str, Any]
-) -> TaskConfig[Any]:
-    """The saved configuration of a run with what the user changes when resuming it.
+def resumed_plan(saved: Mapping[str, Any], changes: Mapping[str, Any]) -> TaskPlan[Any]:
+    """The saved plan of a run with what the user changes when resuming it.
 
     Raises:
         UsageError: a change that would make it another run.
     """
-    own = (name for name in option_names(TASKS[task].options_type) if name.startswith("test_"))
-    refuse_changes(saved, values, _RESUMABLE | frozenset(own))
-    return _config(task, {**saved, **values})
+    task = TASKS[saved["task"]]
+    own = (name for name in option_names(task.options_type) if name.startswith("test_"))
+    refuse_changes(saved, changes, _RESUMABLE | frozenset(own))
+    return _plan({**saved, **changes})
 
 
-def read_config(path: Path, task: str | None = None) -> tuple[str, dict[str, Any]]:
-    """Reads a flat YAML file of options: the task that it names, or the given one, and the options.
+def read_config(path: Path, task: str | None = None) -> dict[str, Any]:
+    """Reads a flat YAML file of options: ``task``, as it says or as given, and the others.
 
     Raises:
         UsageError: no such file, not YAML, another or no task, an unknown key or a wrong type.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: not a mapping of options to values, such as `seed: 1`")
+    values = read_mapping(path)
     found = values.pop("task", task)
     if found not in TASKS or (task and found != task):
         raise UsageError(f"{path}: it is for the task {found!r}, not {task or 'a known one'}")
-    return found, check_options(found, values, str(path))
+    return {"task": found, **check_options(_parser(found), values, str(path))}
 
 
-def read_stored(path: Path, task: str | None = None) -> tuple[str, dict[str, Any]]:
+def read_stored(path: Path, task: str | None = None) -> dict[str, Any]:
     """As `read_config`, for the file of a stored run, whose options an earlier version may name."""
-    found, values = read_config(path, task)
-    return found, upgraded(values, path.parent)
+    values = read_config(path, task)
+    return of_version_0_1(values) if folder_version(path.parent) == "0.1.0" else values
 
 
-def check_options(task: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Checks names and types of options that a file holds, and converts them.
-
-    Args:
-        task: its name.
-        values: the options.
-        source: the file, for messages.
+def check_task_options(task: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Checks names and types of a task's options, and converts them.
 
     Raises:
-        UsageError: an unknown key or a wrong type.
+        UsageError: an unknown task or key, or a wrong type.
     """
-    for key in ("config", "resume"):
-        if key in values:
-            raise UsageError(f"{source}: {key} belongs on the command line")
-    parser = _parser(task)
-    return parsed(parser, lambda: parser.parse_object(dict(values), defaults=False), f"{source}: ")
+    if task not in TASKS:
+        raise UsageError(f"{source}: unknown task {task!r}: choose from {', '.join(TASKS)}")
+    return check_options(_parser(task), values, source)
 
 
 @functools.cache
 def read_preset(name: str) -> Mapping[str, Any]:
     """The options that a preset shipped with the package sets, e.g. ``copying-quick``."""
     with resources.as_file(resources.files("rims_rl") / "configs" / "tasks") as folder:
-        return read_config(folder / f"{name}.yaml", name.removesuffix("-quick"))[1]
+        return read_config(folder / f"{name}.yaml", name.removesuffix("-quick"))
 
 
-def run_title(config: TaskConfig[Any]) -> str:
+def run_title(plan: TaskPlan[Any]) -> str:
     """What is trained, for people, e.g. ``balls, lstm-h250, train_set=6-8, seed 1``.
 
     It has the task's own options that differ from the preset and are not of the test alone.
     """
-    preset, own = _config(config.task, _presets(config.task, config.quick)).options, config.options
+    preset, own = _plan(_presets(plan.task, plan.quick)).options, plan.options
     named = (n for n in option_names(type(own)) if n not in _UNTITLED and not n.startswith("test_"))
     changed = (n for n in named if getattr(own, n) != getattr(preset, n))
     parts = (f"{name}={getattr(own, name)}" for name in changed)
-    return ", ".join([config.task, config.label(), *parts, f"seed {config.place.seed}"])
-
-
-def to_yaml(config: TaskConfig[Any]) -> str:
-    """The resolved configuration as a file that ``--config`` reads."""
-    return yaml.safe_dump(config.flat(), sort_keys=False, allow_unicode=True)
-
-
-def command_line(argv: Sequence[str]) -> str:
-    """The command of this run, ready to paste into a shell."""
-    return shlex.join(["python", "-m", "rims_rl.tasks", *argv])
+    return ", ".join([plan.task, plan.label(), *parts, f"seed {plan.run.seed}"])
 
 
 def _presets(task: str, quick: bool) -> Mapping[str, Any]:
@@ -196,8 +167,8 @@ def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str
     return {**below, **above, **({name: keys} if keys else {})}
 
 
-def _config(task: str, values: Mapping[str, Any]) -> TaskConfig[Any]:
-    return TaskConfig.from_flat(task, TASKS[task].options_type, values)
+def _plan(values: Mapping[str, Any]) -> TaskPlan[Any]:
+    return TaskPlan.from_flat(values["task"], TASKS[values["task"]].options_type, values)
 
 
 def _resumed_task(argv: Sequence[str]) -> str:
@@ -209,7 +180,7 @@ def _resumed_task(argv: Sequence[str]) -> str:
         raise UsageError(f"no task given: choose from {', '.join(TASKS)}")
     if not (Path(folder) / CONFIG).is_file():
         raise UsageError(f"--resume {folder}: no run there (it has no {CONFIG})")
-    return read_config(Path(folder) / CONFIG)[0]
+    return str(read_config(Path(folder) / CONFIG)["task"])
 
 
 def _nearest(task: str) -> str:
@@ -220,20 +191,15 @@ def _nearest(task: str) -> str:
 @functools.cache
 def _parser(task: str) -> jsonargparse.ArgumentParser:
     options = TASKS[task].options_type
-    parser = jsonargparse.ArgumentParser(
-        prog=f"{PROGRAM} {task}",
-        usage="%(prog)s [options]",
-        description=f"Train a sequence model: {TASKS[task].summary}.",
-        epilog=_EXAMPLES.format(task=task),
-        exit_on_error=False,
-        allow_abbrev=False,
-        formatter_class=HelpFormatter,
+    parser = make_parser(
+        f"{PROGRAM} {task}",
+        f"Train a sequence model: {TASKS[task].summary}.",
+        _EXAMPLES.format(task=task),
+        HelpFormatter,
     )
-    start = parser.add_argument_group("Start")
+    start = add_start(parser)
     start.add_argument("--quick", action="store_true", help="small sizes, to try things out")
-    start.add_argument("--config", type=str, metavar="FILE", help="read options from YAML")
-    start.add_argument("--resume", type=str, metavar="DIR", help="continue the run in this folder")
-    titles = {"model": "Model", "learning": "Learning", "place": "Run"}
+    titles = {"model": "Model", "learning": "Learning", "run": "Run"}
     groups = {task.capitalize(): options, **{titles[name]: kind for name, kind in GROUPS.items()}}
     for title, group in groups.items():
         add_options(parser.add_argument_group(title), group, _Notes(task, group))

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from rims_rl.run.errors import UsageError
-from rims_rl.run.files import write_text
-from rims_rl.run.folder import BEST_MODEL, CONFIG, describe_environment
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.files import write_text
+from rims_rl.runs.folder import BEST_MODEL, CONFIG, describe_environment
+from rims_rl.tasks.checkpoints import Progress, load_weights
 from rims_rl.tasks.models import parameter_count
-from rims_rl.tasks.parser import read_stored, resolve_resumed
-from rims_rl.tasks.state import Progress, load_weights
-from rims_rl.tasks.suite import make_task
+from rims_rl.tasks.parser import read_stored, resumed_plan
+from rims_rl.tasks.registry import make_task
 from rims_rl.tasks.task import Task
 
 RESULTS = "results.json"
@@ -27,7 +27,7 @@ class TrainedTask:
     """A trained model with the task that it was trained on.
 
     Attributes:
-        task: with its configuration; call its `prepare` before using its data.
+        task: with its plan; call its `prepare` before using its data.
         model: in evaluation mode.
     """
 
@@ -54,18 +54,34 @@ def write_results(
         metrics = task.test(model)
     results = {
         "task": task.name,
-        "model": task.config.label(),
-        "quick": task.config.quick,
+        "model": task.plan.label(),
+        "quick": task.plan.quick,
         "metrics": metrics,
         "best": {"epoch": progress.best_epoch, task.goal: progress.best},
         "param_count": parameter_count(model),
         "updates": progress.updates,
         "seconds": round(progress.seconds, 1),
-        "config": task.config.flat(),
+        "config": task.plan.flat(),
         "environment": describe_environment(),
     }
     write_text(folder / RESULTS, json.dumps(results, indent=2) + "\n")
     return metrics
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """The content of a run's ``results.json``.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    file = folder / RESULTS
+    try:
+        results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{file} cannot be read ({error}): remove it, and its run is tested again"
+        ) from None
+    return results
 
 
 def load_trained(folder: Path, file: Path | None = None) -> TrainedTask:
@@ -80,7 +96,7 @@ def load_trained(folder: Path, file: Path | None = None) -> TrainedTask:
     """
     if not (folder / CONFIG).is_file():
         raise UsageError(f"{folder} holds no run of a task (it has no {CONFIG})")
-    task = make_task(resolve_resumed(*read_stored(folder / CONFIG), {}))
+    task = make_task(resumed_plan(read_stored(folder / CONFIG), {}))
     model = task.make_model()
     load_weights(file or folder / BEST_MODEL, model)
     return TrainedTask(task, model.eval())

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rims_rl.tasks.data.cache import Recipe, Videos, load, require_room
-from rims_rl.tasks.data.seeding import Split
-from rims_rl.tasks.options import CacheOptions
+from rims_rl.tasks.common_options import CacheOptions
+from rims_rl.tasks.seeding import Split
 from rims_rl.tasks.task import StoredSequences, Task
+from rims_rl.tasks.video_cache import Recipe, Videos, load, require_room
 
 Options = TypeVar("Options", bound=CacheOptions)
 
@@ -43,7 +43,7 @@ class StoredVideoTask(Task[Options]):
 
     def recipes(self) -> list[Recipe]:
         """Videos to train on, to validate with and to test with."""
-        learning = self.config.learning
+        learning = self.plan.learning
         return [
             self.recipe("train", self.train_name, learning.train_size),
             self.recipe("validation", self.train_name, learning.valid_size),
@@ -62,7 +62,7 @@ class StoredVideoTask(Task[Options]):
     @functools.cache  # noqa: B019 (a task lives as long as its run)
     def test_videos(self, name: str) -> Videos:
         """The test videos of a data set."""
-        return load(self.options.cache, self.recipe("test", name, self.config.learning.test_size))
+        return load(self.options.cache, self.recipe("test", name, self.plan.learning.test_size))
 
     def train_videos(self, update: int) -> Videos:
         """The training videos of an update, (B, ...)."""

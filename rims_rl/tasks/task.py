@@ -1,4 +1,4 @@
-"""What training needs to know of a task; every task of `rims_rl.tasks.suite` is one of these.
+"""What training needs to know of a task; every task of `rims_rl.tasks.registry` is one of these.
 
 Axes: T time, B batch.
 """
@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rims_rl.tasks.config import TaskConfig
 from rims_rl.tasks.cores import check_core
-from rims_rl.tasks.data.cache import Recipe
+from rims_rl.tasks.options import TaskPlan
+from rims_rl.tasks.video_cache import Recipe
 
 Options = TypeVar("Options")
 
@@ -45,7 +45,7 @@ class Task(abc.ABC, Generic[Options]):
         larger_is_better: whether the goal is to be large.
 
     Args:
-        config: of the run.
+        plan: of the run.
 
     Raises:
         UsageError: the core cannot do this task.
@@ -58,10 +58,10 @@ class Task(abc.ABC, Generic[Options]):
     goal: ClassVar[str]
     larger_is_better: ClassVar[bool] = False
 
-    def __init__(self, config: TaskConfig[Options]) -> None:
-        check_core(config.model, self.name, self.cores)
-        self.config = config
-        self.options = config.options
+    def __init__(self, plan: TaskPlan[Options]) -> None:
+        check_core(plan.model, self.name, self.cores)
+        self.plan = plan
+        self.options = plan.options
 
     def recipes(self) -> list[Recipe]:
         """The data sets that `prepare` generates where the disk does not have them."""
@@ -77,12 +77,12 @@ class Task(abc.ABC, Generic[Options]):
     @property
     def train_size(self) -> int:
         """Training sequences of an epoch."""
-        return self.config.learning.train_size
+        return self.plan.learning.train_size
 
     @property
     def updates_per_epoch(self) -> int:
         """Updates of an epoch, the last of which may have fewer sequences."""
-        return -(-self.train_size // self.config.learning.batch_size)
+        return -(-self.train_size // self.plan.learning.batch_size)
 
     @abc.abstractmethod
     def make_model(self) -> nn.Module:
@@ -106,12 +106,12 @@ class Task(abc.ABC, Generic[Options]):
 
     def batch_size(self, update: int) -> int:
         """Sequences of an update."""
-        size = self.config.learning.batch_size
+        size = self.plan.learning.batch_size
         return min(size, self.train_size - update % self.updates_per_epoch * size)
 
     def train_rng(self, update: int) -> np.random.Generator:
         """The random generator of an update."""
-        return np.random.default_rng([_TRAIN, self.config.place.seed, update])
+        return np.random.default_rng([_TRAIN, self.plan.run.seed, update])
 
 
 class StoredSequences:
@@ -130,10 +130,10 @@ class StoredSequences:
         """Which sequences an update takes, (B)."""
         epoch, position = divmod(update, self._task.updates_per_epoch)
         if epoch != self._epoch:
-            rng = np.random.default_rng([_ORDER, self._task.config.place.seed, epoch])
+            rng = np.random.default_rng([_ORDER, self._task.plan.run.seed, epoch])
             self._order = rng.permutation(self._task.train_size)
             self._epoch = epoch
-        start = position * self._task.config.learning.batch_size
+        start = position * self._task.plan.learning.batch_size
         return self._order[start : start + self._task.batch_size(update)]
 
 

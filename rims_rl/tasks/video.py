@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from rims_rl.tasks.data.cache import Videos
+from rims_rl.tasks.common_options import RolloutOptions
 from rims_rl.tasks.metrics import frame_bce
-from rims_rl.tasks.options import RolloutOptions
 from rims_rl.tasks.stored_videos import EVAL_BATCH, StoredVideoTask, as_frames, unit
 from rims_rl.tasks.task import RECURRENT, Batch, chunks, on_device_of, weighted_mean
+from rims_rl.tasks.video_cache import Videos
 from rims_rl.tasks.video_models import VideoModel, rollout
 
 Options = TypeVar("Options", bound=RolloutOptions)

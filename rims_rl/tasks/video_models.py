@@ -19,9 +19,9 @@ from torch.nn import functional
 from rims_rl.core import RIM
 from rims_rl.core.dynamics import State
 from rims_rl.core.precision import Precision, computing_in
-from rims_rl.run.errors import UsageError
-from rims_rl.tasks.config import ModelConfig
+from rims_rl.runs.errors import UsageError
 from rims_rl.tasks.cores import make_task_core, start_by_keeping
+from rims_rl.tasks.options import ModelOptions
 from rims_rl.tasks.own_rows import own_rows_rim
 
 #: Channels after each convolution, 4 x 4 with stride 2.
@@ -151,7 +151,7 @@ class VideoModel(nn.Module):
     def __init__(
         self,
         shape: Shape,
-        config: ModelConfig,
+        config: ModelOptions,
         *,
         own_strips: bool = False,
         precision: Precision = "float32",

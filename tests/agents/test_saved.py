@@ -13,7 +13,7 @@ import pytest
 import sb3_contrib
 
 import rims_rl
-from rims_rl.run.config import of_version_0_1
+from rims_rl.core.options import of_version_0_1
 
 SAVED = Path(__file__).parents[1] / "saved"
 FILES = sorted(SAVED.glob("*.zip"))

@@ -13,13 +13,15 @@ import pytest
 import torch
 import yaml
 
-from rims_rl.run.errors import UsageError
+from rims_rl.runs.checkpoints import newest_checkpoint
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.trainee import NonFiniteError
 from rims_rl.tasks.__main__ import main
-from rims_rl.tasks.parser import parse, read_preset, resolve, run_title
+from rims_rl.tasks.checkpoints import FACTS
+from rims_rl.tasks.parser import parse, plan, read_preset, run_title
+from rims_rl.tasks.registry import TASKS
 from rims_rl.tasks.results import load_trained
-from rims_rl.tasks.state import newest_checkpoint
-from rims_rl.tasks.suite import TASKS
-from rims_rl.tasks.training import NonFiniteLossError, Trainer
+from rims_rl.tasks.trainee import TaskModel
 from tests.processes import finish, start, wait_for
 
 MODEL = ("--hidden-size", "12", "--num-rims", "3", "--num-active", "2", "--slots", "3")
@@ -54,7 +56,7 @@ def results(folder="r"):
 def test_run_folder_is_complete(capsys):
     assert main([*COPYING, "--epochs", "2", *UNTRACKED, "--seed", "5"]) == 0
     assert {path.name for path in Path("r").iterdir()} == {
-        "config.yaml", "command.txt", "environment.json", "progress.csv", "tensorboard",
+        "config.yaml", "command.txt", "environment.json", "progress.csv", "tensorboard", ".lock",
         "checkpoints", "best_model.zip", "results.json",
     }  # fmt: skip
     config = yaml.safe_load(Path("r/config.yaml").read_text())
@@ -177,22 +179,22 @@ def test_a_loss_that_is_not_finite_ends_with_one_line(capsys):
 
 
 def test_a_run_that_goes_on_knows_of_the_best_model_in_its_folder(monkeypatch):
-    update = Trainer._update
+    update = TaskModel._update
 
     def stop_in_epoch_3(trainer):
         if trainer.progress.updates == 2 * UPDATES + 1:
-            raise NonFiniteLossError("enough")
+            raise NonFiniteError("enough")
         update(trainer)
 
-    monkeypatch.setattr(Trainer, "_update", stop_in_epoch_3)
+    monkeypatch.setattr(TaskModel, "_update", stop_in_epoch_3)
     argv = [*COPYING, "--epochs", "4", "--checkpoint-every", "4", *UNTRACKED]
     assert main([*argv, "--learning-rate", "1e-3"]) == 1
     rows = table("r/progress.csv")
     values = [float(row["valid/cross_entropy"]) for row in rows]
-    checkpoint = newest_checkpoint(Path("r/checkpoints"))
+    checkpoint = newest_checkpoint(Path("r/checkpoints"), FACTS)
     assert checkpoint is not None
-    assert checkpoint.progress.best == pytest.approx(min(values))
-    assert checkpoint.progress.best_epoch == 1 + np.argmin(values)
+    assert checkpoint.facts["best"] == pytest.approx(min(values))
+    assert checkpoint.facts["best_epoch"] == 1 + np.argmin(values)
 
 
 @pytest.mark.parametrize(
@@ -209,14 +211,14 @@ def test_a_run_that_goes_on_knows_of_the_best_model_in_its_folder(monkeypatch):
     ],
 )
 def test_titles_tell_runs_apart(task, values, title):
-    assert run_title(resolve(task, values)) == title
+    assert run_title(plan({"task": task, **values})) == title
 
 
 def test_core_kwargs_add_to_those_of_the_preset(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text("core_kwargs: {comm_heads: 2, dropout: 0.2}")
     argv = ["balls", "--config", str(file), "--core-kwargs", "{dropout: 0.1}"]
-    found = resolve("balls", parse(argv).values).model.core_kwargs
+    found = plan(parse(argv).values).model.core_kwargs
     assert found == {"input_heads": 4, "comm_heads": 2, "dropout": 0.1}
 
 
@@ -316,8 +318,9 @@ def test_folder_with_a_run_is_not_touched(capsys):
 @pytest.mark.parametrize("task", TASKS)
 def test_presets_are_complete_and_quick_ones_small(task):
     assert read_preset(task)
-    assert resolve(task, {}).flat()["task"] == task
-    assert resolve(task, {"quick": True}).learning.epochs < resolve(task, {}).learning.epochs
+    paper, quick = plan({"task": task}), plan({"task": task, "quick": True})
+    assert paper.flat()["task"] == task
+    assert quick.learning.epochs < paper.learning.epochs
 
 
 def test_help_needs_no_task_and_shows_those_there_are(capsys):

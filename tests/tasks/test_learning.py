@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from rims_rl.tasks.parser import resolve
-from rims_rl.tasks.suite import make_task
+from rims_rl.tasks.parser import plan
+from rims_rl.tasks.registry import make_task
 
 SMALL = {
     "quick": True, "hidden_size": 48, "num_rims": 4, "num_active": 3, "slots": 3,
@@ -14,7 +14,7 @@ SMALL = {
 def learn(task_name, updates, rate, *, same_batch, **options):
     """Loss before and after some updates, of one batch or of fresh ones."""
     torch.manual_seed(0)
-    task = make_task(resolve(task_name, {**SMALL, **options}))
+    task = make_task(plan({"task": task_name, **SMALL, **options}))
     task.prepare()
     model = task.make_model()
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)

@@ -8,18 +8,18 @@ import torch
 from torch import nn
 
 from rims_rl.core import RIM
-from rims_rl.run.errors import UsageError
+from rims_rl.runs.errors import UsageError
 from rims_rl.tasks import video_models
-from rims_rl.tasks.config import ModelConfig
 from rims_rl.tasks.cores import make_task_core
-from rims_rl.tasks.data.cache import load
-from rims_rl.tasks.data.partial_view import PartialViewSpec, recipe, views
 from rims_rl.tasks.metrics import Confusion
 from rims_rl.tasks.models import SequenceModel, parameter_count
+from rims_rl.tasks.options import ModelOptions
 from rims_rl.tasks.own_rows import own_rows_rim
+from rims_rl.tasks.partial_view.data import PartialViewSpec, recipe, views
+from rims_rl.tasks.partial_view.models import Oracle, ViewModel
 from rims_rl.tasks.stored_videos import as_frames, unit
+from rims_rl.tasks.video_cache import load
 from rims_rl.tasks.video_models import FEATURES, StripEncoders, VideoModel, rollout
-from rims_rl.tasks.view_models import Oracle, ViewModel
 
 SIZES = {"hidden_size": 24, "num_rims": 3, "num_active": 2, "slots": 3, "heads": 4}
 SEQUENCE = ["rim", "lstm", "gru", "rmc", "transformer"]
@@ -27,7 +27,7 @@ RECURRENT = SEQUENCE[:-1]
 
 
 def config(core="rim", **options):
-    return ModelConfig(core=core, **{**SIZES, **options})
+    return ModelOptions(core=core, **{**SIZES, **options})
 
 
 @pytest.mark.parametrize("core", SEQUENCE)

@@ -1,1 +1,0 @@
-"""What saved runs show: figures and videos. Reads files and arrays only."""

@@ -1,0 +1,1 @@
+"""The store of trained runs, what trains missing ones, statistics, tables and curves."""

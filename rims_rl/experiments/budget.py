@@ -1,0 +1,78 @@
+"""What is trained for a figure with less time than the paper's settings take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.trainee import Kind
+
+_SHIPPED = "configs/budgets"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Options that stand in for the tasks' presets, which have the paper's settings.
+
+    Attributes:
+        name: of the file, for people; empty for the paper's settings.
+        options: by task.
+    """
+
+    name: str = ""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def of(self, task: str) -> Mapping[str, Any]:
+        """The options of a task."""
+        return self.options.get(task, {})
+
+    def note(self, configs: Iterable[Mapping[str, Any]]) -> str:
+        """What a picture says of runs with these settings; empty where they are the paper's.
+
+        An option for which a figure has its own value in all runs is left out.
+        """
+        changed: dict[str, dict[str, Any]] = {}
+        for config in configs:
+            for name, value in self.of(config["task"]).items():
+                if config[name] == value:
+                    changed.setdefault(config["task"], {})[name] = value
+        parts = [
+            f"{task}: {', '.join(f'{name} {value}' for name, value in options.items())}"
+            for task, options in sorted(changed.items())
+        ]
+        return f"budget {self.name}: {'; '.join(parts)}" if parts else ""
+
+
+def read_budget(name: str, kind: Kind[Any]) -> Budget:
+    """Reads a budget: YAML with subjects, such as tasks, as keys and their options under each.
+
+    Args:
+        name: of a shipped one, e.g. ``cpu``, or a path.
+        kind: of the runs that it is for.
+
+    Raises:
+        UsageError: there is no such file, or it names an unknown task or option.
+    """
+    shipped = resources.files("rims_rl") / _SHIPPED
+    file = shipped / f"{name}.yaml"
+    try:
+        text = (file if file.is_file() else Path(name)).read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        names = ", ".join(sorted(f.name.removesuffix(".yaml") for f in shipped.iterdir()))
+        raise UsageError(
+            f"--budget {name} cannot be read ({error}): give {names}, or a YAML file"
+        ) from None
+    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
+        raise UsageError(f"--budget {name}: not a mapping of tasks to options")
+    options = {
+        subject: kind.check_options(subject, values, f"--budget {name}")
+        for subject, values in content.items()
+    }
+    return Budget(Path(name).stem, options)

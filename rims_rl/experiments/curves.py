@@ -1,0 +1,100 @@
+"""Learning curves of stored runs: interquartile means over seeds, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from rims_rl.experiments.statistics import bootstrap_interval, interquartile_mean
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity over the course of several runs that differ in their seed.
+
+    Attributes:
+        timesteps: ends of the windows (num_windows,).
+        values: of each run (num_runs x num_windows); NaN where a run has nothing.
+    """
+
+    timesteps: Array
+    values: Array
+
+    def center(self) -> Array:
+        """Interquartile mean over runs (num_windows,); NaN where no run has anything."""
+        return np.array([interquartile_mean(c) if c.size else np.nan for c in self._columns()])
+
+    def interval(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        """95% bootstrap interval of `center`, two of (num_windows,)."""
+        nothing = [np.nan, np.nan]
+        bounds = [
+            bootstrap_interval(column, interquartile_mean, rng) or nothing
+            for column in self._columns()
+        ]
+        low, high = np.array(bounds).T
+        return low, high
+
+    def _columns(self) -> list[Array]:
+        return [column[~np.isnan(column)] for column in self.values.T]
+
+
+def episode_curve(runs: Sequence[Path], total: int, windows: int, column: str = "return") -> Curve:
+    """The mean of a column of ``episodes.csv`` in windows of equal length.
+
+    Args:
+        runs: run folders.
+        total: timesteps at the end of the last window.
+        windows: how many.
+        column: ``return``, ``length`` or ``success``.
+    """
+    edges = np.linspace(0, total, windows + 1)
+    rows = []
+    for run in runs:
+        table = pd.read_csv(run / "episodes.csv")
+        window = pd.cut(table["timesteps"], list(edges), labels=False)
+        means = table.groupby(window)[column].mean()
+        rows.append(means.reindex(range(windows)).to_numpy(dtype=np.float64))
+    return Curve(edges[1:], np.array(rows))
+
+
+def progress_values(run: Path, column: str) -> Array:
+    """What ``progress.csv`` holds of a quantity, rows without it left out."""
+    table = pd.read_csv(run / "progress.csv")
+    if column not in table:
+        return np.array([])
+    return table[column].dropna().to_numpy(dtype=np.float64)
+
+
+def plot_curves(
+    axes: Axes,
+    curves: Mapping[str, Curve],
+    ylabel: str,
+    rng: np.random.Generator,
+    colours: Mapping[str, str] | None = None,
+) -> None:
+    """Draws interquartile means with their intervals as bands, one colour for each curve.
+
+    Args:
+        axes: to draw on.
+        curves: by name.
+        ylabel: what they are of.
+        rng: of the intervals' bootstrap.
+        colours: by name, for names that several panels share; Matplotlib's cycle if None.
+    """
+    for name, curve in curves.items():
+        colour = colours[name] if colours else None
+        (line,) = axes.plot(curve.timesteps, curve.center(), label=name, color=colour)
+        low, high = curve.interval(rng)
+        axes.fill_between(curve.timesteps, low, high, color=line.get_color(), alpha=0.15, lw=0)
+    axes.set_xlabel("agent steps")
+    axes.set_ylabel(ylabel)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)

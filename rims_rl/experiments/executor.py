@@ -1,0 +1,171 @@
+"""Trains runs that are missing, several at once, each by its ordinary command."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections import Counter, deque
+from collections.abc import Collection, Generator, Mapping, Sequence
+from typing import Protocol
+
+from rims_rl.experiments.job import Job
+from rims_rl.runs.progress import Bar
+
+#: Runs that ended, each with the exit status of its training.
+Endings = Generator[tuple[Job, int], None, None]
+
+#: Seconds between two looks at how far the trainings are.
+LOOK_EVERY = 0.5
+#: How often a training that was killed is taken up again.
+RETRIES = 2
+
+
+class TrainingStoppedError(Exception):
+    """A training did not get to its end.
+
+    Attributes:
+        status: the exit status: 130 or 143 after a signal, else that of the training.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Executor(Protocol):
+    """Trains runs, on this machine or elsewhere."""
+
+    def endings(self, jobs: Sequence[Job]) -> Endings:
+        """Trains the jobs and yields each as it ends; closing it saves and ends the others."""
+        ...
+
+
+def train_all(jobs: Sequence[Job], executor: Executor) -> None:
+    """Trains runs to their end; those that were interrupted go on where they were.
+
+    Args:
+        jobs: the runs.
+        executor: trains them.
+
+    Raises:
+        TrainingStoppedError: a signal came, or a training failed; the other runs are trained
+            before the latter is raised.
+    """
+    failed = {}
+    with contextlib.closing(executor.endings(jobs)) as endings:
+        for number, (job, status) in enumerate(endings, 1):
+            if status:
+                failed[job] = status
+            print(f"{number} of {len(jobs)}: {job.title}{' FAILED' if status else ''}", flush=True)
+    if failed:
+        why = {1: "a tensor is not finite", 2: "it cannot be done as asked"}
+        titles = "; ".join(
+            f"{job.title} ({why.get(status, f'exit status {status}')})"
+            for job, status in failed.items()
+        )
+        raise TrainingStoppedError(f"not trained: {titles}", max(1, *failed.values()))
+
+
+class OneByOne:
+    """Trains in this process, one run after the other, with a progress bar for each."""
+
+    def endings(self, jobs: Sequence[Job]) -> Endings:
+        """See `Executor.endings`."""
+        for job in jobs:
+            job.wait_while_busy()
+            status = 0 if job.is_done else job.train_here()
+            if status > 2:
+                raise TrainingStoppedError("stopped: the same command goes on from here", status)
+            yield job, status
+
+
+class Processes:
+    """Trains in processes of this machine.
+
+    A training that was killed is taken up again from its newest checkpoint. Trainings outlive this
+    process if it is killed itself; the same command then waits for them.
+
+    Args:
+        workers: how many runs at once, each on one thread.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    def endings(self, jobs: Sequence[Job]) -> Endings:
+        """See `Executor.endings`."""
+        bar = AllRuns(jobs)
+        waiting, tries = deque(jobs), Counter[Job]()
+        running: dict[Job, subprocess.Popen[bytes]] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < self._workers and not waiting[0].is_busy:
+                    job = waiting.popleft()
+                    if job.is_done:  # by the process that was busy with it
+                        yield job, 0
+                    else:
+                        running[job] = job.start(threads=1)
+                waiting.rotate(-1)
+                time.sleep(LOOK_EVERY)
+                bar.show()
+                for job, status in _ended(running):
+                    del running[job]
+                    tries[job] += 1
+                    if was_killed(status) and tries[job] <= RETRIES:
+                        waiting.appendleft(job)
+                    else:
+                        yield job, status
+        finally:
+            _stop(running.values())
+            bar.close()
+
+
+class AllRuns:
+    """A progress bar over all runs of an experiment.
+
+    Args:
+        jobs: the runs.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = jobs
+        self._done = self._steps_done()
+        unit = jobs[0].kind.unit
+        self._bar = Bar(sum(job.total for job in jobs), self._done, unit, lambda: "all runs")
+
+    def show(self) -> None:
+        """Brings the bar up to date."""
+        done = self._steps_done()
+        self._bar.advance(done - self._done)
+        self._done = done
+
+    def close(self) -> None:
+        """Leaves the bar as it stands."""
+        self._bar.close()
+
+    def _steps_done(self) -> int:
+        return sum(job.steps_done for job in self._jobs)
+
+
+def was_killed(status: int) -> bool:
+    """Whether a signal ended a training: none of ours did, as long as we run."""
+    return status < 0 or status > 128
+
+
+def _ended(running: Mapping[Job, subprocess.Popen[bytes]]) -> list[tuple[Job, int]]:
+    statuses = ((job, process.poll()) for job, process in running.items())
+    return [(job, status) for job, status in statuses if status is not None]
+
+
+def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
+    """Asks trainings to save and end, and waits for them."""
+    try:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+    except BaseException:  # a second Ctrl-C: the user does not want to wait
+        for process in processes:
+            process.kill()
+        raise

@@ -1,0 +1,114 @@
+"""A run of an experiment: its settings, its folder, and the ordinary command that trains it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rims_rl.runs import session
+from rims_rl.runs.checkpoints import newest_checkpoint
+from rims_rl.runs.folder import CHECKPOINTS, CONFIG, PROGRESS, is_locked
+from rims_rl.runs.options import Plan
+from rims_rl.runs.trainee import Kind
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A run to train.
+
+    Attributes:
+        kind: of the run.
+        values: the options that differ from presets and defaults, without the run's folder.
+        plan: all options.
+        folder: of the run.
+    """
+
+    kind: Kind[Any]
+    values: Mapping[str, Any]
+    plan: Plan
+    folder: Path
+
+    @property
+    def title(self) -> str:
+        """For people, e.g. ``copying, lstm-h600, seed 1``."""
+        return self.kind.title(self.plan)
+
+    @property
+    def log(self) -> Path:
+        """What the training prints when it is one of several."""
+        return Path(f"{self.folder}.log")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run got to its end."""
+        return self.kind.is_done(self.plan, self.folder)
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run."""
+        return self.kind.total(self.plan)
+
+    @property
+    def steps_done(self) -> int:
+        """The step of the last row of ``progress.csv``."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            complete = (self.folder / PROGRESS).read_text(encoding="utf-8").rpartition("\n")[0]
+            return int(complete.splitlines()[-1].partition(",")[0])
+        return 0
+
+    def arguments(self, threads: int = 0) -> list[str]:
+        """Those of the command: for a new run, or to resume it if it saved a checkpoint.
+
+        Args:
+            threads: of torch; 0 for what the settings say.
+        """
+        here = ["--track", "off", *(["--threads", str(threads)] if threads else [])]
+        if (self.folder / CONFIG).exists():
+            checkpoints = self.folder / CHECKPOINTS
+            if newest_checkpoint(checkpoints, self.kind.facts) is not None:
+                return ["--resume", str(self.folder), *here]
+        return [*self.kind.arguments(self.values), "--run-dir", str(self.folder), *here]
+
+    def command(self) -> str:
+        """The command of a new run, ready to paste into a shell."""
+        arguments = [*self.kind.arguments(self.values), "--run-dir", str(self.folder)]
+        return session.command_line(self.kind, [*arguments, "--track", "off"])
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a process trains the run."""
+        return is_locked(self.folder)
+
+    def wait_while_busy(self) -> None:
+        """Waits for a process that trains the run, such as one that an earlier command left."""
+        while self.is_busy:
+            time.sleep(1)
+
+    def train_here(self) -> int:
+        """Trains the run in this process, and returns the command's exit status."""
+        self._clear()
+        return session.main(self.kind, self.arguments())
+
+    def start(self, threads: int) -> subprocess.Popen[bytes]:
+        """Starts the training in a process of its own, which ends cleanly at SIGTERM.
+
+        Args:
+            threads: of torch.
+        """
+        self._clear()
+        argv = self.kind.argv(*self.arguments(threads))
+        with self.log.open("a", encoding="utf-8") as log:
+            # Its own session: a terminal's Ctrl-C reaches it as one signal, through us.
+            return subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+
+    def _clear(self) -> None:
+        """Removes what a training left that was killed before its first checkpoint."""
+        if newest_checkpoint(self.folder / CHECKPOINTS, self.kind.facts) is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)

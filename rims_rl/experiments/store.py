@@ -1,0 +1,180 @@
+"""The store of runs: each lies in a folder that its settings name; others are never taken."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rims_rl.experiments.budget import Budget
+from rims_rl.experiments.executor import Executor, OneByOne, train_all
+from rims_rl.experiments.job import Job
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.folder import CONFIG, safe_name
+from rims_rl.runs.options import Plan
+from rims_rl.runs.trainee import Kind
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model that an experiment needs, trained once for each seed.
+
+    Attributes:
+        kind: of its runs.
+        options: that differ from the preset, with the environment or the task.
+        quick: what ``--quick`` changes further.
+    """
+
+    kind: Kind[Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    quick: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run that got to its end.
+
+    Attributes:
+        kind: of the run.
+        plan: all options.
+        folder: of the run.
+    """
+
+    kind: Kind[Any]
+    plan: Plan
+    folder: Path
+
+    @property
+    def seed(self) -> int:
+        """Of weights and training data."""
+        return self.plan.run.seed
+
+    @functools.cached_property
+    def results(self) -> dict[str, Any]:
+        """What the run says of itself, its ``param_count`` and ``environment`` among it.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        return self.kind.results(self.folder)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The numbers of the test."""
+        metrics: dict[str, Any] = self.results["metrics"]
+        return metrics
+
+
+class Runs:
+    """Finds stored runs by their exact settings and trains those that are not there.
+
+    Attributes:
+        root: folder of the store.
+        seeds: of every model.
+        quick: whether budgets are small.
+        budget: what is smaller than in the paper.
+        used: the runs that were handed out, by folder.
+
+    Args:
+        root: as above.
+        seeds: as above.
+        quick: as above.
+        budget: as above.
+        executor: trains what is missing.
+        only: pattern of the titles of runs that may be trained, e.g. ``copying, lstm-*``.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        seeds: Sequence[int],
+        *,
+        quick: bool = False,
+        budget: Budget | None = None,
+        executor: Executor | None = None,
+        only: str = "*",
+    ) -> None:
+        self.root, self.seeds, self.quick = root, tuple(seeds), quick
+        self.budget = budget or Budget()
+        self.used: dict[Path, StoredRun] = {}
+        self._executor, self._only = executor or OneByOne(), only
+
+    def prepare(self, models: Sequence[Wanted]) -> None:
+        """Trains what is missing of some models and may be trained, several at once.
+
+        A figure calls this once, with all its models, and then draws those that are `stored`.
+
+        Raises:
+            UsageError: a run cannot be done as asked, or there is nothing stored in the end.
+            TrainingStoppedError: a training did not get to its end.
+        """
+        jobs = self.jobs(models)
+        missing = self.missing(jobs)
+        if missing:
+            missing[0].kind.require_room([job.plan for job in missing])
+            titles = "".join(f"\n  {job.title}" for job in missing)
+            print(f"runs to train: {len(missing)}, into {self.root}{titles}", flush=True)
+            train_all(missing, self._executor)
+        if not any(job.is_done for job in jobs):
+            titles = "; ".join(dict.fromkeys(self.job(m, self.seeds[0]).title for m in models))
+            raise UsageError(
+                f"nothing is stored, and --train {self._only!r} matches none of: {titles}"
+            )
+
+    def jobs(self, models: Sequence[Wanted]) -> list[Job]:
+        """The runs of some models, seed by seed, each once."""
+        jobs = (self.job(model, seed) for seed in self.seeds for model in models)
+        return list({job.folder: job for job in jobs}.values())
+
+    def missing(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those that are not done and may be trained."""
+        return [job for job in jobs
+                if not job.is_done and fnmatch.fnmatchcase(job.title, self._only)]  # fmt: skip
+
+    def every_seed(self, model: Wanted) -> list[StoredRun]:
+        """The runs of a model, one for each seed that is stored or may be trained; at least one.
+
+        Raises:
+            UsageError: as `prepare`.
+            TrainingStoppedError: as `prepare`.
+        """
+        self.prepare([model])
+        return self.stored(model)
+
+    def stored(self, model: Wanted) -> list[StoredRun]:
+        """The runs of a model, one for each seed that is stored; may be empty.
+
+        Raises:
+            UsageError: a folder holds another run, or one that cannot be read.
+        """
+        return [self._read(job) for seed in self.seeds if (job := self.job(model, seed)).is_done]
+
+    def _read(self, job: Job) -> StoredRun:
+        if job.folder not in self.used:
+            plan = job.kind.stored_plan(job.folder / CONFIG, {})
+            if plan.identity() != job.plan.identity():
+                raise UsageError(
+                    f"{job.folder} holds a run of other settings (was it continued?): move it "
+                    "away, or choose another --runs"
+                )
+            self.used[job.folder] = StoredRun(job.kind, plan, job.folder)
+        return self.used[job.folder]
+
+    def plan(self, model: Wanted, seed: int) -> Plan:
+        """The complete settings of a run."""
+        return self.job(model, seed).plan
+
+    def job(self, model: Wanted, seed: int) -> Job:
+        """A run of a model; its folder is ``<subject>/<label>-<digest of settings>/seed<S>``."""
+        quick = model.quick if self.quick else {}
+        values = {**model.options, **quick, "seed": seed}
+        values = {**self.budget.of(values[model.kind.subject]), **values}
+        plan = model.kind.plan(values)
+        digest = hashlib.sha256(plan.identity().encode()).hexdigest()[:8]
+        model_folder = f"{safe_name(plan.label())}-{digest}"
+        folder = self.root / safe_name(plan.subject) / model_folder / f"seed{seed}"
+        return Job(model.kind, values, plan, folder)

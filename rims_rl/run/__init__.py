@@ -1,1 +1,0 @@
-"""Training runs: options, folders, checkpoints, tracking and evaluation."""

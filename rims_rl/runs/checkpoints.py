@@ -1,0 +1,131 @@
+"""Checkpoints: all that a resumed run needs, checked before they are trusted."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import zipfile
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rims_rl.runs.errors import warn
+from rims_rl.runs.files import sha256, write_atomically, write_text
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An intact checkpoint on disk.
+
+    Attributes:
+        file: a zip file with the weights and the optimizer.
+        facts: what the run knew then beside its model.
+        rng: states of the random generators, for `restore_rng`.
+    """
+
+    file: Path
+    facts: Mapping[str, Any]
+    rng: dict[str, Any]
+
+
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    write: Callable[[Path], None],
+    facts: Mapping[str, Any],
+    keep: int,
+    every: int = 1,
+) -> Path:
+    """Saves a file for a step with a description beside it, and removes old ones.
+
+    The description is written after the file that it vouches for, so that a file without one was
+    never complete.
+
+    Args:
+        folder: the run's ``checkpoints`` folder.
+        step: orders the checkpoints.
+        write: as in `write_atomically`.
+        facts: JSON to describe it with, beside the checksum and the random states.
+        keep: how many checkpoints stay.
+        every: those of such steps stay; one in between is replaced by the next.
+
+    Returns:
+        The file.
+    """
+    path = folder / f"step-{step:012d}.zip"
+    write_atomically(path, write)
+    description = {**facts, "sha256": sha256(path), "rng": rng_state()}
+    write_text(path.with_suffix(".json"), json.dumps(description) + "\n")
+    saved = sorted(folder.glob("step-*.zip"))
+    regular = [file for file in saved if int(file.stem.removeprefix("step-")) % every == 0]
+    for old in set(saved) - {path, *regular[-keep:]}:
+        old.with_suffix(".json").unlink(missing_ok=True)
+        old.unlink()
+    return path
+
+
+def newest_checkpoint(folder: Path, needed: Collection[str]) -> Checkpoint | None:
+    """The newest intact checkpoint, or None; warns of each damaged one that is newer.
+
+    Args:
+        folder: the run's ``checkpoints`` folder.
+        needed: facts without which it is of no use.
+    """
+    damaged = []
+    for path in sorted(folder.glob("step-*.zip"), reverse=True):
+        try:
+            facts = _description(path)
+            if missing := set(needed) - set(facts):
+                raise ValueError(f"it does not say {', '.join(sorted(missing))}")
+            checkpoint = Checkpoint(path, facts, facts["rng"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            damaged.append(f"skipping the damaged checkpoint {path}: {error}")
+        else:
+            for message in damaged:
+                warn(message)
+            return checkpoint
+    return None
+
+
+def _description(path: Path) -> dict[str, Any]:
+    description: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    if description["sha256"] != sha256(path):
+        raise ValueError("its checksum does not match")
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is not a zip file")
+    return description
+
+
+def rng_state() -> dict[str, Any]:
+    """The states of all global random generators, as JSON."""
+    name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 (SB3 uses this one)
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {
+        "python": random.getstate(),
+        "numpy": [name, np.asarray(keys).tolist(), *rest],
+        "torch": _encode(torch.get_rng_state()),
+        "cuda": [_encode(state) for state in cuda],
+    }
+
+
+def restore_rng(state: dict[str, Any]) -> None:
+    """Puts back what `rng_state` recorded, as far as this machine's devices match."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    np.random.set_state(tuple(state["numpy"]))  # noqa: NPY002
+    torch.set_rng_state(_decode(state["torch"]))
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([_decode(text) for text in state["cuda"]])
+
+
+def _encode(state: torch.Tensor) -> str:
+    return base64.b64encode(state.numpy().tobytes()).decode()
+
+
+def _decode(text: str) -> torch.Tensor:
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)

@@ -1,0 +1,76 @@
+"""Writing files so that a kill at any moment leaves either the old content or the new."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from rims_rl.runs.errors import UsageError
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Lets `write` fill a temporary file beside `path`, then renames it over `path`.
+
+    Args:
+        path: the file to create or replace.
+        write: called with the temporary path; must create that file.
+
+    Raises:
+        UsageError: the disk is full.
+    """
+    # The suffix stays last: SB3 appends ".zip" to a path that lacks it.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        write(temporary)
+        _sync(temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        if not _is_full(path.parent, error):
+            raise
+        raise UsageError(
+            f"no room left in {path.parent} for {path.name}: make room and go on; what was saved "
+            "before is intact"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a small text file atomically."""
+    write_atomically(path, lambda temporary: _write_utf8(temporary, text))
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal SHA-256 digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def nearest_existing(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that is there."""
+    existing = path.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return existing
+
+
+def free_bytes(folder: Path) -> int:
+    """What the disk of a folder, which need not exist yet, has left."""
+    return shutil.disk_usage(nearest_existing(folder)).free
+
+
+def _write_utf8(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _is_full(folder: Path, error: Exception) -> bool:
+    """Whether a full disk is behind an error: torch has no error of its own for that."""
+    return getattr(error, "errno", None) == errno.ENOSPC or free_bytes(folder) < 2**16
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,245 @@
+"""The folder of a run: where it is, and the files that say what was run, on what."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from filelock import FileLock, Timeout
+
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.files import nearest_existing, write_text
+from rims_rl.version import __version__
+
+Config = TypeVar("Config")
+Checkpoint = TypeVar("Checkpoint")
+
+CONFIG = "config.yaml"
+COMMAND = "command.txt"
+ENVIRONMENT = "environment.json"
+PROGRESS = "progress.csv"
+EPISODES = "episodes.csv"
+MODEL = "model.zip"
+BEST_MODEL = "best_model.zip"
+CHECKPOINTS = "checkpoints"
+EVALUATIONS = "evaluations"
+TENSORBOARD = "tensorboard"
+#: Held by the process that trains.
+_LOCK = ".lock"
+
+_PACKAGES = (
+    "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib", "ale-py", "minigrid",
+    "minatar", "popgym", "opencv-python-headless", "wandb",
+)  # fmt: skip
+
+
+def new_folder(given: str | None, subject: str, label: str, seed: int) -> Path:
+    """The folder of a new run, which is not created yet.
+
+    Args:
+        given: as ``--run-dir``, None for the default.
+        subject: what is learned, an environment or a task.
+        label: what distinguishes the model.
+        seed: of the run.
+
+    Raises:
+        UsageError: a new run cannot have the folder.
+    """
+    folder = Path(given) if given else default_folder(subject, label, seed, datetime.now())
+    check_new_folder(folder)
+    return folder
+
+
+def default_folder(subject: str, label: str, seed: int, now: datetime) -> Path:
+    """``runs/<env or task>/<model>-<what distinguishes it>/seed<S>-<time>``."""
+    return Path("runs") / safe_name(subject) / safe_name(label) / f"seed{seed}-{now:%Y%m%d-%H%M%S}"
+
+
+def safe_name(text: str) -> str:
+    """A text as one path component that works on every file system."""
+    return re.sub(r"[^\w.=-]+", "_", text)
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuses a folder that a new run cannot have, before anything is created.
+
+    Raises:
+        UsageError: it holds something already, or cannot be written.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        if (folder / CONFIG).exists():
+            raise UsageError(
+                f"{folder} already holds a run: continue it with --resume {folder}, or choose "
+                "another --run-dir"
+            )
+        raise UsageError(f"{folder} is not empty: choose another --run-dir")
+    check_writable(folder)
+
+
+def resumed_folder(
+    folder: Path,
+    read_config: Callable[[Path], Config],
+    newest_checkpoint: Callable[[Path], Checkpoint | None],
+) -> tuple[Config, Checkpoint]:
+    """What a resumed run goes on from.
+
+    Args:
+        folder: of the run.
+        read_config: reads its configuration file.
+        newest_checkpoint: finds the newest intact one in the folder of checkpoints.
+
+    Returns:
+        The configuration and the checkpoint.
+
+    Raises:
+        UsageError: one of them is missing, or the folder cannot be written.
+    """
+    if not (folder / CONFIG).is_file():
+        raise UsageError(f"--resume {folder}: no run there (it has no {CONFIG})")
+    config = read_config(folder / CONFIG)
+    checkpoint = newest_checkpoint(folder / CHECKPOINTS)
+    if checkpoint is None:
+        raise UsageError(f"--resume {folder}: it holds no intact checkpoint; start a new run")
+    check_writable(folder)
+    return config, checkpoint
+
+
+def check_writable(folder: Path) -> None:
+    """Refuses a folder that cannot be created or written.
+
+    Raises:
+        UsageError: a file is in the way, or permission is missing.
+    """
+    existing = nearest_existing(folder)
+    if not existing.is_dir():
+        raise UsageError(f"cannot create {folder}: {existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"no permission to write in {existing}: choose another --run-dir")
+
+
+@contextlib.contextmanager
+def entered(folder: Path, resumed: bool, config_yaml: str, command: str) -> Iterator[None]:
+    """Creates the folder of a new run, or goes on in that of a resumed one, and holds it.
+
+    Args:
+        folder: of the run.
+        resumed: whether it is there already.
+        config_yaml: all options.
+        command: as typed.
+
+    Raises:
+        UsageError: the system refuses, or another process trains this run.
+    """
+    if not resumed:
+        _create(folder)
+    try:
+        # Somebody may look whether it is held just now, see `is_locked`.
+        held = FileLock(folder / _LOCK).acquire(timeout=1)
+    except Timeout:
+        raise UsageError(
+            f"another process is training in {folder}: wait for it, or choose another --run-dir"
+        ) from None
+    with held:
+        describe_run(folder, config_yaml, command)
+        yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process trains the run in a folder."""
+    if not (folder / _LOCK).exists():
+        return False
+    try:
+        with FileLock(folder / _LOCK).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _create(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CHECKPOINTS).mkdir()
+    except OSError as error:
+        raise UsageError(
+            f"cannot create {folder}: {error.strerror}; choose another --run-dir"
+        ) from None
+
+
+def describe_run(folder: Path, config_yaml: str, command: str) -> None:
+    """Writes what is run; each command that worked on the run stays in ``command.txt``."""
+    history = folder / COMMAND
+    earlier = history.read_text(encoding="utf-8") if history.exists() else ""
+    write_text(history, f"{earlier}{command}\n")
+    write_text(folder / CONFIG, config_yaml)
+    write_text(folder / ENVIRONMENT, json.dumps(describe_environment(), indent=2) + "\n")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, the commit if run from a git checkout, and the machine."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "rims_rl": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def folder_version(folder: Path) -> str | None:
+    """The version of this package that wrote a run's folder; None if it does not say."""
+    version = read_environment(folder).get("rims_rl")
+    return version if isinstance(version, str) else None
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """What `describe_environment` wrote for a run; empty if that cannot be read."""
+    try:
+        described = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return described if isinstance(described, dict) else {}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The checked-out commit, with ``-dirty`` where tracked files differ from it."""
+    source = Path(__file__).parents[2]
+    if not (source / ".git").exists():
+        return None
+    command = ["git", "-C", str(source), "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
+
+
+def _cpu_name() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    match = re.search(r"model name\s*: (.*)", text)
+    return match[1] if match else platform.processor()

@@ -1,0 +1,1 @@
+"""Adding: the sum of the marked numbers of a long stream."""

@@ -1,0 +1,1 @@
+"""Bouncing balls: videos of discs that collide."""

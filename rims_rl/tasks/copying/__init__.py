@@ -1,0 +1,1 @@
+"""Copying: digits to reproduce after a blank span."""

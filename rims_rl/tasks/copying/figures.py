@@ -1,0 +1,86 @@
+"""Copying: the models of table 1's first half, and the ablations of table 4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rims_rl.experiments.comparison import Column, Comparison, Row, compare
+from rims_rl.experiments.figure import Drawing, Figure
+from rims_rl.experiments.store import Runs, Wanted
+from rims_rl.tasks.wanted import wanted
+
+#: What ``--quick`` has instead of the paper's sizes; they learn little.
+_QUICK = {"epochs": 6, "train_size": 3_200, "valid_size": 64, "test_size": 128}
+_UNITS_QUICK = {600: 120, 500: 100, 300: 60}
+
+_COLUMNS = (
+    Column("span {}", "cross_entropy_{}", 50, 10),
+    Column("span {}", "cross_entropy_{}", 200, 40),
+)
+_SOLVED = {"span 50": 0.00, "span 200": 0.00}
+
+
+def copying_model(units: int = 600, **options: Any) -> Wanted:
+    """A model of the copying task, of fewer units in ``--quick``.
+
+    Args:
+        units: of the paper's model.
+        **options: that differ from the task's preset.
+    """
+    few = {"hidden_size": _UNITS_QUICK[units]}
+    return wanted("copying", {"hidden_size": units, **options}, {**_QUICK, **few})
+
+
+def rim(rims: int, active: int, units: int = 600, **core: Any) -> Wanted:
+    """A RIM model of the copying task.
+
+    Args:
+        rims: k_T.
+        active: k_A.
+        units: of all RIMs together.
+        **core: further arguments of `rims_rl.RIMConfig`.
+    """
+    options: dict[str, Any] = {"core_kwargs": core} if core else {}
+    return copying_model(units, num_rims=rims, num_active=active, **options)
+
+
+def copying_comparison() -> Comparison:
+    """Models of table 1."""
+    return Comparison(
+        "copying: cross-entropy in nats of the last 10 steps; trained with the shorter span",
+        [
+            Row("RIMs 6/4", rim(6, 4), _SOLVED),
+            Row("RIMs 6/3", rim(6, 3), _SOLVED),
+            Row("RIMs 6/2", rim(6, 2), _SOLVED),
+            Row("RIMs 5/2", rim(5, 2, 500), _SOLVED),
+            Row("LSTM 300", copying_model(300, core="lstm"), {"span 200": 4.32}),
+            Row("LSTM 600", copying_model(core="lstm"), {"span 200": 3.56}),
+            Row("RMC", copying_model(core="rmc"), {"span 200": 0.13}),
+            Row("Transformer", copying_model(core="transformer"), {"span 200": 0.54}),
+        ],
+        _COLUMNS,
+    )
+
+
+def _table4(runs: Runs) -> Drawing:
+    rows = [
+        Row("RIMs 6/4", rim(6, 4), _SOLVED),
+        Row(
+            "no communication, 6/4",
+            rim(6, 4, communication=None),
+            {"span 50": 0.7, "span 200": 5.0},
+        ),
+        Row(
+            "no input attention, 6/6",
+            rim(6, 6, input_attention=None),
+            {"span 50": 0.0, "span 200": 0.7},
+        ),
+        Row("input attention, all active, 6/6", rim(6, 6)),
+        Row("one communication head, 6/4", rim(6, 4, comm_heads=1)),
+        Row("neither, 6/6", rim(6, 6, input_attention=None, communication=None)),
+    ]
+    part = Comparison(copying_comparison().title, rows, _COLUMNS)
+    return compare(runs, "Table 4: ablations on copying", [part])
+
+
+FIGURES = (Figure("table4", "ablations of RIMs on copying", _table4),)

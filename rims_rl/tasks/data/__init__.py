@@ -1,1 +1,0 @@
-"""Data of the supervised tasks: generated or shipped, seeded, in plain NumPy."""

@@ -1,0 +1,1 @@
+"""Sequential MNIST: digits read pixel by pixel."""

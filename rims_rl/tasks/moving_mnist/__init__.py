@@ -1,0 +1,1 @@
+"""Stochastic Moving MNIST: two digits in a box."""

@@ -1,0 +1,1 @@
+"""Partial view: balls seen through small windows."""

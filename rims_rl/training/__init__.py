@@ -1,0 +1,1 @@
+"""Reinforcement learning on the harness of runs: options, building, recording, evaluation."""

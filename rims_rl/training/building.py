@@ -1,0 +1,137 @@
+"""Makes the environments and the model that a plan describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from rims_rl.agents import (
+    CnnRimPolicy,
+    GridExtractor,
+    LinearFeatures,
+    MlpRimPolicy,
+    MultiInputRimPolicy,
+    RecurrentPPO,
+    SmallGridCnn,
+)
+from rims_rl.envs import make_vec_env, suite_of
+from rims_rl.runs.errors import UsageError
+from rims_rl.training.options import PPOOptions, TrainPlan
+
+
+def make_env(
+    env_id: str, n_envs: int, seed: int, env_kwargs: Mapping[str, Any], **kwargs: Any
+) -> VecEnv:
+    """`make_vec_env` with its refusals as one line for the user.
+
+    Raises:
+        UsageError: the environment cannot be built.
+    """
+    try:
+        return make_vec_env(env_id, n_envs, seed, env_kwargs=env_kwargs, **kwargs)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def make_training_env(plan: TrainPlan, seed: int) -> VecEnv:
+    """The environments to learn in."""
+    settings = plan.env
+    env = make_env(settings.env, settings.n_envs, seed, settings.env_kwargs)
+    if not settings.normalize_reward:
+        return env
+    return VecNormalize(env, norm_obs=False, gamma=plan.ppo.gamma)
+
+
+def whole_games(env_id: str, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings under which an environment is evaluated: no Atari game ends with a life."""
+    atari = {"episodic_life": False} if suite_of(env_id) == "atari" else {}
+    return {**env_kwargs, **atari}
+
+
+def derived_seed(seed: int, *key: int) -> int:
+    """Another seed for another purpose, the same for the same `seed` and `key`."""
+    return int(np.random.SeedSequence([seed, *key]).generate_state(1)[0] >> 1)
+
+
+def policy_class(space: spaces.Space[Any]) -> type[MlpRimPolicy]:
+    """The policy that takes observations of this space."""
+    if isinstance(space, spaces.Dict):
+        return MultiInputRimPolicy
+    return CnnRimPolicy if is_image_space(space) else MlpRimPolicy
+
+
+def make_model(plan: TrainPlan, env: VecEnv) -> RecurrentPPO:
+    """A fresh model for an environment.
+
+    Raises:
+        UsageError: the model cannot be built, or the device is not there.
+    """
+    core = plan.core
+    policy = policy_class(env.observation_space)
+    try:
+        return RecurrentPPO(
+            policy,
+            env,
+            policy_kwargs={
+                "core": core.core,
+                "core_kwargs": core.options(),
+                "shared_core": core.shared_core,
+                **_extractor(plan, policy, env.observation_space),
+            },
+            n_steps=plan.ppo.n_steps,
+            batch_size=plan.batch_size,
+            seed=plan.run.seed,
+            device=plan.run.device,
+            **ppo_settings(plan.ppo),
+        )
+    except (ValueError, AssertionError, NotImplementedError) as error:
+        raise UsageError(str(error)) from None
+
+
+def _extractor(
+    plan: TrainPlan, policy: type[MlpRimPolicy], space: spaces.Space[Any]
+) -> dict[str, Any]:
+    """The policy's arguments for the features of its observations, none if its own are meant."""
+    size, precision = plan.core.features_dim, plan.run.precision
+    arguments: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    if size:
+        options["features_dim"] = size
+        if policy is MlpRimPolicy:
+            small = SmallGridCnn if SmallGridCnn.fits(space) else LinearFeatures
+            arguments["features_extractor_class"] = small
+        elif policy is MultiInputRimPolicy and not GridExtractor.fits(space):
+            raise UsageError(
+                f"--features-dim {size} is not for dictionaries of other things than symbolic "
+                "grids and missions; leave it out"
+            )
+    if precision != "float32":
+        options["precision"] = precision
+        if policy is not CnnRimPolicy:
+            raise UsageError(
+                f"--precision {precision} is for image observations; leave it out for others"
+            )
+    return {**arguments, "features_extractor_kwargs": options} if options else {}
+
+
+def ppo_settings(ppo: PPOOptions) -> dict[str, Any]:
+    """The arguments of `RecurrentPPO` that may differ when a run is resumed."""
+    rate = ppo.learning_rate
+    linear = ppo.learning_rate_schedule == "linear"
+    return {
+        "learning_rate": LinearSchedule(rate, 0.0, 1.0) if linear else rate,
+        "n_epochs": ppo.n_epochs,
+        "clip_range": ppo.clip_range,
+        "gamma": ppo.gamma,
+        "gae_lambda": ppo.gae_lambda,
+        "ent_coef": ppo.ent_coef,
+        "vf_coef": ppo.vf_coef,
+        "max_grad_norm": ppo.max_grad_norm,
+        "target_kl": ppo.target_kl,
+    }

@@ -1,0 +1,92 @@
+"""Plays episodes with a model, and what their returns say: means, intervals, success rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecEnv
+
+from rims_rl.experiments.statistics import CONFIDENCE, bootstrap_interval, interquartile_mean
+
+
+@dataclass
+class Episodes:
+    """Finished episodes, in the order in which they ended.
+
+    Attributes:
+        returns: raw, unclipped returns of whole games.
+        lengths: agent steps.
+        successes: whether each succeeded; empty where the environment has no notion of success.
+    """
+
+    returns: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    successes: list[bool] = field(default_factory=list)
+
+    def summary(self, seed: int = 0) -> dict[str, Any]:
+        """Mean, median, interquartile mean and success rate, with 95% intervals.
+
+        The intervals are None where a single game gives none.
+
+        Args:
+            seed: of the bootstrap.
+        """
+        rng = np.random.default_rng(seed)
+        result: dict[str, Any] = {
+            "episodes": len(self.returns),
+            "mean": float(np.mean(self.returns)),
+            "mean_interval": bootstrap_interval(self.returns, np.mean, rng),
+            "median": float(np.median(self.returns)),
+            "iqm": float(interquartile_mean(self.returns)),
+            "iqm_interval": bootstrap_interval(self.returns, interquartile_mean, rng),
+            "mean_length": float(np.mean(self.lengths)),
+        }
+        if self.successes:
+            test = stats.binomtest(sum(self.successes), len(self.successes))
+            interval = test.proportion_ci(CONFIDENCE, method="wilson")
+            result["success_rate"] = float(np.mean(self.successes))
+            result["success_interval"] = [float(interval.low), float(interval.high)]
+        return result
+
+
+def play(
+    model: BaseAlgorithm,
+    env: VecEnv,
+    episodes: int,
+    *,
+    deterministic: bool,
+    on_step: Callable[[Episodes], None] = lambda finished: None,
+) -> Episodes:
+    """Plays `episodes` whole games, the same number in each environment.
+
+    A fixed number an environment keeps short games from being counted more often than long ones.
+
+    Args:
+        model: acts.
+        env: reports raw returns in ``info["episode"]``.
+        episodes: how many games; shared out as evenly as possible.
+        deterministic: take the most probable action instead of sampling one.
+        on_step: called with what has finished, after every step of an environment.
+
+    Returns:
+        The finished games.
+    """
+    finished = Episodes()
+
+    def note(variables: dict[str, Any], _: dict[str, Any]) -> None:
+        info = variables["info"]
+        if variables["done"] and "episode" in info:
+            finished.returns.append(float(info["episode"]["r"]))
+            finished.lengths.append(int(info["episode"]["l"]))
+            if "is_success" in info:
+                finished.successes.append(bool(info["is_success"]))
+        on_step(finished)
+
+    evaluate_policy(model, env, episodes, deterministic=deterministic, callback=note, warn=False)
+    return finished

@@ -1,0 +1,290 @@
+"""What `rims_rl.evaluate` does: plays, summarises, writes a JSON file and films."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import jsonargparse
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from stable_baselines3.common.vec_env import VecEnv
+from tqdm import tqdm
+
+from rims_rl.agents.core_policy import MlpRimPolicy
+from rims_rl.envs import suite_of
+from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.files import sha256, write_text
+from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_environment, safe_name
+from rims_rl.runs.options import Track, at_least, flag
+from rims_rl.runs.parser import HelpFormatter, metavar, parsed
+from rims_rl.runs.tracking import WandbWriter, open_run, sync_hint
+from rims_rl.training.building import make_env, whole_games
+from rims_rl.training.episodes import Episodes, play
+from rims_rl.training.loading import Trained, load_trained
+from rims_rl.training.options import TrainPlan
+from rims_rl.training.parser import read_stored
+from rims_rl.training.video import Mask, Picture, write_video
+
+#: Environments played side by side.
+MAX_ENVS = 16
+#: Pictures per second of a video, close to a family's real time.
+FPS = {"atari": 15, "minigrid": 8, "minatar": 15, "popgym": 30, "gymnasium": 30}
+VIDEO_FORMATS = (".mp4", ".gif")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to evaluate, and how; the options of the command."""
+
+    run: str = field(default="", metadata={"help": "run folder, or a model's zip file"})
+    env: str | None = field(
+        default=None, metadata={"help": "environment id; default: the one it was trained in"}
+    )
+    env_kwargs: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "settings of the environment, as {key: value}"}
+    )
+    episodes: int = field(default=100, metadata={"help": "whole games to play"})
+    checkpoint: str = field(
+        default="final", metadata={"help": "which model of the run: final, best or a zip file"}
+    )
+    deterministic: bool = field(
+        default=False, metadata={"help": "take the likeliest action instead of sampling"}
+    )
+    seed: int = field(default=0, metadata={"help": "seed of environments, actions and intervals"})
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
+    video: str | None = field(
+        default=None, metadata={"help": "write a video of one more game, .mp4 or .gif"}
+    )
+    video_steps: int = field(default=1500, metadata={"help": "longest video, in agent steps"})
+    track: Track = field(
+        default="off",
+        metadata={"help": "Weights & Biases, as in training: auto, online, offline or off"},
+    )
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "episodes", "video_steps")
+        at_least(self, 0, "seed")
+        if self.video is not None and Path(self.video).suffix not in VIDEO_FORMATS:
+            raise UsageError(f"--video {self.video}: the name must end in .mp4 or .gif")
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """Reads the command line.
+
+    Raises:
+        UsageError: an unknown option or a value that does not work.
+    """
+    parser = _parser()
+    values = parsed(parser, lambda: parser.parse_args(list(argv), defaults=False))
+    if values.pop("stochastic", False) and values.get("deterministic"):
+        raise UsageError("--stochastic and --deterministic exclude each other")
+    return Request(**values)
+
+
+def evaluate(request: Request) -> Path:
+    """Plays, prints a table and writes the results.
+
+    Args:
+        request: what to evaluate.
+
+    Returns:
+        The JSON file with the results.
+
+    Raises:
+        UsageError: it cannot be done as asked; nothing has been written.
+        UnknownEnvError: no such environment.
+    """
+    trained = load_trained(Path(request.run), request.checkpoint, request.device)
+    env_id = request.env or trained.env
+    if env_id is None:
+        raise UsageError(f"{trained.file} does not say its environment: add --env")
+    own = trained.env_kwargs if env_id == trained.env else {}
+    kwargs = whole_games(env_id, {**own, **request.env_kwargs})
+    check_writable(trained.folder)
+    env = make_env(env_id, min(request.episodes, MAX_ENVS), request.seed, kwargs)
+    _check_spaces(trained, env, env_id)
+    if request.track != "off" and not (trained.folder / CONFIG).is_file():
+        raise UsageError(f"--track {request.track}: {trained.folder} is not a run folder")
+    if request.video is not None:
+        check_writable(Path(request.video).parent)
+    trained.model.set_random_seed(request.seed)
+    episodes = _play(trained, env, request)
+    env.close()
+    summary = episodes.summary(request.seed)
+    _print_table(summary, env_id, trained)
+    if request.video is not None:
+        _film(trained, env_id, kwargs, request)
+    file, result = _write(trained, env_id, kwargs, request, episodes, summary)
+    _track(request.track, trained.folder, env_id, result)
+    return file
+
+
+def _parser() -> jsonargparse.ArgumentParser:
+    parser = jsonargparse.ArgumentParser(
+        prog="python -m rims_rl.evaluate",
+        usage="%(prog)s RUN [options]",
+        description="Play whole games with a trained agent and report raw returns.",
+        exit_on_error=False,
+        allow_abbrev=False,
+        formatter_class=HelpFormatter,
+    )
+    types = typing.get_type_hints(Request)
+    for entry in dataclasses.fields(Request):
+        text = entry.metadata["help"]
+        if entry.name == "run":
+            parser.add_argument("run", type=str, metavar="RUN", help=text)
+        elif entry.name == "deterministic":
+            parser.add_argument("--deterministic", action="store_true", help=text)
+            parser.add_argument(
+                "--stochastic", action="store_true", help="sample actions (the default)"
+            )
+        else:
+            kind = types[entry.name]
+            default = entry.default
+            shown = "" if default in (None, dataclasses.MISSING) else f" [{default}]"
+            parser.add_argument(
+                flag(entry.name), type=kind, metavar=metavar(kind), help=text + shown
+            )
+    return parser
+
+
+def _check_spaces(trained: Trained, env: VecEnv, env_id: str) -> None:
+    model = trained.model
+    for what in ("observation", "action"):
+        ours, theirs = getattr(model, f"{what}_space"), getattr(env, f"{what}_space")
+        if ours != theirs:
+            raise UsageError(
+                f"{trained.file} cannot play {env_id}: its {what} space is {ours}, "
+                f"that of {env_id} is {theirs}"
+            )
+
+
+def _play(trained: Trained, env: VecEnv, request: Request) -> Episodes:
+    with tqdm(total=request.episodes, unit="game", disable=None, dynamic_ncols=True) as bar:
+
+        def show(finished: Episodes) -> None:
+            bar.update(len(finished.returns) - bar.n)
+
+        return play(
+            trained.model, env, request.episodes,
+            deterministic=request.deterministic, on_step=show,
+        )  # fmt: skip
+
+
+def _film(trained: Trained, env_id: str, kwargs: dict[str, Any], request: Request) -> None:
+    assert request.video is not None
+    # Pygame draws in memory; without this it looks for a screen and complains where there is none.
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    env = make_env(env_id, 1, request.seed, kwargs, render_mode="rgb_array")
+    pictures, active = record(trained, env, request)
+    env.close()
+    path = Path(request.video)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, pictures, active, FPS[suite_of(env_id)])
+    print(f"video   {path} ({len(pictures)} steps)")
+
+
+def record(trained: Trained, env: VecEnv, request: Request) -> tuple[list[Picture], Mask | None]:
+    """Plays one game and keeps what was seen and which RIMs were active.
+
+    Args:
+        trained: acts.
+        env: a single environment that renders.
+        request: how to act and when to stop.
+
+    Returns:
+        T pictures, and the active RIMs (T, K) or None for a core without RIMs.
+    """
+    pictures: list[Picture] = []
+    masks: list[torch.Tensor] = []
+    policy = cast(MlpRimPolicy, trained.model.policy)
+    observation, states = env.reset(), None
+    starts = np.ones(1, dtype=bool)
+    for _ in tqdm(range(request.video_steps), unit="step", desc="video", disable=None):
+        action, states = trained.model.predict(
+            cast(Any, observation), states, starts, request.deterministic
+        )
+        pictures.append(np.asarray(env.render("rgb_array"), dtype=np.uint8))
+        if policy.active_mask is not None:
+            masks.append(policy.active_mask[0].cpu())
+        observation, _, starts, infos = env.step(action)
+        if starts[0] and "episode" in infos[0]:
+            break
+    return pictures, torch.stack(masks).numpy() if masks else None
+
+
+def _print_table(summary: dict[str, Any], env_id: str, trained: Trained) -> None:
+    table = Table(title=f"{env_id}\n{trained.file.name}, games: {summary['episodes']}")
+    for title in ("", "value", f"{CONFIDENCE:.0%} interval"):
+        table.add_column(title, justify="left" if not title else "right")
+    rows = {"mean return": "mean", "median": "median", "interquartile mean": "iqm"}
+    for title, key in rows.items():
+        table.add_row(
+            title, f"{summary[key]:.2f}", _range(summary.get(f"{key}_interval"), "{:.2f}")
+        )
+    if "success_rate" in summary:
+        rate, interval = summary["success_rate"], summary["success_interval"]
+        table.add_row("success rate", f"{rate:.1%}", _range(interval, "{:.1%}"))
+    table.add_row("mean length (steps)", f"{summary['mean_length']:.1f}", "")
+    Console().print(table)
+
+
+def _range(interval: Sequence[float] | None, form: str) -> str:
+    return "" if interval is None else " .. ".join(form.format(end) for end in interval)
+
+
+def _write(
+    trained: Trained,
+    env_id: str,
+    kwargs: dict[str, Any],
+    request: Request,
+    episodes: Episodes,
+    summary: dict[str, Any],
+) -> tuple[Path, dict[str, Any]]:
+    result = {
+        "env": env_id,
+        "env_kwargs": kwargs,
+        "trained_in": trained.env,
+        "model": str(trained.file),
+        "model_sha256": sha256(trained.file),
+        "timesteps": trained.model.num_timesteps,
+        "deterministic": request.deterministic,
+        "seed": request.seed,
+        "interval_method": f"{INTERVAL_METHOD}; success rate: Wilson",
+        "summary": summary,
+        **dataclasses.asdict(episodes),
+        "environment": describe_environment(),
+    }
+    folder = trained.folder / EVALUATIONS
+    folder.mkdir(exist_ok=True)
+    name = f"{safe_name(env_id)}-{trained.file.stem}-{datetime.now():%Y%m%d-%H%M%S-%f}.json"
+    write_text(folder / name, json.dumps(result, indent=2) + "\n")
+    return folder / name, result
+
+
+def _track(track: Track, folder: Path, env_id: str, result: Mapping[str, Any]) -> None:
+    """Sends the summary to a W&B run of its own, beside the training run's."""
+    if track == "off":
+        return
+    plan = TrainPlan.from_flat({**read_stored(folder / CONFIG), "track": track})
+    name = f"{env_id}__{plan.label()}__seed{plan.run.seed}"
+    run = open_run(plan, folder, None, {"env_id": env_id}, job_type="eval", name=name)
+    if run is None:
+        return
+    writer = WandbWriter(run)
+    numbers = {f"eval/{k}": v for k, v in result["summary"].items() if not isinstance(v, list)}
+    writer.write(numbers, {}, result["timesteps"])
+    writer.close()
+    if hint := sync_hint(run):
+        print(f"upload   {hint}")

@@ -1,0 +1,96 @@
+"""Finds and loads the model of a run, or of a bare zip file."""
+
+from __future__ import annotations
+
+import textwrap
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rims_rl.agents import RecurrentPPO
+from rims_rl.runs.checkpoints import newest_checkpoint
+from rims_rl.runs.device import check_device
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, CONFIG, MODEL
+from rims_rl.training.checkpoints import FACTS
+from rims_rl.training.parser import read_yaml
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and where it came from.
+
+    Attributes:
+        model: loaded, without environments.
+        file: it was loaded from.
+        folder: where results about it go.
+        env: id of the environment it was trained in, None if not known.
+        env_kwargs: settings of that environment.
+    """
+
+    model: RecurrentPPO
+    file: Path
+    folder: Path
+    env: str | None
+    env_kwargs: dict[str, Any]
+
+
+def load_trained(run: Path, checkpoint: str, device: str) -> Trained:
+    """Loads the model of a run.
+
+    Args:
+        run: a run folder or a model's zip file.
+        checkpoint: which model of a folder: ``final``, ``best`` or a zip file.
+        device: to load it on.
+
+    Raises:
+        UsageError: there is no such model, or it cannot be read.
+    """
+    if not run.exists():
+        raise UsageError(f"no such run folder or model: {run}")
+    file = run if run.is_file() else _model_file(run, checkpoint)
+    folder = run.parent if run.is_file() else run
+    if not zipfile.is_zipfile(file):
+        raise UsageError(f"{file} is damaged or no model: it is not a zip file")
+    model = load_model(file, device)
+    has_config = (folder / CONFIG).is_file()
+    saved = read_yaml(folder / CONFIG) if has_config else {}
+    return Trained(model, file, folder, saved.get("env"), saved.get("env_kwargs", {}))
+
+
+def load_model(file: Path, device: str, **kwargs: Any) -> RecurrentPPO:
+    """Loads a model that this version of the package can read.
+
+    Args:
+        file: a zip file of `RecurrentPPO.save`.
+        device: to load it on.
+        **kwargs: as `RecurrentPPO.load`, such as env.
+
+    Raises:
+        UsageError: it cannot be read, or the device is not there.
+    """
+    check_device(device)
+    try:
+        return RecurrentPPO.load(file, device=device, **kwargs)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        reason = textwrap.shorten(str(error), 200, placeholder=" ...")
+        raise UsageError(f"{file} cannot be loaded by this version: {reason}") from None
+
+
+def _model_file(folder: Path, checkpoint: str) -> Path:
+    if checkpoint == "best":
+        file = folder / BEST_MODEL
+        if not file.is_file():
+            raise UsageError(f"{folder} has no {BEST_MODEL}: use --checkpoint final")
+        return file
+    if checkpoint != "final":
+        if not Path(checkpoint).is_file():
+            raise UsageError(f"--checkpoint {checkpoint}: use final, best or a zip file")
+        return Path(checkpoint)
+    newest = newest_checkpoint(folder / CHECKPOINTS, FACTS)
+    if newest is not None:
+        return newest.file
+    if (folder / MODEL).is_file():
+        return folder / MODEL
+    raise UsageError(f"{folder} holds no model: neither an intact checkpoint nor {MODEL}")

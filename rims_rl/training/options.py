@@ -1,0 +1,206 @@
+"""The options of a training run of an agent: each with its type, default, help and check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rims_rl.core import core_names
+from rims_rl.core.options import CoreOptions
+from rims_rl.core.precision import Precision
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.options import (
+    PlaceOptions,
+    Plan,
+    above_zero,
+    at_least,
+    grouped,
+    in_unit_interval,
+)
+from rims_rl.version import __version__
+
+LearningRateSchedule = Literal["constant", "linear"]
+
+
+@dataclass(frozen=True)
+class EnvOptions:
+    """The environment the agent learns in."""
+
+    env: str = field(
+        default="", metadata={"help": "environment id: Atari, MiniGrid, BabyAI or any Gymnasium id"}
+    )
+    n_envs: int = field(default=8, metadata={"help": "environments stepped side by side"})
+    env_kwargs: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "settings of the environment, as {key: value}"}
+    )
+    normalize_reward: bool = field(
+        default=False,
+        metadata={"help": "divide rewards by the returns' deviation so far, for learning only"},
+    )
+
+    def __post_init__(self) -> None:
+        if not self.env:
+            raise UsageError("no environment given: add --env, e.g. --env PongNoFrameskip-v4")
+        at_least(self, 1, "n_envs")
+
+
+@dataclass(frozen=True)
+class PolicyOptions(CoreOptions):
+    """The recurrent core between features and heads of a policy, and what it reads."""
+
+    core: str = field(
+        default="rim",
+        metadata={"help": f"recurrent core: {', '.join(core_names())}, or module:name of your own"},
+    )
+    shared_core: bool = field(
+        default=True, metadata={"help": "one core for policy and value, or one each"}
+    )
+    features_dim: int = field(
+        default=0,
+        metadata={
+            "help": "learned features that the core reads; 0: the policy's own, vectors as they are"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 0, "features_dim")
+
+    def label(self) -> str:
+        """See `CoreOptions.label`."""
+        if self.core == "none":
+            return "none"
+        return super().label() + ("" if self.shared_core else "-separate")
+
+
+@dataclass(frozen=True)
+class PPOOptions:
+    """PPO's settings."""
+
+    learning_rate: float = field(default=3e-4, metadata={"help": "Adam's step size"})
+    learning_rate_schedule: LearningRateSchedule = field(
+        default="constant",
+        metadata={"help": "keep the learning rate, or lower it to 0 over the run"},
+    )
+    n_steps: int = field(
+        default=128, metadata={"help": "steps of each environment between two updates"}
+    )
+    n_minibatches: int = field(
+        default=4, metadata={"help": "minibatches an epoch, of whole environment sequences"}
+    )
+    n_epochs: int = field(default=4, metadata={"help": "passes over each batch"})
+    clip_range: float = field(
+        default=0.2, metadata={"help": "how far the probability ratio may move from 1"}
+    )
+    gamma: float = field(default=0.99, metadata={"help": "discount factor"})
+    gae_lambda: float = field(
+        default=0.95, metadata={"help": "lambda of generalised advantage estimation"}
+    )
+    ent_coef: float = field(default=0.01, metadata={"help": "weight of the entropy bonus"})
+    vf_coef: float = field(default=0.5, metadata={"help": "weight of the value loss"})
+    max_grad_norm: float = field(default=0.5, metadata={"help": "largest gradient norm"})
+    target_kl: float | None = field(
+        default=None, metadata={"help": "end an update early beyond this divergence"}
+    )
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "n_steps", "n_minibatches", "n_epochs")
+        at_least(self, 0.0, "learning_rate", "ent_coef", "vf_coef")
+        in_unit_interval(self, "gamma", "gae_lambda")
+        above_zero(self, "clip_range", "max_grad_norm", "target_kl")
+
+
+@dataclass(frozen=True)
+class RunOptions(PlaceOptions):
+    """How long, where, and what is kept."""
+
+    total_timesteps: int = field(
+        default=100_000, metadata={"help": "agent steps of all environments together"}
+    )
+    precision: Precision = field(
+        default="float32",
+        metadata={"help": "arithmetic of the images' CNN; bfloat16 is faster on recent processors"},
+    )
+    eval_every: int = field(
+        default=25_000, metadata={"help": "agent steps between evaluations; 0: never"}
+    )
+    eval_episodes: int = field(default=16, metadata={"help": "episodes of an evaluation"})
+    checkpoint_every: int = field(
+        default=25_000, metadata={"help": "agent steps between checkpoints"}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 1, "total_timesteps", "eval_episodes", "checkpoint_every")
+        at_least(self, 0, "eval_every")
+
+
+GROUPS: Mapping[str, type] = {
+    "env": EnvOptions,
+    "core": PolicyOptions,
+    "ppo": PPOOptions,
+    "run": RunOptions,
+}
+
+
+@dataclass(frozen=True)
+class TrainPlan(Plan):
+    """A whole training run of an agent.
+
+    Attributes:
+        run: length, place, tracking, evaluation and checkpoints.
+        env: the environment.
+        core: the policy's recurrent core.
+        ppo: the learning algorithm.
+
+    Raises:
+        UsageError: values that do not go together; the message says what would work.
+    """
+
+    run: RunOptions
+    env: EnvOptions
+    core: PolicyOptions
+    ppo: PPOOptions
+
+    ELSEWHERE = Plan.ELSEWHERE | {"keep_checkpoints"}
+
+    def __post_init__(self) -> None:
+        n_envs, n_minibatches = self.env.n_envs, self.ppo.n_minibatches
+        if n_envs % n_minibatches:
+            divisors = [str(n) for n in range(1, n_envs + 1) if n_envs % n == 0]
+            raise UsageError(
+                f"--n-minibatches {n_minibatches} does not divide --n-envs {n_envs} (minibatches "
+                f"are whole environment sequences): use {' or '.join(divisors)} minibatches"
+            )
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, Any]) -> TrainPlan:
+        """Builds the plan from one flat mapping of option name to value."""
+        return cls(**grouped(GROUPS, values))
+
+    @property
+    def subject(self) -> str:
+        """The environment."""
+        return self.env.env
+
+    def label(self) -> str:
+        """See `PolicyOptions.label`."""
+        return self.core.label()
+
+    def cell(self) -> Mapping[str, Any]:
+        """See `CoreOptions.cell`."""
+        return self.core.cell()
+
+    def group(self) -> str:
+        """The environment and the core's name."""
+        return f"{self.subject}__{self.core.core}"
+
+    def tags(self) -> list[str]:
+        """The version and the RIMs' numbers."""
+        return [f"v{__version__}", *self.core.tags()]
+
+    @property
+    def batch_size(self) -> int:
+        """Transitions of a minibatch."""
+        return self.env.n_envs * self.ppo.n_steps // self.ppo.n_minibatches

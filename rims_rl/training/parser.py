@@ -1,0 +1,186 @@
+"""The command line of `rims_rl.train`: flags over a file over the preset of the environments."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+
+from rims_rl.core import core_options
+from rims_rl.core.options import SIZED, of_version_0_1
+from rims_rl.envs import suite_of
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.folder import folder_version
+from rims_rl.runs.options import flag, option_names
+from rims_rl.runs.parser import (
+    HelpFormatter,
+    Request,
+    add_options,
+    add_start,
+    check_options,
+    make_parser,
+    parsed,
+    read_mapping,
+    refuse_changes,
+)
+from rims_rl.training.options import GROUPS, PolicyOptions, TrainPlan
+
+#: The preset in ``rims_rl/configs`` of each family of environments.
+PRESETS: Mapping[str, str] = {
+    "atari": "atari",
+    "minigrid": "minigrid",
+    "minatar": "minatar",
+    "popgym": "popgym",
+    "gymnasium": "control",
+}
+
+#: What may change when a run is resumed: nothing that the saved weights or their meaning need.
+RESUMABLE = frozenset(
+    (
+        *("total_timesteps", "device", "threads", "track"),
+        *("eval_every", "eval_episodes", "checkpoint_every", "keep_checkpoints"),
+        *("learning_rate", "learning_rate_schedule", "n_epochs", "clip_range", "target_kl"),
+        *("gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm"),
+    )
+)
+
+_EXAMPLES = """\
+examples:
+  python -m rims_rl.train --env PongNoFrameskip-v4
+  python -m rims_rl.train --env rims_rl/PickupDistractorsSmall-v0 --core lstm --seed 1
+  python -m rims_rl.train --resume runs/CartPole-v1/rim-k6-4-h60/seed0-20260101-120000
+Flags win over --config FILE (YAML, the flags' names as keys), which wins over the preset of the
+environment's family (rims_rl/configs). Every run writes its resolved config.yaml.
+Ctrl-C and SIGTERM save a checkpoint; a run continues with --resume, even after a kill -9.
+exit status: 0 done, 2 a request that cannot be done, 130 or 143 after Ctrl-C or SIGTERM, 1 a
+tensor that is not finite.
+"""
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """Reads the command line and the file that it names.
+
+    Raises:
+        UsageError: an unknown option or key, or a value of another type.
+    """
+    given = parsed(_parser(), lambda: _parser().parse_args(list(argv), defaults=False))
+    config, resume = given.pop("config", None), given.pop("resume", None)
+    values = {**(read_yaml(Path(config)) if config else {}), **given}
+    if not resume:
+        _refuse_ignored(given, values.get("core", PolicyOptions.core))
+    return Request(values, Path(resume) if resume else None)
+
+
+def _refuse_ignored(given: Mapping[str, Any], core: str) -> None:
+    """Refuses flags of other cores' options; presets and files may hold them."""
+    try:
+        known = core_options(core)
+    except ValueError as error:
+        raise UsageError(f"--core: {error}") from None
+    for name in SIZED:
+        if name in given and name not in known:
+            raise UsageError(f"{flag(name)}: core {core} has no such option; leave it out")
+
+
+def plan(values: Mapping[str, Any]) -> TrainPlan:
+    """Completes the user's values with the preset of the environment's family and the defaults.
+
+    Raises:
+        UsageError: values out of range or that do not go together.
+        UnknownEnvError: no such environment; the message names the nearest.
+    """
+    env_id = values.get("env")
+    preset = read_preset(PRESETS[suite_of(env_id)]) if env_id else {}
+    return TrainPlan.from_flat({**preset, **values})
+
+
+def resumed_plan(saved: Mapping[str, Any], values: Mapping[str, Any]) -> TrainPlan:
+    """The saved configuration of a run with what the user changes when resuming it.
+
+    Raises:
+        UsageError: a change that would make it another run.
+    """
+    refuse_changes(saved, values, RESUMABLE)
+    return TrainPlan.from_flat({**saved, **values})
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a flat YAML file of options.
+
+    Raises:
+        UsageError: no such file, not YAML, an unknown key or a value of another type.
+    """
+    return checked(read_mapping(path), str(path))
+
+
+def checked(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Checks names and types of options, and converts them.
+
+    Raises:
+        UsageError: an unknown key or a wrong type; `source` says where.
+    """
+    return check_options(_parser(), values, source)
+
+
+def read_stored(path: Path) -> dict[str, Any]:
+    """The options of a stored run, of an earlier version as this one names them.
+
+    Args:
+        path: its configuration file.
+    """
+    values = read_yaml(path)
+    return of_version_0_1(values) if folder_version(path.parent) == "0.1.0" else values
+
+
+@functools.cache
+def read_preset(name: str) -> Mapping[str, Any]:
+    """The options that a preset shipped with the package sets."""
+    with resources.as_file(resources.files("rims_rl") / "configs" / f"{name}.yaml") as path:
+        return read_yaml(path)
+
+
+@functools.cache
+def _parser() -> jsonargparse.ArgumentParser:
+    parser = make_parser(
+        "rims_rl.train",
+        "Train a recurrent PPO agent with a RIM core, or a baseline, on one environment.",
+        _EXAMPLES,
+        _TrainHelpFormatter,
+    )
+    parser.usage = "%(prog)s --env ID [options]"
+    add_start(parser)
+    titles = {"env": "Environment", "core": "Core", "ppo": "PPO", "run": "Run"}
+    for name, title in titles.items():
+        add_options(parser.add_argument_group(title), GROUPS[name])
+    return parser
+
+
+class _TrainHelpFormatter(HelpFormatter):
+    """Adds the default of each option and what the presets change."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return f"{action.help}{_defaults_text(action.dest)}"
+
+
+def _defaults_text(name: str) -> str:
+    """`` [60; atari 510]``: the default of an option and the presets that differ from it."""
+    default = next((_default(group, name) for group in GROUPS.values() if _has(group, name)), None)
+    presets = {preset: read_preset(preset).get(name, default) for preset in PRESETS.values()}
+    changes = [f"{preset} {value}" for preset, value in presets.items() if value != default]
+    shown = [] if default in (None, "", {}) else [str(default)]
+    return f" [{'; '.join(shown + changes)}]" if shown or changes else ""
+
+
+def _has(group: type, name: str) -> bool:
+    return name in option_names(group)
+
+
+def _default(group: type, name: str) -> Any:
+    field = next(f for f in dataclasses.fields(group) if f.name == name)
+    return {} if field.default is dataclasses.MISSING else field.default

@@ -1,0 +1,186 @@
+"""What a run leaves on disk while it trains: episodes, evaluations, the best model, checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv
+
+from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, EPISODES
+from rims_rl.runs.stop import StopRequest
+from rims_rl.runs.writers import CsvTable
+from rims_rl.training.checkpoints import Progress, save_agent, save_model
+from rims_rl.training.episodes import Episodes, play
+from rims_rl.training.options import RunOptions
+
+EPISODE_COLUMNS = ("timesteps", "env", "return", "length", "success")
+
+
+class EpisodeLog(BaseCallback):
+    """Appends every finished game to ``episodes.csv`` and logs the rollout's mean return.
+
+    ``charts/episodic_return`` and ``charts/episodic_length`` are means over the games that ended
+    in the rollout, raw and unclipped; SB3's ``rollout/ep_rew_mean`` is over the last 100.
+
+    Args:
+        folder: of the run.
+        keep_until: rows of an earlier part of the run beyond this step are dropped.
+    """
+
+    def __init__(self, folder: Path, keep_until: int) -> None:
+        super().__init__()
+        self._table = CsvTable(folder / EPISODES, EPISODE_COLUMNS, keep_until)
+        self._recent: list[dict[str, Any]] = []
+
+    def _on_step(self) -> bool:
+        rows = [
+            {
+                "timesteps": self.num_timesteps,
+                "env": index,
+                "return": float(info["episode"]["r"]),
+                "length": int(info["episode"]["l"]),
+                "success": int(info["is_success"]) if "is_success" in info else None,
+            }
+            for index, info in enumerate(self.locals["infos"])
+            if "episode" in info
+        ]
+        if rows:
+            self._table.append(rows)
+            self._recent += rows
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if self._recent:
+            for name in ("return", "length"):
+                mean = np.mean([row[name] for row in self._recent])
+                self.logger.record(f"charts/episodic_{name}", float(mean))
+            self._recent.clear()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._table.close()
+
+
+class StopTraining(BaseCallback):
+    """Ends training at the next step after a signal.
+
+    Args:
+        stop: the signal, if one came.
+    """
+
+    def __init__(self, stop: StopRequest) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def _on_step(self) -> bool:
+        return not self._stop
+
+
+class Recorder(BaseCallback):
+    """Evaluates and saves between updates, when the policy and its step count agree.
+
+    Args:
+        folder: of the run.
+        eval_env: environments for evaluation only.
+        settings: every how many steps to evaluate and to save, and how many to keep.
+        progress: of the run so far.
+        stop: ends a running evaluation too.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        eval_env: VecEnv | None,
+        settings: RunOptions,
+        progress: Progress,
+        stop: StopRequest,
+    ) -> None:
+        super().__init__()
+        self.progress = progress
+        self._folder = folder
+        self._eval_env = eval_env
+        self._settings = settings
+        self._stop = stop
+        self._last_saved: int | None = None
+
+    def _on_rollout_start(self) -> None:
+        self._advance()
+        every = self._settings.eval_every
+        if every and self.progress.timesteps - (self.progress.last_eval or 0) >= every:
+            self.evaluate()
+        last = self._last_saved
+        if last is None or self.progress.timesteps - last >= self._settings.checkpoint_every:
+            self.save()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def rewind(self) -> None:
+        """Forgets the rollout that a signal cut off: the policy has not learned from it."""
+        self.model.num_timesteps = self.progress.timesteps
+
+    def finish(self) -> None:
+        """Evaluates and saves what training has arrived at."""
+        self._advance()
+        if self._settings.eval_every and self.progress.last_eval != self.progress.timesteps:
+            self.evaluate()
+        self.save()
+
+    def save(self) -> None:
+        """Saves a checkpoint, unless there is one of these steps."""
+        self._advance()
+        if self._last_saved == self.progress.timesteps:
+            return
+        folder = self._folder / CHECKPOINTS
+        save_agent(folder, self.model, self.progress, self._settings.keep_checkpoints)
+        self._last_saved = self.progress.timesteps
+
+    def evaluate(self) -> None:
+        """Plays whole games with sampled actions; the best policy so far becomes the best model."""
+        assert self._eval_env is not None
+        try:
+            episodes = play(
+                self.model,
+                self._eval_env,
+                self._settings.eval_episodes,
+                deterministic=False,
+                on_step=self._interrupt,
+            )
+        except _Interrupted:
+            return
+        mean = float(np.mean(episodes.returns))
+        self._log(episodes, mean)
+        best = self.progress.best_return
+        better = best is None or mean > best
+        if better:
+            save_model(self.model, self._folder / BEST_MODEL)
+        self.progress = dataclasses.replace(
+            self.progress,
+            best_return=mean if better else best,
+            last_eval=self.progress.timesteps,
+        )
+        if better:
+            # A killed run must not forget how good its best model is.
+            self.save()
+
+    def _advance(self) -> None:
+        self.progress = dataclasses.replace(self.progress, timesteps=self.model.num_timesteps)
+
+    def _log(self, episodes: Episodes, mean: float) -> None:
+        self.logger.record("eval/mean_reward", mean)
+        self.logger.record("eval/mean_ep_length", float(np.mean(episodes.lengths)))
+        if episodes.successes:
+            self.logger.record("eval/success_rate", float(np.mean(episodes.successes)))
+        self.logger.dump(self.progress.timesteps)
+
+    def _interrupt(self, _: Episodes) -> None:
+        if self._stop:
+            raise _Interrupted
+
+
+class _Interrupted(Exception):
+    """A signal came during an evaluation."""

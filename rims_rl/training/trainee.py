@@ -1,0 +1,241 @@
+"""Agents as what the harness of `rims_rl.runs` trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from rims_rl.agents import RecurrentPPO, callbacks
+from rims_rl.envs import AtariSettings, UnknownEnvError, suite_of
+from rims_rl.runs.checkpoints import Checkpoint, newest_checkpoint
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.folder import CHECKPOINTS, MODEL, read_environment
+from rims_rl.runs.parser import Request
+from rims_rl.runs.trainee import Kind, NonFiniteError, Run, Trainee
+from rims_rl.training import parser
+from rims_rl.training.building import (
+    derived_seed,
+    make_env,
+    make_model,
+    make_training_env,
+    ppo_settings,
+    whole_games,
+)
+from rims_rl.training.checkpoints import FACTS, Progress, restore_reward_scale, save_model
+from rims_rl.training.loading import load_model
+from rims_rl.training.options import TrainPlan
+from rims_rl.training.progress import ProgressReport
+from rims_rl.training.recording import EpisodeLog, Recorder, StopTraining
+
+_EVAL = 1
+_RESUMED = 2
+
+
+class Agent(Trainee):
+    """A recurrent PPO agent in its environments.
+
+    Args:
+        plan: of the run.
+        folder: of the run.
+        env: to train in.
+        model: fresh or from a checkpoint.
+        progress: so far; None for a fresh model.
+    """
+
+    def __init__(
+        self,
+        plan: TrainPlan,
+        folder: Path,
+        env: VecEnv,
+        model: RecurrentPPO,
+        progress: Progress | None = None,
+    ) -> None:
+        self._plan, self._folder = plan, folder
+        self._env, self._model = env, model
+        self._resumed = progress is not None
+        progress = progress or Progress()
+        self.wandb_id = progress.wandb_id
+        self._progress = progress
+        self._eval_env = _eval_env(plan, progress.timesteps)
+
+    @property
+    def done(self) -> int:
+        """Agent steps whose data the model has learned from."""
+        return self._progress.timesteps
+
+    @property
+    def device(self) -> object:
+        """That of the policy."""
+        return self._model.device
+
+    @property
+    def param_count(self) -> int:
+        """Parameters of the policy."""
+        return sum(parameter.numel() for parameter in self._model.policy.parameters())
+
+    def facts(self) -> dict[str, Any]:
+        """What CleanRL and the like call things."""
+        env = self._plan.env
+        atari = suite_of(env.env) == "atari"
+        return {
+            "env_id": env.env,
+            "algo": "RecurrentPPO",
+            "frame_skip": AtariSettings.of(env.env_kwargs).frame_skip if atari else 1,
+        }
+
+    def train(self, run: Run) -> None:
+        """See `Trainee.train`."""
+        options, model = self._plan.run, self._model
+        model.set_logger(run.logger)
+        self._progress = dataclasses.replace(self._progress, wandb_id=self.wandb_id)
+        episodes = EpisodeLog(run.folder, self.done)
+        self._guard = callbacks.FiniteGuard()
+        self._report = ProgressReport(options.total_timesteps)
+        self._recorder = Recorder(run.folder, self._eval_env, options, self._progress, run.stop)
+        self._recorder.init_callback(model)
+        statistics = (callbacks.CoreStatistics(), callbacks.UpdateStatistics())
+        try:
+            model.learn(
+                options.total_timesteps - self.done,
+                [
+                    self._guard, self._recorder, *statistics, episodes, self._report,
+                    StopTraining(run.stop),
+                ],
+                reset_num_timesteps=not self._resumed,
+            )  # fmt: skip
+            if run.stop:
+                self._recorder.rewind()
+                self._recorder.save()
+            else:
+                self._recorder.finish()
+        except callbacks.NonFiniteError as error:
+            raise NonFiniteError(str(error)) from None
+        finally:
+            episodes.close()
+
+    def recover(self, error: NonFiniteError) -> str:
+        """Saves policy and optimizer as they were before the last update."""
+        self._guard.close()
+        self._guard.restore()
+        self._recorder.save()
+        self._report.close()
+        return (
+            f"{error}; the state before it is saved ({self._model.num_timesteps} steps): continue "
+            f"with another setting, e.g. --resume {self._folder} "
+            f"--learning-rate {self._plan.ppo.learning_rate / 2:g}"
+        )
+
+    def conclude(self, run: Run) -> str:
+        """Saves ``model.zip``; says how good the agent is."""
+        model, progress = self._model, self._recorder.progress
+        save_model(model, run.folder / MODEL)
+        if model.logger.name_to_value:
+            # SB3 logs an update with the next rollout; the last update has none.
+            model.logger.dump(model.num_timesteps)
+        episodes = model.ep_info_buffer
+        score = f"{np.mean([e['r'] for e in episodes]):.2f}" if episodes else "unknown"
+        best = progress.best_return
+        best_text = "" if best is None else f", best evaluation {best:.2f}"
+        total = self._plan.run.total_timesteps
+        more = "" if run.stop else f" --total-timesteps {2 * total}"
+        return (
+            f"{'stopped' if run.stop else 'done'} at {progress.timesteps:,} of {total:,} steps, "
+            f"mean return {score}{best_text}: {run.folder}\n"
+            f"evaluate python -m rims_rl.evaluate {run.folder}\n"
+            f"continue python -m rims_rl.train --resume {run.folder}{more}"
+        )
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self._env.close()
+        if self._eval_env is not None:
+            self._eval_env.close()
+
+
+class AgentKind(Kind[TrainPlan]):
+    """Runs of ``python -m rims_rl.train``."""
+
+    command = "train"
+    #: SB3's name of the step axis in its own ``progress.csv``.
+    step_name = "time/total_timesteps"
+    unit = "step"
+    subject = "env"
+    facts = FACTS
+    refusals = (UnknownEnvError,)
+
+    def parse(self, argv: Sequence[str]) -> Request:
+        """See `rims_rl.training.parser.parse`."""
+        return parser.parse(argv)
+
+    def plan(self, values: Mapping[str, Any]) -> TrainPlan:
+        """See `rims_rl.training.parser.plan`."""
+        return parser.plan(values)
+
+    def stored_plan(self, file: Path, changes: Mapping[str, Any]) -> TrainPlan:
+        """See `rims_rl.training.parser.resumed_plan`."""
+        return parser.resumed_plan(parser.read_stored(file), changes)
+
+    def make(self, plan: TrainPlan, folder: Path) -> Agent:
+        """A fresh agent."""
+        env = make_training_env(plan, plan.run.seed)
+        return Agent(plan, folder, env, make_model(plan, env))
+
+    def restore(self, plan: TrainPlan, folder: Path, checkpoint: Checkpoint) -> Agent:
+        """The agent of a checkpoint, in environments that it has not seen."""
+        progress = Progress.of(checkpoint.facts)
+        done = progress.timesteps
+        if done >= plan.run.total_timesteps:
+            raise UsageError(
+                f"--resume {folder}: it has {done} of {plan.run.total_timesteps} steps already; "
+                "give more with --total-timesteps"
+            )
+        seed = derived_seed(plan.run.seed, _RESUMED, done)
+        env = make_training_env(plan, seed)
+        restore_reward_scale(env, checkpoint.facts["reward_scale"])
+        settings = ppo_settings(plan.ppo)
+        model = load_model(checkpoint.file, plan.run.device, env=env, **settings)
+        # Loading seeds the environments as at the very start; the run must not repeat its games.
+        env.seed(seed)
+        return Agent(plan, folder, env, model, progress)
+
+    def total(self, plan: TrainPlan) -> int:
+        """Agent steps."""
+        return plan.run.total_timesteps
+
+    def is_done(self, plan: TrainPlan, folder: Path) -> bool:
+        """Whether the model is saved, and is that of all steps."""
+        if not (folder / MODEL).exists():
+            return False
+        newest = newest_checkpoint(folder / CHECKPOINTS, self.facts)
+        return newest is not None and newest.facts["timesteps"] >= plan.run.total_timesteps
+
+    def results(self, folder: Path) -> dict[str, Any]:
+        """Parameters of the policy, steps, and the machine."""
+        environment = read_environment(folder)
+        model = load_model(folder / MODEL, "cpu")
+        parameters = sum(parameter.numel() for parameter in model.policy.parameters())
+        return {
+            "param_count": parameters,
+            "timesteps": model.num_timesteps,
+            "environment": environment,
+        }
+
+    def check_options(self, subject: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:
+        """The environment is checked when a run of it is planned."""
+        return parser.checked(values, source)
+
+
+AGENTS = AgentKind()
+
+
+def _eval_env(plan: TrainPlan, done: int) -> VecEnv | None:
+    if not plan.run.eval_every:
+        return None
+    n_envs = min(plan.run.eval_episodes, plan.env.n_envs)
+    seed = derived_seed(plan.run.seed, _EVAL, done)
+    return make_env(plan.env.env, n_envs, seed, whole_games(plan.env.env, plan.env.env_kwargs))

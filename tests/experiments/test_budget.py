@@ -1,0 +1,86 @@
+"""Budgets: options by task in place of the presets', said on the picture; parts of a table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rims_rl.experiments.budget import Budget, read_budget
+from rims_rl.experiments.store import Runs
+from rims_rl.figures import main
+from rims_rl.runs.errors import UsageError
+from rims_rl.tasks.trainee import TASK_RUNS
+from rims_rl.tasks.wanted import planned, wanted
+from tests.tiny_runs import TINY
+
+ARGUMENTS = ("--jobs", "1", "--runs", "r", "--out", "o", "--budget", "tiny.yaml")
+
+
+@pytest.fixture
+def tiny_budget():
+    """Writes a budget of copying that takes no time."""
+    few = {key: TINY[key] for key in ("epochs", "batch_size", "train_size", "valid_size")}
+    content = {"copying": {**few, "test_size": 4, "embedding_size": 4, "span": 50}}
+    Path("tiny.yaml").write_text(json.dumps(content))
+
+
+def test_every_shipped_budget_is_readable_and_smaller_than_the_paper():
+    runs = Runs(Path("r"), [0], budget=read_budget("cpu", TASK_RUNS))
+    config = planned(runs, wanted("balls", {"train_set": "6-8"}))
+    assert (config.learning.train_size, config.options.train_set) == (5_000, "6-8")
+    assert config.model.hidden_size == 600
+
+
+def test_options_of_the_figure_win_over_the_budget():
+    runs = Runs(Path("r"), [0], budget=read_budget("cpu", TASK_RUNS))
+    assert planned(runs, wanted("balls", {"train_size": 1})).learning.train_size == 1
+
+
+@pytest.mark.usefixtures("tiny_budget")
+def test_rows_without_runs_are_left_out(capsys):
+    pattern = "copying, rim-k6-6-h600-input_attention=None, * seed 1"
+    assert main(["table4", *ARGUMENTS, "--seeds", "2", "--train", pattern]) == 0
+    found = json.loads(Path("o/table4.json").read_text())
+    ((_, rows),) = found["numbers"].items()
+    assert [(name, row["seeds"]) for name, row in rows.items()] == [("no input attention, 6/6", 1)]
+    assert found["budget"]["name"] == "tiny"
+    assert "| no input attention, 6/6 | 600 |" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("tiny_budget")
+@pytest.mark.parametrize("figure", ["table4", "fig2"])
+def test_nothing_stored_and_nothing_to_train_is_told(figure, capsys):
+    assert main([figure, *ARGUMENTS, "--train", "none"]) == 2
+    assert "stored" in capsys.readouterr().err
+
+
+def test_the_note_names_what_is_smaller():
+    budget = Budget("few", {"copying": {"epochs": 40}, "adding": {"epochs": 20}})
+    copying = {"task": "copying", "epochs": 40, "span": 50}
+    assert budget.note([copying, copying]) == "budget few: copying: epochs 40"
+    assert budget.note([{"task": "adding", "epochs": 100}]) == ""
+
+
+def test_the_note_leaves_out_what_a_figure_has_its_own_value_for():
+    budget = Budget("few", {"partial-view": {"epochs": 4, "train_size": 5_000, "valid_size": 9}})
+    learned = {**budget.of("partial-view"), "task": "partial-view"}
+    oracle = {**learned, "epochs": 1, "train_size": 1}
+    assert "epochs 4, train_size 5000" in budget.note([oracle, learned])
+    assert budget.note([oracle]) == "budget few: partial-view: valid_size 9"
+
+
+BROKEN = {
+    "no file": (None, "give cpu, or a YAML file"),
+    "no mapping": ("- 1", "not a mapping of tasks"),
+    "unknown task": ("chess: {epochs: 1}", "unknown task 'chess'"),
+    "unknown option": ("copying: {epoch: 1}", "epoch"),
+    "wrong type": ("copying: {epochs: many}", "epochs"),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), BROKEN.values(), ids=BROKEN)
+def test_refusals(text, words):
+    if text is not None:
+        Path("b.yaml").write_text(text)
+    with pytest.raises(UsageError, match=words):
+        read_budget("b.yaml", TASK_RUNS)

@@ -1,0 +1,68 @@
+"""Curves of stored runs, against values worked out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from rims_rl.experiments.curves import Curve, episode_curve, plot_curves, progress_values
+from rims_rl.experiments.statistics import bootstrap_interval, interquartile_mean
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for seed, factor in enumerate((1, 3)):
+        folder = tmp_path / f"seed{seed}"
+        folder.mkdir()
+        rows = [f"{t},0,{factor * t},{t},{int(t > 10)}" for t in (5, 10, 15, 20)]
+        (folder / "episodes.csv").write_text(
+            "timesteps,env,return,length,success\n" + "\n".join(rows) + "\n"
+        )
+        (folder / "progress.csv").write_text("time/total_timesteps,a\n5,\n10,1.5\n15,2.5\n")
+    return sorted(tmp_path.iterdir())
+
+
+def test_windows_of_a_curve(runs):
+    curve = episode_curve(runs, total=30, windows=3)
+    assert curve.timesteps.tolist() == [10, 20, 30]
+    np.testing.assert_equal(curve.values, [[7.5, 17.5, np.nan], [22.5, 52.5, np.nan]])
+    np.testing.assert_equal(curve.center(), [15, 35, np.nan])
+    assert episode_curve(runs, 20, 2, "success").values.tolist() == [[0, 1], [0, 1]]
+
+
+def test_progress_values(runs):
+    assert progress_values(runs[0], "a").tolist() == [1.5, 2.5]
+    assert progress_values(runs[0], "nothing").size == 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(values=arrays(float, st.integers(2, 8), elements=st.floats(-100, 100)))
+def test_an_interval_brackets_its_estimate_and_is_reproducible(values):
+    interval = bootstrap_interval(values, interquartile_mean, np.random.default_rng(0))
+    assert interval is not None
+    low, high = interval
+    assert low - 1e-9 <= interquartile_mean(values) <= high + 1e-9
+    again = bootstrap_interval(values, interquartile_mean, np.random.default_rng(0))
+    assert again == interval
+
+
+def test_one_run_has_no_interval_and_is_drawn(tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    curve = Curve(np.array([1.0, 2.0]), np.array([[3.0, 4.0]]))
+    assert np.isnan(curve.interval(np.random.default_rng(0))).all()
+    figure, axes = plt.subplots()
+    plot_curves(axes, {"core": curve}, "return", np.random.default_rng(0))
+    figure.savefig(tmp_path / "curve.png")
+    assert axes.get_legend().get_texts()[0].get_text() == "core"
+    plt.close(figure)
+
+
+def test_a_curve_has_the_colour_of_its_name():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    curve = Curve(np.array([1.0, 2.0]), np.array([[3.0, 4.0]]))
+    figure, axes = plt.subplots()
+    colours = {"missing": "C0", "core": "C1"}
+    plot_curves(axes, {"core": curve}, "return", np.random.default_rng(0), colours)
+    assert axes.get_lines()[0].get_color() == "C1"
+    plt.close(figure)

@@ -1,0 +1,140 @@
+"""The store: exact settings are found again, interrupted runs go on, others are refused."""
+
+import json
+import shlex
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rims_rl.experiments.executor import OneByOne, Processes, TrainingStoppedError
+from rims_rl.experiments.store import Runs
+from rims_rl.runs.errors import UsageError
+from rims_rl.tasks.__main__ import main as train_task
+from rims_rl.tasks.wanted import planned, trained, wanted
+
+ROOT = Path("store")
+
+
+def store(seeds=(0,), executor=None):
+    return Runs(ROOT, seeds, quick=True, executor=executor)
+
+
+def trainings():
+    """Lines of command.txt of every run: how often it was begun or continued."""
+    return {
+        str(path.parent): len(path.read_text().splitlines()) for path in ROOT.rglob("command.txt")
+    }
+
+
+def test_a_stored_run_is_found_again_and_not_trained(tiny, monkeypatch):
+    (first,) = store().every_seed(tiny())
+    monkeypatch.setattr(OneByOne, "endings", lambda *_: pytest.fail("trained again"))
+    again = store()
+    again.prepare([tiny()])
+    found = again.every_seed(tiny(threads=1))[0]
+    assert (found.folder, found.results) == (first.folder, first.results)
+    assert again.used == {found.folder: found}
+
+
+@pytest.mark.parametrize(
+    "other", [{"span": 3}, {"core": "lstm"}, {"core_kwargs": {"comm_heads": 1}}]
+)
+def test_other_settings_are_another_run(tiny, other):
+    one, two = store().every_seed(tiny())[0], store().every_seed(tiny(**other))[0]
+    assert one.folder.parent != two.folder.parent
+    assert len(trainings()) == 2
+
+
+def test_seeds_are_trained_side_by_side_and_each_once(tiny, capfd):
+    runs = store(seeds=(0, 1), executor=Processes(2))
+    runs.prepare([tiny(), tiny()])
+    found = runs.every_seed(tiny())
+    assert [run.seed for run in found] == [0, 1]
+    assert found[0].metrics != found[1].metrics
+    assert set(trainings().values()) == {1}
+    out = capfd.readouterr().out
+    assert "2 of 2: copying, rim-k3-2-h12, embedding_size=4, span=2, seed" in out
+    assert "run folder" in Path(f"{found[0].folder}.log").read_text()
+
+
+def test_a_run_is_what_the_tasks_command_gives(tiny):
+    run = store().every_seed(tiny(core_kwargs={"communication": None}))[0]
+    program, _, module, *argv = shlex.split((run.folder / "command.txt").read_text())
+    assert (program, module) == ("python", "rims_rl.tasks")
+    argv[argv.index("--run-dir") + 1] = "alone"
+    assert train_task(argv) == 0
+    alone = json.loads(Path("alone/results.json").read_text())
+    assert alone["metrics"] == run.metrics
+    assert alone["config"]["core_kwargs"] == {"communication": None}
+
+
+def test_an_interrupted_run_goes_on_to_the_same_end(tiny):
+    whole = store().every_seed(tiny())[0]
+    (whole.folder / "results.json").unlink()
+    newest = max((whole.folder / "checkpoints").glob("*.zip"))
+    newest.unlink()
+    newest.with_suffix(".json").unlink()
+    resumed = store().every_seed(tiny())[0]
+    assert trainings() == {str(whole.folder): 2}
+    assert resumed.metrics == whole.metrics
+    assert resumed.results["updates"] == whole.results["updates"]
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_anew(tiny):
+    whole = store().every_seed(tiny())[0]
+    shutil.rmtree(whole.folder / "checkpoints")
+    (whole.folder / "results.json").unlink()
+    assert store().every_seed(tiny())[0].metrics == whole.metrics
+    assert trainings() == {str(whole.folder): 1}
+
+
+def test_a_run_that_somebody_continued_is_refused(tiny):
+    folder = store().every_seed(tiny())[0].folder
+    assert train_task(["--resume", str(folder), "--epochs", "3"]) == 0
+    with pytest.raises(UsageError, match=r"other settings .* choose another --runs"):
+        store().every_seed(tiny())
+
+
+def test_a_loss_that_is_not_finite_is_told_after_the_other_runs(tiny):
+    bad = tiny(learning_rate=1e36, epochs=50)
+    with pytest.raises(TrainingStoppedError, match=r"copying.*not finite") as caught:
+        store().prepare([bad, tiny()])
+    assert caught.value.status == 1
+    assert len(list(ROOT.rglob("results.json"))) == 1
+
+
+def test_quick_settings_are_over_the_tasks_quick_preset_over_the_papers(tiny):
+    quick, paper = (planned(Runs(ROOT, [7], quick=quick), tiny()) for quick in (True, False))
+    assert (quick.quick, quick.run.seed, quick.options.span) == (True, 7, 2)
+    assert (paper.quick, paper.options.span, paper.model.hidden_size) == (False, 50, 600)
+
+
+def test_the_model_of_a_run_is_loaded_with_its_task(tiny):
+    run = store().every_seed(tiny())[0]
+    loaded = trained(run)
+    assert loaded.task.plan.model.hidden_size == 12
+    assert loaded.model.get_submodule("core").hidden_size == 12
+    assert yaml.safe_load((run.folder / "config.yaml").read_text())["span"] == 2
+
+
+def test_results_that_cannot_be_read_are_named(tiny):
+    file = store().every_seed(tiny())[0].folder / "results.json"
+    file.write_text(file.read_text()[:20])
+    with pytest.raises(UsageError, match="remove it, and its run is tested again"):
+        _ = store().every_seed(tiny())[0].results
+    file.unlink()
+    assert store().every_seed(tiny())[0].metrics
+
+
+def test_room_for_the_data_of_all_runs_is_asked_for_first(monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 15 * 10**9))
+    monkeypatch.setenv("XDG_CACHE_HOME", "empty")
+    small_test = {"test_sets": ["4"], "test_size": 1}
+    models = [wanted("balls", {"train_set": name, **small_test}) for name in ("4", "6-8")]
+    with pytest.raises(UsageError, match=r"balls-4-train.* balls-6-8-train.* 21\.31 GB"):
+        Runs(ROOT, [0]).prepare(models)
+    assert not ROOT.exists()

@@ -1,0 +1,51 @@
+"""Files are whole or not there, and a full disk is told as such."""
+
+import errno
+import shutil
+from collections import namedtuple
+
+import pytest
+
+from rims_rl.runs.errors import UsageError, exit_status
+from rims_rl.runs.files import free_bytes, write_atomically
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_told_and_the_old_file_stays(tmp_path):
+    def write(path):
+        path.write_text("half")
+        raise FULL
+
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+    with pytest.raises(UsageError, match=r"no room left in .* for a\.txt: make room"):
+        write_atomically(file, write)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_torchs_error_on_a_full_disk_is_known_by_the_room_left(tmp_path, monkeypatch):
+    def write(path):
+        raise RuntimeError("unexpected pos 576 vs 534")
+
+    with pytest.raises(RuntimeError, match="unexpected pos"):
+        write_atomically(tmp_path / "a.zip", write)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1, 1, 0))
+    with pytest.raises(UsageError, match="no room left"):
+        write_atomically(tmp_path / "a.zip", write)
+
+
+def test_room_is_that_of_the_nearest_folder(tmp_path):
+    assert free_bytes(tmp_path / "not" / "there") > 0
+
+
+def test_a_full_disk_ends_a_command_with_one_line(capsys):
+    def work():
+        raise FULL
+
+    assert exit_status("tasks", work, "") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no room left on the disk" in line
+    with pytest.raises(OSError, match="other"):
+        exit_status("tasks", lambda: (_ for _ in ()).throw(OSError(errno.EIO, "other")), "")

@@ -1,0 +1,42 @@
+"""Where runs go, and what is refused before anything is created."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.folder import check_new_folder, default_folder, describe_environment
+
+
+def test_default_folder_is_safe_and_tells_all():
+    folder = default_folder("ALE/Pong-v5", "rim-k6-4-h510", 7, datetime(2026, 1, 2, 3, 4, 5))
+    assert folder == Path("runs/ALE_Pong-v5/rim-k6-4-h510/seed7-20260102-030405")
+
+
+def test_folder_with_a_run_names_the_way_out(tmp_path):
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(UsageError, match=r"already holds a run.*--resume"):
+        check_new_folder(tmp_path)
+
+
+def test_other_content_and_files_in_the_way(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UsageError, match="is not empty"):
+        check_new_folder(tmp_path)
+    with pytest.raises(UsageError, match="is a file"):
+        check_new_folder(tmp_path / "thesis.tex" / "run")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_no_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UsageError, match="no permission"):
+        check_new_folder(tmp_path / "a" / "b")
+
+
+def test_environment_names_versions_and_machine():
+    facts = describe_environment()
+    assert facts["packages"]["torch"]
+    assert facts["cores"] >= 1

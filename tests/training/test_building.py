@@ -1,0 +1,80 @@
+"""What a plan builds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import pytest
+from gymnasium import spaces
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from rims_rl.agents import AtariCnn, GridExtractor, LinearFeatures, SmallGridCnn
+from rims_rl.runs.errors import UsageError
+from rims_rl.training.building import make_model, make_training_env
+from rims_rl.training.parser import plan
+
+
+def built(**options: Any) -> Any:
+    """The model of `train` with these options."""
+    planned = plan({"n_envs": 2, "n_minibatches": 1, "n_steps": 2, **options})
+    env = make_training_env(planned, 0)
+    try:
+        return make_model(planned, env)
+    finally:
+        env.close()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_precision_reaches_the_cnn(precision: str) -> None:
+    model = built(env="PongNoFrameskip-v4", precision=precision)
+    assert isinstance(model.policy.features_extractor, AtariCnn)
+    assert model.policy.features_extractor.precision == precision
+
+
+@pytest.mark.parametrize(
+    ("env", "extractor"),
+    [
+        ("PongNoFrameskip-v4", AtariCnn),
+        ("BabyAI-GoToLocal-v0", GridExtractor),
+        ("MinAtar/Breakout-v1", SmallGridCnn),
+        ("popgym-MineSweeperEasy-v0", LinearFeatures),
+        ("popgym-CountRecallEasy-v0", LinearFeatures),
+        ("CartPole-v1", LinearFeatures),
+    ],
+)
+def test_features_of_a_size_that_is_asked_for(
+    env: str, extractor: type[BaseFeaturesExtractor]
+) -> None:
+    features = built(env=env, features_dim=48).policy.features_extractor
+    assert isinstance(features, extractor)
+    assert features.features_dim == 48
+
+
+def test_vectors_are_left_as_they_are_unless_asked() -> None:
+    features = built(env="CartPole-v1").policy.features_extractor
+    assert isinstance(features, FlattenExtractor)
+
+
+@pytest.mark.parametrize(
+    ("env", "extractor"),
+    [("MinAtar/Freeway-v1", SmallGridCnn), ("popgym-RepeatFirstEasy-v0", LinearFeatures)],
+)
+def test_presets_of_benchmarks(env: str, extractor: type) -> None:
+    model = built(env=env)
+    assert isinstance(model.policy.features_extractor, extractor)
+    assert model.policy.lstm_actor.hidden_size == 120
+
+
+def test_features_of_a_size_for_other_dictionaries_are_refused() -> None:
+    options = {"env": "popgym-RepeatFirstEasy-v0", "n_envs": 2, "n_minibatches": 1}
+    env = DummyVecEnv([lambda: gym.make("CartPole-v1")])
+    env.observation_space = spaces.Dict(a=env.observation_space)
+    with pytest.raises(UsageError, match="--features-dim 128 is not for dictionaries"):
+        make_model(plan(options), env)
+
+
+def test_precision_without_images_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--precision bfloat16 is for image observations"):
+        built(env="CartPole-v1", precision="bfloat16")

@@ -1,0 +1,152 @@
+"""The command line: precedence, presets, and refusals in the words of the user."""
+
+import pytest
+import yaml
+
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.parser import to_yaml
+from rims_rl.runs.session import command_line
+from rims_rl.training.options import TrainPlan
+from rims_rl.training.parser import (
+    PRESETS,
+    parse,
+    plan,
+    read_preset,
+    read_yaml,
+    resumed_plan,
+)
+from rims_rl.training.trainee import AGENTS
+
+
+def resolved(*argv: str) -> TrainPlan:
+    return plan(parse(argv).values)
+
+
+@pytest.mark.parametrize("name", PRESETS.values())
+def test_every_preset_parses(name):
+    assert read_preset(name)
+
+
+def test_every_preset_makes_a_configuration():
+    for env in ("PongNoFrameskip-v4", "MiniGrid-Empty-5x5-v0", "MinAtar/Breakout-v1",
+                "popgym-RepeatPreviousEasy-v0", "CartPole-v1"):  # fmt: skip
+        assert resolved("--env", env).env.env == env
+
+
+def test_atari_preset_is_the_papers_ppo():
+    ppo = resolved("--env", "PongNoFrameskip-v4").flat()
+    expected = {
+        "n_envs": 8, "n_steps": 128, "n_minibatches": 4, "n_epochs": 4, "learning_rate": 2.5e-4,
+        "learning_rate_schedule": "linear", "clip_range": 0.1, "gamma": 0.99, "gae_lambda": 0.95,
+        "ent_coef": 0.01, "vf_coef": 0.5, "max_grad_norm": 0.5, "hidden_size": 510, "num_rims": 6,
+        "num_active": 4,
+    }  # fmt: skip
+    assert {name: ppo[name] for name in expected} == expected
+
+
+def test_default_below_preset_below_file_below_flags(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("env: PongNoFrameskip-v4\nn_envs: 4\nclip_range: 0.3\n")
+    config = resolved("--n-envs", "16", "--config", str(file))
+    assert config.env.n_envs == 16
+    assert config.ppo.clip_range == 0.3
+    assert config.core.hidden_size == 510
+    assert config.run.seed == 0
+
+
+def test_resolved_configuration_reads_back(tmp_path):
+    config = resolved("--env", "CartPole-v1", "--core-kwargs", "{comm_heads: 2}", "--seed", "3")
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert TrainPlan.from_flat(read_yaml(tmp_path / "config.yaml")) == config
+
+
+def test_a_configuration_saved_before_there_was_an_option_means_its_default():
+    saved = yaml.safe_load(to_yaml(resolved("--env", "CartPole-v1")))
+    config = TrainPlan.from_flat(saved)
+    del saved["features_dim"]
+    assert TrainPlan.from_flat(saved) == config
+    assert config.core.features_dim == 0
+
+
+def test_core_kwargs_can_be_dotted_and_null():
+    config = resolved("--env", "CartPole-v1", "--core-kwargs", "{communication: null}")
+    assert config.core.options()["communication"] is None
+    config = resolved("--env", "CartPole-v1", "--core-kwargs.communication", "gated")
+    assert config.core.options()["communication"] == "gated"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--n-envs", "x"], "--n-envs: expected int, got x"),
+        (["--target-kl", "x"], "--target-kl: expected float or null, got x"),
+        (
+            ["--core", "rimm"],
+            "--core: unknown core 'rimm': choose from rim, lstm, gru, rnn, rmc, none",
+        ),
+        (["--num-rim", "3"], "did you mean --num-rims"),
+        (["--zzz", "3"], "unknown option --zzz"),
+        (["--n-envs"], "expected one argument"),
+        (["--config", "missing.yaml"], "no such file: missing.yaml"),
+    ],
+)
+def test_bad_flags(argv, words):
+    with pytest.raises(UsageError) as error:
+        parse(argv)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("n_env: 3", "unknown key 'n_env'; did you mean n_envs"),
+        ("n_envs: three", "n_envs: expected int, got three"),
+        ("seed: [", "parsing"),
+        ("- 1", "not a mapping"),
+        ("", "not a mapping"),
+        ("resume: there", "belongs on the command line"),
+    ],
+)
+def test_bad_files(tmp_path, text, words):
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(UsageError) as error:
+        parse(["--config", str(file)])
+    assert words in str(error.value)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_resume_may_lengthen_a_run_but_not_change_its_model():
+    saved = yaml.safe_load(to_yaml(resolved("--env", "CartPole-v1")))
+    longer = resumed_plan(saved, {"total_timesteps": 7, "learning_rate": 0.5})
+    assert (longer.run.total_timesteps, longer.ppo.learning_rate) == (7, 0.5)
+    with pytest.raises(UsageError, match=r"--hidden-size cannot change .* \(it has 60\)"):
+        resumed_plan(saved, {"hidden_size": 66})
+
+
+def test_label_tells_runs_apart():
+    def label(*argv: str) -> str:
+        return resolved("--env", "CartPole-v1", *argv).core.label()
+
+    assert label() == "rim-k6-4-h60"
+    assert label("--core", "lstm") == "lstm-h60"
+    assert label("--core", "none") == "none"
+    assert label("--variant", "paper", "--shared-core", "false") == "rim-paper-k6-4-h60-separate"
+    assert label("--core-kwargs", "{comm_heads: 2}") == "rim-k6-4-h60-comm_heads=2"
+
+
+def test_help_has_every_option_on_show(capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for name in resolved("--env", "CartPole-v1").flat():
+        assert f"--{name.replace('_', '-')} " in text
+    assert "[60; atari 510" in text
+
+
+def test_command_line_can_be_pasted():
+    line = command_line(AGENTS, ["--env", "CartPole-v1", "--core-kwargs", "{comm_heads: 2}"])
+    assert line.endswith("--env CartPole-v1 --core-kwargs '{comm_heads: 2}'")
