@@ -31,7 +31,8 @@ def played(run: Path, precision: Precision) -> tuple[RecurrentPPO, list[Any]]:
     stored = load_trained(run, "final", "cpu")
     assert stored.env is not None
     env = make_env(stored.env, stored.model.n_envs, 0, stored.env_kwargs)
-    model = load_model(stored.file, "cpu", env=env)
+    model = load_model(stored.file, "cpu", RecurrentPPO, env=env)
+    assert isinstance(model, RecurrentPPO)
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 (SB3 draws the minibatches from numpy's global generator)
     compute_in(model, precision)

@@ -65,7 +65,7 @@ def main() -> None:
         },
     )
     model.set_logger(configure(str(options.run_dir), ["csv"]))
-    episodes = EpisodeLog(options.run_dir, keep_until=0)
+    episodes = EpisodeLog(options.run_dir, ENV, keep_until=0)
     model.learn(STEPS, [CoreStatistics(), UpdateStatistics(), episodes])
     episodes.close()
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,12 @@ import numpy as np
 import pytest
 import torch
 from sb3_contrib import RecurrentPPO
+from stable_baselines3.common.monitor import load_results
+from stable_baselines3.common.vec_env import VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from rims_rl import make_vec_env
+from rims_rl.evaluate import main as evaluate
 from rims_rl.train import main
 from rims_rl.training.parser import read_yaml
 from tests.processes import finish, start, wait_for
@@ -60,7 +65,7 @@ def test_run_folder_is_complete(capsys):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "config.yaml", "command.txt", "environment.json", "progress.csv", "episodes.csv", ".lock",
-        "tensorboard", "checkpoints", "model.zip", "best_model.zip",
+        "tensorboard", "checkpoints", "model.zip", "best_model.zip", "monitor.csv", "results.json",
     }  # fmt: skip
     assert read_yaml(folder / "config.yaml")["n_envs"] == 4
     assert "--seed 5" in (folder / "command.txt").read_text()
@@ -284,3 +289,91 @@ def test_bad_reward_is_named(capsys):
     argv = [*TINY[2:], "--env", "TimeBomb-v0", "--track", "off", "--run-dir", "r"]
     assert main([*argv, "--eval-every", "0"]) == 1
     assert "reward of the environment is not finite" in capsys.readouterr().err
+
+
+def test_monitor_file_is_read_by_sb3_and_goes_on(capsys):
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--eval-every", "0"]
+    assert main([*argv, "--total-timesteps", "512"]) == 0
+    assert main(["--resume", "r", "--total-timesteps", "1024"]) == 0
+    read, games = load_results("r"), table("r/episodes.csv")
+    assert sorted(read["l"]) == sorted(int(game["length"]) for game in games)
+    seconds = read["t"].to_numpy()
+    assert np.all(np.diff(seconds) >= 0)
+    assert seconds[-1] > 0
+
+
+NORMALIZED = ("--normalize-observations", "true", "--normalize-reward", "true")
+
+
+def test_normalised_observations_are_scaled_alike_when_resumed_and_evaluated(capsys, tmp_path):
+    argv = [*TINY, *NORMALIZED, "--track", "off", "--run-dir", "r", "--total-timesteps", "1024"]
+    assert main(argv) == 0
+    scale = json.loads(Path("r/model.json").read_text())["observation_scale"]
+    checkpoint = json.loads(max(Path("r/checkpoints").glob("*.json")).read_text())
+    assert checkpoint["observation_scale"] == scale
+    assert scale["count"] == pytest.approx(1024, abs=10)
+    assert main(["--resume", "r", "--total-timesteps", "1088"]) == 0
+    after = json.loads(Path("r/model.json").read_text())["observation_scale"]
+    assert after["count"] == pytest.approx(scale["count"] + 64, abs=10)
+    assert evaluate(["r", "--episodes", "3", "--deterministic"]) == 0
+    assert len(list(Path("r/evaluations").iterdir())) == 1
+    assert evaluate(["r/model.zip", "--env", "CartPole-v1", "--episodes", "3",
+                     "--deterministic", "--normalize", "r/model.json"]) == 0  # fmt: skip
+    lengths = [json.loads(path.read_text())["lengths"] for path in Path("r/evaluations").iterdir()]
+    assert lengths[0] == lengths[1]
+    capsys.readouterr()
+    for path in Path("r").rglob("*.json"):
+        if "model" in path.name or "step-" in path.name:
+            path.unlink()
+    assert evaluate(["r", "--episodes", "1"]) == 0
+    assert "--normalize FILE" in capsys.readouterr().err
+
+
+def test_scales_of_sb3_are_taken(capsys):
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "64"]
+    assert main(argv) == 0
+    env = VecNormalize(make_vec_env("CartPole-v1", 1, 0))
+    env.save("r/vecnormalize.pkl")
+    assert evaluate(["r", "--episodes", "1"]) == 0
+    Path("damaged.pkl").write_bytes(b"x")
+    assert evaluate(["r", "--episodes", "1", "--normalize", "damaged.pkl"]) == 2
+    assert "damaged.pkl cannot be read" in capsys.readouterr().err
+
+
+def test_stock_minibatches_and_arguments_of_the_policy():
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "128"]
+    policy = "{net_arch: {pi: [], vf: [8]}, ortho_init: false}"
+    assert main([*argv, "--minibatches", "random", "--policy-kwargs", policy]) == 0
+    assert main(["--resume", "r", "--total-timesteps", "192", "--track", "off"]) == 0
+    stored = RecurrentPPO.load("r/model.zip")
+    assert stored.policy.net_arch == {"pi": [], "vf": [8]}
+    assert stored.num_timesteps == 192
+
+
+def test_results_say_what_the_tables_say():
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "1024"]
+    assert main([*argv, "--eval-every", "512", "--eval-deterministic", "true"]) == 0
+    results = json.loads(Path("r/results.json").read_text())
+    games = table("r/episodes.csv")
+    windows = results["windows"]
+    counted = [value for value in windows["return"] if value is not None]
+    returns = [float(game["return"]) for game in games]
+    assert min(returns) <= min(counted) <= max(counted) <= max(returns)
+    assert windows["timesteps"][-1] == 1024
+    assert results["last_evaluation"]["time/total_timesteps"] == 1024
+    assert results["statistics"]["train/approx_kl"]["largest"] >= 0
+    assert results["param_count"] > 1000
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x05\x06" + 18 * b"\0", None])
+def test_a_damaged_model_is_one_line(damage, capsys):
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "64"]
+    assert main(argv) == 0
+    model = Path("r/model.zip")
+    content = model.read_bytes()[: model.stat().st_size // 2] if damage is None else damage
+    model.write_bytes(content)
+    shutil.rmtree("r/checkpoints")
+    capsys.readouterr()
+    assert evaluate(["r", "--episodes", "1"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "r/model.zip" in line

@@ -29,10 +29,12 @@ COMMAND = "command.txt"
 ENVIRONMENT = "environment.json"
 PROGRESS = "progress.csv"
 EPISODES = "episodes.csv"
+MONITOR = "monitor.csv"
 MODEL = "model.zip"
 BEST_MODEL = "best_model.zip"
 CHECKPOINTS = "checkpoints"
 EVALUATIONS = "evaluations"
+RESULTS = "results.json"
 TENSORBOARD = "tensorboard"
 #: Held by the process that trains.
 _LOCK = ".lock"
@@ -214,6 +216,22 @@ def read_environment(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return described if isinstance(described, dict) else {}
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """The content of a run's ``results.json``.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    file = folder / RESULTS
+    try:
+        results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{file} cannot be read ({error}): remove it, and its run is tested again"
+        ) from None
+    return results
 
 
 def _version(package: str) -> str | None:

@@ -21,6 +21,9 @@ from rims_rl.runs.files import write_text
 class CsvTable:
     """A CSV file to which rows are appended, each flushed to the system at once.
 
+    Attributes:
+        earlier: the rows, as text, that were there and are kept.
+
     Args:
         path: the file; an existing one is continued.
         columns: its columns; new ones may come later.
@@ -31,12 +34,12 @@ class CsvTable:
     def __init__(self, path: Path, columns: Sequence[str], keep_until: int) -> None:
         self._path = path
         self._columns = list(columns)
-        rows: list[dict[str, Any]] = []
+        self.earlier: list[dict[str, Any]] = []
         if path.exists():
             self._columns, rows = _read(path)
             step = self._columns[0]
-            rows = [row for row in rows if int(row[step]) <= keep_until]
-        self._rewrite(rows)
+            self.earlier = [row for row in rows if int(row[step]) <= keep_until]
+        self._rewrite(self.earlier)
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Appends rows of column name to value; a missing or None value is left empty."""

@@ -12,14 +12,12 @@ from torch import nn
 
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
-from rims_rl.runs.folder import BEST_MODEL, CONFIG, describe_environment
+from rims_rl.runs.folder import BEST_MODEL, CONFIG, RESULTS, describe_environment
 from rims_rl.tasks.checkpoints import Progress, load_weights
 from rims_rl.tasks.models import parameter_count
 from rims_rl.tasks.parser import read_stored, resumed_plan
 from rims_rl.tasks.registry import make_task
 from rims_rl.tasks.task import Task
-
-RESULTS = "results.json"
 
 
 @dataclass(frozen=True)
@@ -66,22 +64,6 @@ def write_results(
     }
     write_text(folder / RESULTS, json.dumps(results, indent=2) + "\n")
     return metrics
-
-
-def read_results(folder: Path) -> dict[str, Any]:
-    """The content of a run's ``results.json``.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    file = folder / RESULTS
-    try:
-        results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{file} cannot be read ({error}): remove it, and its run is tested again"
-        ) from None
-    return results
 
 
 def load_trained(folder: Path, file: Path | None = None) -> TrainedTask:

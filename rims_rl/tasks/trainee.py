@@ -18,7 +18,7 @@ from torch.optim import Adam
 from rims_rl.runs.checkpoints import Checkpoint, save_checkpoint
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import free_bytes
-from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS
+from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, RESULTS, read_results
 from rims_rl.runs.parser import Request
 from rims_rl.runs.progress import Bar
 from rims_rl.runs.trainee import Kind, NonFiniteError, Run, Trainee
@@ -27,7 +27,7 @@ from rims_rl.tasks.checkpoints import FACTS, Progress, load_weights, save_state,
 from rims_rl.tasks.models import parameter_count
 from rims_rl.tasks.options import TaskPlan
 from rims_rl.tasks.registry import make_task
-from rims_rl.tasks.results import RESULTS, read_results, write_results
+from rims_rl.tasks.results import write_results
 from rims_rl.tasks.task import Task, on_device_of
 from rims_rl.tasks.video_cache import Recipe, require_room
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from sb3_contrib import RecurrentPPO as StockRecurrentPPO
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
@@ -43,9 +44,25 @@ def make_training_env(plan: TrainPlan, seed: int) -> VecEnv:
     """The environments to learn in."""
     settings = plan.env
     env = make_env(settings.env, settings.n_envs, seed, settings.env_kwargs)
-    if not settings.normalize_reward:
+    if not (settings.normalize_reward or settings.normalize_observations):
         return env
-    return VecNormalize(env, norm_obs=False, gamma=plan.ppo.gamma)
+    return VecNormalize(
+        env,
+        norm_obs=settings.normalize_observations,
+        norm_reward=settings.normalize_reward,
+        gamma=plan.ppo.gamma,
+    )
+
+
+def make_eval_env(plan: TrainPlan, training_env: VecEnv, seed: int) -> VecEnv:
+    """Environments to evaluate in during training: raw rewards, observations as in training."""
+    n_envs = min(plan.run.eval_episodes, plan.env.n_envs)
+    env = make_env(plan.env.env, n_envs, seed, whole_games(plan.env.env, plan.env.env_kwargs))
+    if not (isinstance(training_env, VecNormalize) and training_env.norm_obs):
+        return env
+    scaled = VecNormalize(env, training=False, norm_reward=False)
+    scaled.obs_rms = training_env.obs_rms  # the same object: it goes on learning
+    return scaled
 
 
 def whole_games(env_id: str, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +83,12 @@ def policy_class(space: spaces.Space[Any]) -> type[MlpRimPolicy]:
     return CnnRimPolicy if is_image_space(space) else MlpRimPolicy
 
 
-def make_model(plan: TrainPlan, env: VecEnv) -> RecurrentPPO:
+def algorithm(plan: TrainPlan) -> type[StockRecurrentPPO]:
+    """What learns: ours, or sb3-contrib's own."""
+    return RecurrentPPO if plan.ppo.minibatches == "sequences" else StockRecurrentPPO
+
+
+def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
     """A fresh model for an environment.
 
     Raises:
@@ -75,7 +97,7 @@ def make_model(plan: TrainPlan, env: VecEnv) -> RecurrentPPO:
     core = plan.core
     policy = policy_class(env.observation_space)
     try:
-        return RecurrentPPO(
+        return algorithm(plan)(
             policy,
             env,
             policy_kwargs={
@@ -83,6 +105,7 @@ def make_model(plan: TrainPlan, env: VecEnv) -> RecurrentPPO:
                 "core_kwargs": core.options(),
                 "shared_core": core.shared_core,
                 **_extractor(plan, policy, env.observation_space),
+                **core.policy_kwargs,
             },
             n_steps=plan.ppo.n_steps,
             batch_size=plan.batch_size,
@@ -90,7 +113,7 @@ def make_model(plan: TrainPlan, env: VecEnv) -> RecurrentPPO:
             device=plan.run.device,
             **ppo_settings(plan.ppo),
         )
-    except (ValueError, AssertionError, NotImplementedError) as error:
+    except (ValueError, AssertionError, NotImplementedError, TypeError) as error:
         raise UsageError(str(error)) from None
 
 

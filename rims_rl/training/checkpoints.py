@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rims_rl.runs.checkpoints import save_checkpoint
-from rims_rl.runs.files import write_atomically
+from rims_rl.runs.files import write_atomically, write_text
+from rims_rl.training.scales import OBSERVATION_SCALE, observation_scale, reward_scale
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,13 @@ FACTS = (*(field.name for field in dataclasses.fields(Progress)), "reward_scale"
 
 
 def save_model(model: BaseAlgorithm, path: Path) -> None:
-    """Saves a model so that `path` holds either the old model or the new one, never half."""
+    """Saves a model so that `path` holds either the old model or the new one, never half.
+
+    Where observations are normalised, how stands in a JSON file beside it.
+    """
     write_atomically(path, model.save)
+    if scale := observation_scale(model.get_vec_normalize_env()):
+        write_text(path.with_suffix(".json"), json.dumps({OBSERVATION_SCALE: scale}) + "\n")
 
 
 def save_agent(folder: Path, model: BaseAlgorithm, progress: Progress, keep: int) -> Path:
@@ -59,21 +64,10 @@ def save_agent(folder: Path, model: BaseAlgorithm, progress: Progress, keep: int
     Returns:
         The model's file.
     """
-    scale = reward_scale(model.get_vec_normalize_env())
-    facts = {**dataclasses.asdict(progress), "reward_scale": scale}
+    env = model.get_vec_normalize_env()
+    facts = {
+        **dataclasses.asdict(progress),
+        "reward_scale": reward_scale(env),
+        OBSERVATION_SCALE: observation_scale(env),
+    }
     return save_checkpoint(folder, progress.timesteps, model.save, facts, keep)
-
-
-def reward_scale(env: VecNormalize | None) -> dict[str, float] | None:
-    """What normalised rewards are divided by, as JSON; None if they are not normalised."""
-    if env is None:
-        return None
-    statistics = env.ret_rms
-    return {name: float(getattr(statistics, name)) for name in ("mean", "var", "count")}
-
-
-def restore_reward_scale(env: VecEnv, scale: dict[str, float] | None) -> None:
-    """Puts back what `reward_scale` recorded, into environments that normalise rewards."""
-    if isinstance(env, VecNormalize) and scale is not None:
-        for name, value in scale.items():
-            setattr(env.ret_rms, name, np.float64(value))

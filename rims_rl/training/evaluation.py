@@ -34,6 +34,7 @@ from rims_rl.training.episodes import Episodes, play
 from rims_rl.training.loading import Trained, load_trained
 from rims_rl.training.options import TrainPlan
 from rims_rl.training.parser import read_stored
+from rims_rl.training.scales import scaled
 from rims_rl.training.video import Mask, Picture, write_video
 
 #: Environments played side by side.
@@ -60,6 +61,10 @@ class Request:
     )
     deterministic: bool = field(
         default=False, metadata={"help": "take the likeliest action instead of sampling"}
+    )
+    normalize: str | None = field(
+        default=None,
+        metadata={"help": "what observations are normalised by: vecnormalize.pkl, or our JSON"},
     )
     seed: int = field(default=0, metadata={"help": "seed of environments, actions and intervals"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
@@ -105,7 +110,7 @@ def evaluate(request: Request) -> Path:
         UsageError: it cannot be done as asked; nothing has been written.
         UnknownEnvError: no such environment.
     """
-    trained = load_trained(Path(request.run), request.checkpoint, request.device)
+    trained = load_trained(Path(request.run), request.checkpoint, request.device, request.normalize)
     env_id = request.env or trained.env
     if env_id is None:
         raise UsageError(f"{trained.file} does not say its environment: add --env")
@@ -114,6 +119,8 @@ def evaluate(request: Request) -> Path:
     check_writable(trained.folder)
     env = make_env(env_id, min(request.episodes, MAX_ENVS), request.seed, kwargs)
     _check_spaces(trained, env, env_id)
+    if trained.scale is not None:
+        env = scaled(env, trained.scale)
     if request.track != "off" and not (trained.folder / CONFIG).is_file():
         raise UsageError(f"--track {request.track}: {trained.folder} is not a run folder")
     if request.video is not None:
@@ -187,6 +194,8 @@ def _film(trained: Trained, env_id: str, kwargs: dict[str, Any], request: Reques
     # Pygame draws in memory; without this it looks for a screen and complains where there is none.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     env = make_env(env_id, 1, request.seed, kwargs, render_mode="rgb_array")
+    if trained.scale is not None:
+        env = scaled(env, trained.scale)
     pictures, active = record(trained, env, request)
     env.close()
     path = Path(request.video)

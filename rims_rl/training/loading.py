@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rims_rl.agents import RecurrentPPO
+from sb3_contrib import RecurrentPPO
+
 from rims_rl.runs.checkpoints import newest_checkpoint
 from rims_rl.runs.device import check_device
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import UsageError, warn
 from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, CONFIG, MODEL
+from rims_rl.runs.parser import read_mapping
 from rims_rl.training.checkpoints import FACTS
 from rims_rl.training.parser import read_yaml
+from rims_rl.training.scales import OBSERVATION_SCALE
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Trained:
         folder: where results about it go.
         env: id of the environment it was trained in, None if not known.
         env_kwargs: settings of that environment.
+        scale: file of what its observations are normalised by, None if they are not.
     """
 
     model: RecurrentPPO
@@ -34,15 +38,17 @@ class Trained:
     folder: Path
     env: str | None
     env_kwargs: dict[str, Any]
+    scale: Path | None
 
 
-def load_trained(run: Path, checkpoint: str, device: str) -> Trained:
+def load_trained(run: Path, checkpoint: str, device: str, normalize: str | None = None) -> Trained:
     """Loads the model of a run.
 
     Args:
         run: a run folder or a model's zip file.
         checkpoint: which model of a folder: ``final``, ``best`` or a zip file.
         device: to load it on.
+        normalize: file of what observations are normalised by; None: the one beside the model.
 
     Raises:
         UsageError: there is no such model, or it cannot be read.
@@ -56,15 +62,24 @@ def load_trained(run: Path, checkpoint: str, device: str) -> Trained:
     model = load_model(file, device)
     has_config = (folder / CONFIG).is_file()
     saved = read_yaml(folder / CONFIG) if has_config else {}
-    return Trained(model, file, folder, saved.get("env"), saved.get("env_kwargs", {}))
+    scale = Path(normalize) if normalize else _scale_file(file)
+    if scale is None and saved.get("normalize_observations"):
+        warn(
+            f"{file} was trained with normalised observations, and what they were normalised by is "
+            "not beside it: give it with --normalize FILE"
+        )
+    return Trained(model, file, folder, saved.get("env"), saved.get("env_kwargs", {}), scale)
 
 
-def load_model(file: Path, device: str, **kwargs: Any) -> RecurrentPPO:
+def load_model(
+    file: Path, device: str, algorithm: type[RecurrentPPO] = RecurrentPPO, **kwargs: Any
+) -> RecurrentPPO:
     """Loads a model that this version of the package can read.
 
     Args:
         file: a zip file of `RecurrentPPO.save`.
         device: to load it on.
+        algorithm: that goes on learning with it; any will do to act.
         **kwargs: as `RecurrentPPO.load`, such as env.
 
     Raises:
@@ -72,10 +87,19 @@ def load_model(file: Path, device: str, **kwargs: Any) -> RecurrentPPO:
     """
     check_device(device)
     try:
-        return RecurrentPPO.load(file, device=device, **kwargs)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        reason = textwrap.shorten(str(error), 200, placeholder=" ...")
+        return algorithm.load(file, device=device, **kwargs)
+    except Exception as error:  # SB3 has no error of its own for a damaged file
+        reason = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
         raise UsageError(f"{file} cannot be loaded by this version: {reason}") from None
+
+
+def _scale_file(model: Path) -> Path | None:
+    """The statistics beside a model: ours, or what users of SB3 call ``vecnormalize.pkl``."""
+    ours = model.with_suffix(".json")
+    if ours.exists() and read_mapping(ours).get(OBSERVATION_SCALE):
+        return ours
+    stock = model.with_name("vecnormalize.pkl")
+    return stock if stock.exists() else None
 
 
 def _model_file(folder: Path, checkpoint: str) -> Path:

@@ -21,6 +21,7 @@ from rims_rl.runs.options import (
 from rims_rl.version import __version__
 
 LearningRateSchedule = Literal["constant", "linear"]
+Minibatches = Literal["sequences", "random"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class EnvOptions:
     normalize_reward: bool = field(
         default=False,
         metadata={"help": "divide rewards by the returns' deviation so far, for learning only"},
+    )
+    normalize_observations: bool = field(
+        default=False,
+        metadata={"help": "scale observations to mean 0 and deviation 1, by those seen so far"},
     )
 
     def __post_init__(self) -> None:
@@ -55,6 +60,10 @@ class PolicyOptions(CoreOptions):
     )
     shared_core: bool = field(
         default=True, metadata={"help": "one core for policy and value, or one each"}
+    )
+    policy_kwargs: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": "any other argument of the policy, such as net_arch, as {key: value}"},
     )
     features_dim: int = field(
         default=0,
@@ -86,8 +95,10 @@ class PPOOptions:
     n_steps: int = field(
         default=128, metadata={"help": "steps of each environment between two updates"}
     )
-    n_minibatches: int = field(
-        default=4, metadata={"help": "minibatches an epoch, of whole environment sequences"}
+    n_minibatches: int = field(default=4, metadata={"help": "minibatches an epoch"})
+    minibatches: Minibatches = field(
+        default="sequences",
+        metadata={"help": "whole sequences, or sb3-contrib's pieces cut at random and padded"},
     )
     n_epochs: int = field(default=4, metadata={"help": "passes over each batch"})
     clip_range: float = field(
@@ -126,6 +137,9 @@ class RunOptions(PlaceOptions):
         default=25_000, metadata={"help": "agent steps between evaluations; 0: never"}
     )
     eval_episodes: int = field(default=16, metadata={"help": "episodes of an evaluation"})
+    eval_deterministic: bool = field(
+        default=False, metadata={"help": "evaluate with the likeliest actions instead of sampling"}
+    )
     checkpoint_every: int = field(
         default=25_000, metadata={"help": "agent steps between checkpoints"}
     )
@@ -167,7 +181,13 @@ class TrainPlan(Plan):
 
     def __post_init__(self) -> None:
         n_envs, n_minibatches = self.env.n_envs, self.ppo.n_minibatches
-        if n_envs % n_minibatches:
+        if self.ppo.minibatches == "random":
+            if n_envs * self.ppo.n_steps % n_minibatches:
+                raise UsageError(
+                    f"--n-minibatches {n_minibatches} does not divide the {n_envs} x "
+                    f"{self.ppo.n_steps} steps of a rollout"
+                )
+        elif n_envs % n_minibatches:
             divisors = [str(n) for n in range(1, n_envs + 1) if n_envs % n == 0]
             raise UsageError(
                 f"--n-minibatches {n_minibatches} does not divide --n-envs {n_envs} (minibatches "

@@ -15,25 +15,28 @@ from rims_rl.runs.stop import StopRequest
 from rims_rl.runs.writers import CsvTable
 from rims_rl.training.checkpoints import Progress, save_agent, save_model
 from rims_rl.training.episodes import Episodes, play
+from rims_rl.training.monitor import MonitorLog
 from rims_rl.training.options import RunOptions
 
 EPISODE_COLUMNS = ("timesteps", "env", "return", "length", "success")
 
 
 class EpisodeLog(BaseCallback):
-    """Appends every finished game to ``episodes.csv`` and logs the rollout's mean return.
+    """Appends every finished game to ``episodes.csv`` and ``monitor.csv``, and logs means.
 
     ``charts/episodic_return`` and ``charts/episodic_length`` are means over the games that ended
     in the rollout, raw and unclipped; SB3's ``rollout/ep_rew_mean`` is over the last 100.
 
     Args:
         folder: of the run.
+        env_id: of the environment.
         keep_until: rows of an earlier part of the run beyond this step are dropped.
     """
 
-    def __init__(self, folder: Path, keep_until: int) -> None:
+    def __init__(self, folder: Path, env_id: str, keep_until: int) -> None:
         super().__init__()
         self._table = CsvTable(folder / EPISODES, EPISODE_COLUMNS, keep_until)
+        self._monitor = MonitorLog(folder, env_id, self._table.earlier)
         self._recent: list[dict[str, Any]] = []
 
     def _on_step(self) -> bool:
@@ -50,6 +53,7 @@ class EpisodeLog(BaseCallback):
         ]
         if rows:
             self._table.append(rows)
+            self._monitor.append(rows)
             self._recent += rows
         return True
 
@@ -61,8 +65,9 @@ class EpisodeLog(BaseCallback):
             self._recent.clear()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the files."""
         self._table.close()
+        self._monitor.close()
 
 
 class StopTraining(BaseCallback):
@@ -140,14 +145,14 @@ class Recorder(BaseCallback):
         self._last_saved = self.progress.timesteps
 
     def evaluate(self) -> None:
-        """Plays whole games with sampled actions; the best policy so far becomes the best model."""
+        """Plays whole games; the best policy so far becomes the best model."""
         assert self._eval_env is not None
         try:
             episodes = play(
                 self.model,
                 self._eval_env,
                 self._settings.eval_episodes,
-                deterministic=False,
+                deterministic=self._settings.eval_deterministic,
                 on_step=self._interrupt,
             )
         except _Interrupted:

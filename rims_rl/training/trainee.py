@@ -8,29 +8,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.vec_env import VecEnv
 
-from rims_rl.agents import RecurrentPPO, callbacks
+from rims_rl.agents import callbacks
 from rims_rl.envs import AtariSettings, UnknownEnvError, suite_of
 from rims_rl.runs.checkpoints import Checkpoint, newest_checkpoint
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.folder import CHECKPOINTS, MODEL, read_environment
+from rims_rl.runs.folder import CHECKPOINTS, CONFIG, MODEL, RESULTS, read_environment, read_results
 from rims_rl.runs.parser import Request
 from rims_rl.runs.trainee import Kind, NonFiniteError, Run, Trainee
 from rims_rl.training import parser
 from rims_rl.training.building import (
+    algorithm,
     derived_seed,
-    make_env,
+    make_eval_env,
     make_model,
     make_training_env,
     ppo_settings,
-    whole_games,
 )
-from rims_rl.training.checkpoints import FACTS, Progress, restore_reward_scale, save_model
+from rims_rl.training.checkpoints import FACTS, Progress, save_model
 from rims_rl.training.loading import load_model
 from rims_rl.training.options import TrainPlan
 from rims_rl.training.progress import ProgressReport
 from rims_rl.training.recording import EpisodeLog, Recorder, StopTraining
+from rims_rl.training.results import summary, write_results
+from rims_rl.training.scales import restore_scales
 
 _EVAL = 1
 _RESUMED = 2
@@ -61,7 +64,10 @@ class Agent(Trainee):
         progress = progress or Progress()
         self.wandb_id = progress.wandb_id
         self._progress = progress
-        self._eval_env = _eval_env(plan, progress.timesteps)
+        self._eval_env: VecEnv | None = None
+        if plan.run.eval_every:
+            seed = derived_seed(plan.run.seed, _EVAL, progress.timesteps)
+            self._eval_env = make_eval_env(plan, env, seed)
 
     @property
     def done(self) -> int:
@@ -76,7 +82,7 @@ class Agent(Trainee):
     @property
     def param_count(self) -> int:
         """Parameters of the policy."""
-        return sum(parameter.numel() for parameter in self._model.policy.parameters())
+        return param_count(self._model)
 
     def facts(self) -> dict[str, Any]:
         """What CleanRL and the like call things."""
@@ -93,7 +99,7 @@ class Agent(Trainee):
         options, model = self._plan.run, self._model
         model.set_logger(run.logger)
         self._progress = dataclasses.replace(self._progress, wandb_id=self.wandb_id)
-        episodes = EpisodeLog(run.folder, self.done)
+        episodes = EpisodeLog(run.folder, self._plan.env.env, self.done)
         self._guard = callbacks.FiniteGuard()
         self._report = ProgressReport(options.total_timesteps)
         self._recorder = Recorder(run.folder, self._eval_env, options, self._progress, run.stop)
@@ -137,6 +143,8 @@ class Agent(Trainee):
         if model.logger.name_to_value:
             # SB3 logs an update with the next rollout; the last update has none.
             model.logger.dump(model.num_timesteps)
+        if not run.stop:
+            write_results(run.folder, self._plan, self.param_count, progress.best_return)
         episodes = model.ep_info_buffer
         score = f"{np.mean([e['r'] for e in episodes]):.2f}" if episodes else "unknown"
         best = progress.best_return
@@ -196,9 +204,9 @@ class AgentKind(Kind[TrainPlan]):
             )
         seed = derived_seed(plan.run.seed, _RESUMED, done)
         env = make_training_env(plan, seed)
-        restore_reward_scale(env, checkpoint.facts["reward_scale"])
+        restore_scales(env, checkpoint.facts)
         settings = ppo_settings(plan.ppo)
-        model = load_model(checkpoint.file, plan.run.device, env=env, **settings)
+        model = load_model(checkpoint.file, plan.run.device, algorithm(plan), env=env, **settings)
         # Loading seeds the environments as at the very start; the run must not repeat its games.
         env.seed(seed)
         return Agent(plan, folder, env, model, progress)
@@ -215,15 +223,18 @@ class AgentKind(Kind[TrainPlan]):
         return newest is not None and newest.facts["timesteps"] >= plan.run.total_timesteps
 
     def results(self, folder: Path) -> dict[str, Any]:
-        """Parameters of the policy, steps, and the machine."""
-        environment = read_environment(folder)
-        model = load_model(folder / MODEL, "cpu")
-        parameters = sum(parameter.numel() for parameter in model.policy.parameters())
-        return {
-            "param_count": parameters,
-            "timesteps": model.num_timesteps,
-            "environment": environment,
-        }
+        """The content of ``results.json``, or what it would be."""
+        if not (folder / RESULTS).exists():  # a run of version 0.1
+            plan = self.stored_plan(folder / CONFIG, {})
+            best = newest_checkpoint(folder / CHECKPOINTS, self.facts)
+            model = load_model(folder / MODEL, "cpu")
+            return {
+                "param_count": param_count(model),
+                **summary(folder, plan.run.total_timesteps),
+                "best_evaluation": best.facts["best_return"] if best else None,
+                "environment": read_environment(folder),
+            }
+        return read_results(folder)
 
     def check_options(self, subject: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:
         """The environment is checked when a run of it is planned."""
@@ -233,9 +244,6 @@ class AgentKind(Kind[TrainPlan]):
 AGENTS = AgentKind()
 
 
-def _eval_env(plan: TrainPlan, done: int) -> VecEnv | None:
-    if not plan.run.eval_every:
-        return None
-    n_envs = min(plan.run.eval_episodes, plan.env.n_envs)
-    seed = derived_seed(plan.run.seed, _EVAL, done)
-    return make_env(plan.env.env, n_envs, seed, whole_games(plan.env.env, plan.env.env_kwargs))
+def param_count(model: RecurrentPPO) -> int:
+    """Parameters of a model's policy."""
+    return sum(parameter.numel() for parameter in model.policy.parameters())

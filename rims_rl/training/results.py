@@ -1,0 +1,100 @@
+"""The results of a run of an agent: what comparisons read, a few kilobytes beside its tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rims_rl.runs.files import write_text
+from rims_rl.runs.folder import EPISODES, PROGRESS, RESULTS, describe_environment
+from rims_rl.training.options import TrainPlan
+
+#: Windows of equal length in which a run's episodes are averaged.
+WINDOWS = 50
+#: Columns of ``progress.csv`` that are summed up over all updates.
+STATISTICS = (
+    "train/approx_kl",
+    "train/grad_norm",
+    "rim/activation_entropy",
+    "rim/active_set_changes",
+    "rim/active_set_changes_by_update",
+    "core/largest_state",
+)
+#: Columns of ``progress.csv`` of an evaluation, of which the last is kept.
+EVALUATION = ("eval/mean_reward", "eval/mean_ep_length", "eval/success_rate")
+
+
+def write_results(folder: Path, plan: TrainPlan, param_count: int, best: float | None) -> None:
+    """Sums up a run and writes ``results.json``.
+
+    Args:
+        folder: of the run.
+        plan: of the run.
+        param_count: parameters of the policy.
+        best: mean return of the best evaluation, None without any.
+    """
+    results = {
+        "env": plan.env.env,
+        "model": plan.label(),
+        "param_count": param_count,
+        **summary(folder, plan.run.total_timesteps),
+        "best_evaluation": best,
+        "config": plan.flat(),
+        "environment": describe_environment(),
+    }
+    write_text(folder / RESULTS, json.dumps(results) + "\n")
+
+
+def summary(folder: Path, total: int) -> dict[str, Any]:
+    """What the tables of a run say.
+
+    Args:
+        folder: of the run.
+        total: agent steps of the whole run.
+
+    Returns:
+        ``timesteps`` learned from; ``windows``: the ends of `WINDOWS` windows, and the mean return,
+        length and success of the episodes that ended in each (None where none did);
+        ``last_evaluation`` by column; ``statistics``: median, mean and largest by column.
+    """
+    progress = pd.read_csv(folder / PROGRESS)
+    known = [column for column in EVALUATION if column in progress]
+    evaluated = progress[["time/total_timesteps", *known]].dropna(subset=known[:1])
+    last = evaluated.iloc[-1].to_dict() if known and len(evaluated) else None
+    return {
+        "timesteps": int(progress["time/total_timesteps"].max()),
+        "windows": windows(folder, total),
+        "last_evaluation": last,
+        "statistics": {
+            column: _summed_up(progress[column].dropna())
+            for column in STATISTICS
+            if column in progress
+        },
+    }
+
+
+def windows(folder: Path, total: int) -> dict[str, list[Any]]:
+    """Means of a run's episodes in windows of equal length, see `summary`."""
+    edges = np.linspace(0, total, WINDOWS + 1)
+    table = pd.read_csv(folder / EPISODES)
+    window = pd.cut(table["timesteps"], list(edges), labels=False)
+    means = table.groupby(window)[["return", "length", "success"]].mean().reindex(range(WINDOWS))
+    columns: dict[str, list[Any]] = {"timesteps": edges[1:].tolist()}
+    for name in means:
+        values = means[name].to_numpy(dtype=np.float64)
+        columns[str(name)] = [None if np.isnan(value) else float(value) for value in values]
+    return columns
+
+
+def _summed_up(values: pd.Series[Any]) -> dict[str, float] | None:
+    if not len(values):
+        return None
+    return {
+        "median": float(values.median()),
+        "mean": float(values.mean()),
+        "largest": float(values.max()),
+    }
