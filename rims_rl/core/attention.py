@@ -29,6 +29,9 @@ class InputRows(NamedTuple):
 class InputAttention(nn.Module):
     """Queries of each RIM against keys of the input rows (paper section 2.2).
 
+    Without `RIMConfig.read_null` what is read are the real rows alone, weighed by a softmax over
+    them; for a single row that is the row itself.
+
     Keys and values are maps shared by all RIMs, queries are each RIM's own. The null row has score
     0 and value 0. In the paper no map has a bias: then a RIM with a state of zeros scores 0
     whatever the input, and a key's direction alone decides who wins. `RIMConfig.query_bias` and
@@ -43,6 +46,7 @@ class InputAttention(nn.Module):
         self.value_size = config.input_value_size or config.input_size
         self.competition = config.input_attention == "competition"
         self.num_active = config.num_active
+        self.read_null = config.read_null
         self.heads = config.input_heads
         self.dropout = nn.Dropout(config.dropout)
         keys = self.heads * config.input_key_size
@@ -117,7 +121,8 @@ class InputAttention(nn.Module):
             attention = compete(scores.softmax(dim=1), self.num_active, dim=1)
         else:
             attention = _softmax_with_null(scores)
-        attended = torch.einsum("bknr,brnv->bknv", self.dropout(attention), rows.values)
+        weights = attention if self.read_null else scores.softmax(dim=-1)
+        attended = torch.einsum("bknr,brnv->bknv", self.dropout(weights), rows.values)
         return attended.flatten(-2), attention.sum(dim=-1).mean(dim=-1)
 
 

@@ -40,6 +40,11 @@ def _message_by_heads(config: RIMConfig) -> int:
     return max(1, _message_size(config) // config.comm_heads)
 
 
+def _must_read_null(config: RIMConfig) -> bool:
+    """Whether there is no null row to leave out, or nothing but reading teaches who is active."""
+    return config.input_attention != "null" or config.selection == "hard"
+
+
 def _is_no_message(config: RIMConfig) -> bool:
     """Whether what the heads of communication read has another size than the message."""
     return config.comm_heads * config.comm_value_size != _message_size(config)
@@ -52,6 +57,7 @@ _PUBLISHED: Mapping[str, Any] = {
     "key_bias": False,
     "comm_gate_bias": 0.0,
     "comm_output_map": True,
+    "read_null": True,
     "input_key_size": 64,
     "input_value_size": _four_per_unit,
     "comm_heads": 4,
@@ -66,6 +72,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "default": {
         "input_attention": "null",
         "selection": "soft",
+        "read_null": _must_read_null,
         "communication": "bounded",
         "read_inactive": "state",
         "query_bias": True,
@@ -117,6 +124,7 @@ _CHOICES: Mapping[str, Callable[[], tuple[object, ...]]] = {
     "query_bias": lambda: (True, False),
     "key_bias": lambda: (True, False),
     "comm_output_map": lambda: (True, False),
+    "read_null": lambda: (True, False),
     "backend": lambda: ("auto", "reference", "torch", "native"),
 }
 
@@ -168,6 +176,10 @@ class RIMConfig:
             the input, too (not in the paper).
         key_bias: whether keys of real rows have a bias, so that attention is not decided by the
             input's direction alone (not in the paper). The null row's key stays zero.
+        read_null: whether the null row takes part in what a RIM reads: an active RIM then reads
+            the input times its attention on it (the paper). Otherwise it reads the input in full,
+            or the mean of its rows weighed by attention, and the null row takes part in the choice
+            of active RIMs alone.
         comm_gate_bias: bias of the gate of ``"bounded"`` and ``"gated"`` at the start.
         comm_output_map: whether what the heads read goes through a map to become the message;
             otherwise it is the message. By default only where their sizes differ; the published
@@ -199,6 +211,7 @@ class RIMConfig:
     edge_width: float = 0.6
     query_bias: bool = _FROM_VARIANT
     key_bias: bool = _FROM_VARIANT
+    read_null: bool = _FROM_VARIANT
     comm_gate_bias: float = _FROM_VARIANT
     comm_output_map: bool = _FROM_VARIANT
     rim_size: int = field(init=False)
@@ -210,6 +223,7 @@ class RIMConfig:
         self._check_sizes()
         if self.input_attention is None:
             self._set("num_active", self.num_rims)
+        self._check_reading()
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -241,6 +255,20 @@ class RIMConfig:
                 f"{self.comm_heads} comm_heads of {self.comm_value_size} numbers are not the "
                 f"{_message_size(self)} that a message of communication {self.communication!r} "
                 "has: use a number of heads that divides it, or comm_output_map=True"
+            )
+
+    def _check_reading(self) -> None:
+        if self.read_null:
+            return
+        if self.input_attention != "null":
+            raise ValueError(
+                "read_null=False is for input_attention='null': "
+                f"{self.input_attention!r} has no null row"
+            )
+        if self.selection == "hard" and self.num_active < self.num_rims:
+            raise ValueError(
+                "read_null=False needs selection='soft': with 'hard' nothing would ever teach the "
+                "RIMs which of them is to be active"
             )
 
     def _check_positive(self, *names: str) -> None:

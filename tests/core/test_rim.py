@@ -158,7 +158,7 @@ def test_with_biases_the_input_decides_from_the_first_step_on():
 @pytest.mark.parametrize("dynamics", ["gru", "lstm"])
 def test_a_soft_edge_moves_close_winners_by_a_part_of_their_way(dynamics):
     """h <- h + m (h~ - h), c likewise, with m = min((a_k - a_first_loser) / width, 1)."""
-    soft = make(edge_width=0.4, communication=None, dynamics=dynamics)
+    soft = make(edge_width=0.4, communication=None, dynamics=dynamics, read_null=True)
     hard = make(selection="hard", communication=None, dynamics=dynamics)
     state = tuple(torch.randn(1, 3, 12, dtype=torch.float64) for _ in range(2))
     _, moved, info = soft(sequence(1), state, return_info=True)
@@ -196,8 +196,37 @@ def test_a_soft_edge_carries_a_gradient_to_winners_and_to_the_first_loser():
     output, _ = rim(sequence(1))
     output.square().sum().backward()
     assert (rim.input_attention.query_bias.grad.abs().sum(1) > 0).sum() >= 3
-    alone, hard = make(num_active=4), make(num_active=4, selection="hard")  # nobody loses
+    # Nobody loses.
+    alone, hard = make(num_active=4, read_null=True), make(num_active=4, selection="hard")
     torch.testing.assert_close(alone(sequence())[0], hard(sequence())[0])
+
+
+def test_without_reading_the_null_row_the_input_is_read_in_full():
+    """One row: what a cell gets does not depend on the scores; several: their weighted mean."""
+    rim, x = make(communication=None, num_active=4), sequence(1)
+    h = torch.randn(1, 3, 12, dtype=torch.float64)
+    expected = rim(x, (h, h))[0]
+    with torch.no_grad():
+        rim.input_attention.query_bias *= -3
+    torch.testing.assert_close(rim(x, (h, h))[0], expected)
+    twice = torch.stack([x, x], dim=2)
+    torch.testing.assert_close(rim(twice, (h, h))[0], expected)
+    output, _, info = rim(x, (h, h), return_info=True)
+    assert info.input_attention.max() < 1
+    paper = make(variant="paper", communication=None, num_active=4)
+    before = paper(x, (h, h))[0]
+    with torch.no_grad():
+        paper.input_attention.query_weight *= -3
+    assert not torch.allclose(paper(x, (h, h))[0], before)
+
+
+def test_what_cannot_be_without_the_null_row_is_refused():
+    with pytest.raises(ValueError, match="needs selection='soft'"):
+        make(read_null=False, selection="hard")
+    with pytest.raises(ValueError, match="'competition' has no null row"):
+        make(read_null=False, input_attention="competition")
+    assert make(selection="hard").config.read_null
+    assert not make().config.read_null
 
 
 def test_a_row_of_zeros_is_another_null_row():

@@ -39,6 +39,8 @@ def cases(draw):
         "comm_value_size": draw(st.integers(1, 18)),
         "comm_output_map": True,
     }
+    if options["input_attention"] == "null" and options["selection"] == "soft":
+        options["read_null"] = draw(st.booleans())
     sizes = {
         "steps": draw(st.integers(1, 6)),
         "batch": draw(st.integers(1, 9)),

@@ -16,7 +16,7 @@ from rims_rl.core.scan.operation import ScanInputs, ScanRecord, ScanSpec
 _SIZES = (
     "steps", "batch", "num_rims", "rim_size", "gates", "input_heads", "num_active", "comm_heads",
     "comm_key_size", "comm_value_size", "input_attention", "selection", "communication",
-    "read_candidate", "save", "threads",
+    "read_candidate", "read_null", "save", "threads",
 )  # fmt: skip
 _SAVED = ("move", "softmax", "acts", "readable", "queries", "sources", "read", "message")
 _RECORD = (*ScanRecord._fields[:-1], *_SAVED)
@@ -192,7 +192,8 @@ def _sizes(spec: ScanSpec, inputs: ScanInputs, save: bool) -> _Sizes:
     forms = [choices.index(getattr(spec, name)) for name, choices in _FORMS.items()]
     return _Sizes(
         samples // batch, batch, rims, units, spec.gates, heads, spec.num_active, spec.comm_heads,
-        spec.comm_key_size, spec.comm_value_size, *forms, spec.read_candidate, save, threads,
+        spec.comm_key_size, spec.comm_value_size, *forms, spec.read_candidate, spec.read_null, save,
+        threads,
     )  # fmt: skip
 
 

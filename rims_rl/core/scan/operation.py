@@ -30,6 +30,7 @@ class ScanSpec:
     selection: str
     communication: str  # a form's name or "none"
     read_candidate: bool
+    read_null: bool
     gates: int
     num_active: int
     edge_width: float
@@ -47,6 +48,8 @@ class ScanSpec:
             communication=config.communication or "none",
             # Without communication nobody reads a candidate.
             read_candidate=config.read_inactive == "candidate" and config.communication is not None,
+            # Without attention there is no null row.
+            read_null=config.read_null and config.input_attention is not None,
             gates=3 if config.dynamics == "gru" else 4,
             num_active=config.num_active,
             edge_width=config.edge_width,

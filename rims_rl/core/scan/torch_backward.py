@@ -68,6 +68,11 @@ def by_head(spec: ScanSpec, x: Tensor) -> Tensor:
     return heads.flatten(1, 2).transpose(0, 1)
 
 
+def reading_weights(spec: ScanSpec, attention: Tensor) -> Tensor:
+    """What the input is read with: the attention on it, or 1 (NaN where that is not a number)."""
+    return attention if spec.read_null else attention.clamp(1.0, 1.0)
+
+
 def out_of_each(weight_out: Tensor | None, rims: int) -> Tensor | None:
     """The output map of each RIM: (V, O) or (K, V, O) -> (K, V, O), or None."""
     if weight_out is None or weight_out.dim() == 3:
@@ -321,7 +326,10 @@ class _Backward:
         self, attention: Tensor, t: int, carried_h: Tensor, grad_move: Tensor | None
     ) -> Tensor:
         """Adds the gradient that comes through the scores."""
-        grad = (self._of_input(self.grad_gates[:, t]) * self.gates_of_step[t]).sum(-1)
+        if self.spec.read_null:
+            grad = (self._of_input(self.grad_gates[:, t]) * self.gates_of_step[t]).sum(-1)
+        else:
+            grad = torch.zeros_like(attention[t])
         if self.selection is not None and grad_move is not None:
             of_winners = grad_move * self.selection.slope[t]
             of_loser = -of_winners.sum(0, keepdim=True)
@@ -366,7 +374,10 @@ class _Backward:
             grad_hh = self.grad_gates.flatten(-2)[..., :width]
             weight_hh = _per_rim(self.h_in, grad_hh).roll(turn, -1)
         if needed.gates_in:
-            gates_in = grad_ih.unsqueeze(0) * self._hoisted(self.attention)
+            weights = self.attention
+            if weights is not None:
+                weights = reading_weights(self.spec, weights)
+            gates_in = grad_ih.unsqueeze(0) * self._hoisted(weights)
             gates_in = gates_in.flatten(2, 3)
         if needed.scores_in and self.grad_scores:
             grad_scores = torch.stack(self.grad_scores[::-1])

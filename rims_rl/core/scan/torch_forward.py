@@ -24,6 +24,7 @@ from rims_rl.core.scan.torch_backward import (
     by_head,
     by_step,
     out_of_each,
+    reading_weights,
     reset_scales,
 )
 
@@ -129,10 +130,12 @@ def _step(
     bias_ih, bias_hh = inputs.bias_ih.unsqueeze(1), inputs.bias_hh.unsqueeze(1)
     if attention is None:
         gates = gates_in[0] + bias_ih
-    elif len(gates_in) == 1:
-        gates = torch.addcmul(bias_ih, gates_in[0], attention[0].unsqueeze(-1))
     else:
-        gates = (gates_in * attention.unsqueeze(-1)).sum(0) + bias_ih
+        weights = reading_weights(spec, attention).unsqueeze(-1)
+        if len(gates_in) == 1:
+            gates = torch.addcmul(bias_ih, gates_in[0], weights[0])
+        else:
+            gates = (gates_in * weights).sum(0) + bias_ih
     state_gates = torch.baddbmm(bias_hh, h, inputs.weight_hh)
     cell = _gru_cell if spec.gates == 3 else _lstm_cell
     candidate, candidate_c, acts = cell(gates, state_gates, h, c)

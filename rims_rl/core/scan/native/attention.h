@@ -14,6 +14,11 @@ template <class T> int rank_of(const T *value, int rims, int k) {
   return before;
 }
 
+// What the input is read with: the attention on it, or 1; what is not a number is never hidden.
+template <class T> T reading_weight(T attention, bool read_null) {
+  return read_null || attention != attention ? attention : T(1);
+}
+
 template <class T> void select_active(const T *total, int rims, int num_active, uint8_t *active) {
   for (int k = 0; k < rims; ++k) active[k] = rank_of(total, rims, k) < num_active;
 }

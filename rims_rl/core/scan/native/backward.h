@@ -314,10 +314,14 @@ template <class T> class BackwardPass {
       const T *in = f.gates_in + hoisted;
       T weight = 1;
       if (s.input_attention != InputAttention::none) {
-        weight = f.input_attention[(v.sample(t, b) * s.input_heads + n) * K + k];
         T *grad_attention = &grad_attentions[((b - b0) * s.input_heads + n) * K + k];
-        *grad_attention = dot(grad, in, shared);
-        if (s.gates == 3) *grad_attention += dot(grad + 3 * H, in + shared, H);
+        *grad_attention = 0;
+        const int64_t at = (v.sample(t, b) * s.input_heads + n) * K + k;
+        weight = reading_weight(f.input_attention[at], s.read_null);
+        if (s.read_null) {
+          *grad_attention = dot(grad, in, shared);
+          if (s.gates == 3) *grad_attention += dot(grad + 3 * H, in + shared, H);
+        }
       }
       if (!g.gates_in) continue;
       scale(shared, weight, grad, g.gates_in + hoisted);

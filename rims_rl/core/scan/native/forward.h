@@ -153,9 +153,10 @@ template <class T> class ForwardPass {
     for (int n = 0; n < s.input_heads; ++n) {
       const T *__restrict from = n ? sum : bias;
       const T *__restrict in = f.gates_in + v.hoisted(n, k, t, b) * v.GH;
+      const int64_t at = (v.saved(t, b) * s.input_heads + n) * K + k;
       const T weight = s.input_attention == InputAttention::none
                            ? T(1)
-                           : f.input_attention[(v.saved(t, b) * s.input_heads + n) * K + k];
+                           : reading_weight(f.input_attention[at], s.read_null);
       for (int j = 0; j < v.GH; ++j) sum[j] = from[j] + weight * in[j];
     }
   }

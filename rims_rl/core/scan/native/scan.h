@@ -25,7 +25,7 @@ enum class Communication : int64_t { RIMS_COMMUNICATIONS(RIMS_ENUMERATOR) };
   X(int64_t, gates) X(int64_t, input_heads) X(int64_t, num_active) X(int64_t, comm_heads)          \
   X(int64_t, comm_key_size) X(int64_t, comm_value_size) X(InputAttention, input_attention)         \
   X(Selection, selection) X(Communication, communication) X(int64_t, read_candidate)               \
-  X(int64_t, save) X(int64_t, threads)
+  X(int64_t, read_null) X(int64_t, save) X(int64_t, threads)
 
 #define RIMS_FORWARD(X)                                                                            \
   X(const T *, gates_in)          /* (N, K, M, G * H) input's part of the gates, before attention */ \
