@@ -211,8 +211,7 @@ def test_without_reading_the_null_row_the_input_is_read_in_full():
     torch.testing.assert_close(rim(x, (h, h))[0], expected)
     twice = torch.stack([x, x], dim=2)
     torch.testing.assert_close(rim(twice, (h, h))[0], expected)
-    output, _, info = rim(x, (h, h), return_info=True)
-    assert info.input_attention.max() < 1
+    assert rim(x, (h, h), return_info=True)[2].input_attention.max() < 1
     paper = make(variant="paper", communication=None, num_active=4)
     before = paper(x, (h, h))[0]
     with torch.no_grad():
