@@ -1,0 +1,165 @@
+"""What a run is made of: options in groups, each with its type, default, help and check."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
+
+from rims_rl.runs.errors import UsageError
+
+Track = Literal["auto", "online", "offline", "off"]
+Group = TypeVar("Group")
+PlanType = TypeVar("PlanType", bound="Plan")
+
+
+@dataclass(frozen=True)
+class PlaceOptions:
+    """Where a run is computed and what is kept of it."""
+
+    seed: int = field(default=0, metadata={"help": "seed of everything random"})
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
+    threads: int = field(default=0, metadata={"help": "CPU threads of torch; 0: torch's choice"})
+    run_dir: str | None = field(
+        default=None,
+        metadata={"help": "this run's folder; default runs/WHAT IS LEARNED/MODEL/seedS-TIME"},
+    )
+    track: Track = field(
+        default="auto",
+        metadata={"help": "Weights & Biases; auto: online when logged in, else offline"},
+    )
+    keep_checkpoints: int = field(default=3, metadata={"help": "how many checkpoints are kept"})
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "keep_checkpoints")
+        at_least(self, 0, "threads")
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class Plan(abc.ABC):
+    """All options of a run, resolved; its fields are groups of options.
+
+    Attributes:
+        run: where it is computed and what is kept.
+
+    Raises:
+        UsageError: values that do not go together; the message says what would work.
+    """
+
+    run: PlaceOptions
+
+    #: Options that change where and how a run is computed, not what comes out.
+    ELSEWHERE: ClassVar[frozenset[str]] = frozenset(
+        ("seed", "device", "threads", "run_dir", "track", "checkpoint_every")
+    )
+
+    @property
+    @abc.abstractmethod
+    def subject(self) -> str:
+        """What is learned: an environment or a task."""
+
+    @abc.abstractmethod
+    def label(self) -> str:
+        """A short name that tells the models of a subject apart."""
+
+    @abc.abstractmethod
+    def cell(self) -> Mapping[str, Any]:
+        """What the model's options mean today, beyond what they say."""
+
+    @abc.abstractmethod
+    def group(self) -> str:
+        """What runs that differ in sizes and seed alone are called together."""
+
+    @abc.abstractmethod
+    def tags(self) -> list[str]:
+        """What the run is tagged with."""
+
+    def title(self) -> str:
+        """What is trained, for people, e.g. ``CartPole-v1, lstm-h60, seed 1``."""
+        return f"{self.subject}, {self.label()}, seed {self.run.seed}"
+
+    def flat(self) -> dict[str, Any]:
+        """All options by name: the content of a run's ``config.yaml``."""
+        values: dict[str, Any] = {}
+        for entry in dataclasses.fields(self):
+            part = getattr(self, entry.name)
+            grouped = dataclasses.is_dataclass(part) and not isinstance(part, type)
+            values |= dataclasses.asdict(part) if grouped else {entry.name: part}
+        return values
+
+    def identity(self) -> str:
+        """What tells runs apart beside their seed, as text."""
+        chosen = {name: value for name, value in self.flat().items() if name not in self.ELSEWHERE}
+        cell = self.cell()
+        return json.dumps({**chosen, **({"cell": cell} if cell else {})}, sort_keys=True)
+
+
+def grouped(kinds: Mapping[str, type], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Groups of options from one flat mapping of option name to value.
+
+    Args:
+        kinds: the dataclass of each group.
+        values: the options that differ from their defaults.
+
+    Raises:
+        UsageError: a value is out of range; the message calls options as the command line does.
+    """
+    groups = {}
+    for name, kind in kinds.items():
+        own = {option: values[option] for option in option_names(kind) if option in values}
+        try:
+            groups[name] = kind(**own)
+        except ValueError as error:
+            raise UsageError(_with_flag(str(error), option_names(kind))) from None
+    return groups
+
+
+def _with_flag(message: str, names: tuple[str, ...]) -> str:
+    """Writes the option that a message begins with as it is typed."""
+    word = re.match(r"\w+", message)
+    if word is None or word[0] not in names or word[0] == "core_kwargs":
+        return message
+    return flag(word[0]) + message[word.end() :]
+
+
+def option_names(group: type) -> tuple[str, ...]:
+    """The names of a group's options."""
+    return tuple(f.name for f in dataclasses.fields(group))
+
+
+def flag(name: str) -> str:
+    """An option as it is typed on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def at_least(group: object, lowest: float, *names: str) -> None:
+    """Refuses options of a group that are below `lowest`."""
+    for name in names:
+        if not getattr(group, name) >= lowest:
+            raise UsageError(f"{flag(name)} must be at least {lowest}, got {getattr(group, name)}")
+
+
+def check_seed(seed: int) -> None:
+    """Refuses seeds that a random generator does not take."""
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"--seed must be from 0 to {2**31 - 1}, got {seed}")
+
+
+def above_zero(group: object, *names: str) -> None:
+    """Refuses options of a group that are 0 or below; None stands for none."""
+    for name in names:
+        value = getattr(group, name)
+        if value is not None and not value > 0:
+            raise UsageError(f"{flag(name)} must be above 0, got {value}")
+
+
+def in_unit_interval(group: object, *names: str) -> None:
+    """Refuses options of a group that are not from 0 to 1."""
+    for name in names:
+        if not 0 <= getattr(group, name) <= 1:
+            raise UsageError(f"{flag(name)} must be between 0 and 1, got {getattr(group, name)}")

@@ -1,0 +1,202 @@
+"""Command lines and files of options: flags over a file over a preset, errors in plain words."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import re
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import yaml
+
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.options import Plan, flag
+
+#: Options that belong on the command line alone.
+OWN = ("config", "resume")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        values: options given by the user, from the file and the flags.
+        resume: the run folder to continue, or None for a new run.
+    """
+
+    values: Mapping[str, Any]
+    resume: Path | None
+
+
+def make_parser(
+    program: str, description: str, epilog: str, formatter: type[HelpFormatter]
+) -> jsonargparse.ArgumentParser:
+    """A parser without options, whose errors `parsed` turns into one line."""
+    return jsonargparse.ArgumentParser(
+        prog=f"python -m {program}",
+        usage="%(prog)s [options]",
+        description=description,
+        epilog=epilog,
+        exit_on_error=False,
+        allow_abbrev=False,
+        formatter_class=formatter,
+    )
+
+
+def add_start(parser: jsonargparse.ArgumentParser) -> Any:
+    """Adds the options that say where the others come from, and returns their group."""
+    start = parser.add_argument_group("Start")
+    start.add_argument("--config", type=str, metavar="FILE", help="read options from YAML")
+    start.add_argument("--resume", type=str, metavar="DIR", help="continue the run in this folder")
+    return start
+
+
+def add_options(arguments: Any, group: type, note: Callable[[str], str] = lambda name: "") -> None:
+    """Adds a flag for every field of a dataclass to an argument group.
+
+    Args:
+        arguments: of jsonargparse.
+        group: the dataclass, whose fields bring their help.
+        note: what follows the help of an option of this name.
+    """
+    types = typing.get_type_hints(group)
+    for field in dataclasses.fields(group):
+        kind = types[field.name]
+        choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+        text = field.metadata["help"] + (f": {', '.join(choices)}" if choices else "")
+        text += note(field.name)
+        arguments.add_argument(flag(field.name), type=kind, metavar=metavar(kind), help=text)
+
+
+def metavar(kind: Any) -> str:
+    """What stands for a value of this type in the help."""
+    names = {int: "N", float: "X", str: "TEXT", bool: "{true,false}"}
+    if typing.get_origin(kind) is dict:
+        return "{..}"
+    return names.get(next(iter(typing.get_args(kind)), kind), names.get(kind, "NAME"))
+
+
+class HelpFormatter(jsonargparse.DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """One line an option: what it does, without jsonargparse's types."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        layout = {"max_help_position": 36, "width": 120, **kwargs}
+        super().__init__(*args, **layout)  # type: ignore[no-untyped-call]
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return action.help or ""
+
+
+def parsed(
+    parser: jsonargparse.ArgumentParser,
+    read: Callable[[], jsonargparse.Namespace],
+    source: str = "",
+) -> dict[str, Any]:
+    """What `read` reads with `parser`, its errors as one line in the words of the user.
+
+    Args:
+        parser: knows the options.
+        read: reads a command line or a file.
+        source: the file's name with ``": "``, empty for a command line.
+
+    Raises:
+        UsageError: an unknown option or a value of another type.
+    """
+    try:
+        return dict(read().as_dict())
+    except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
+        names = [action.dest for action in parser._actions]
+        show = str if source else flag
+        raise UsageError(source + _readable(str(error), names, show)) from None
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Reads a YAML file of options, whose names and types are not checked.
+
+    Raises:
+        UsageError: no such file, not YAML or not a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no such file: {path}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: not a mapping of options to values, such as `seed: 1`")
+    return values
+
+
+def check_options(
+    parser: jsonargparse.ArgumentParser, values: Mapping[str, Any], source: str
+) -> dict[str, Any]:
+    """Checks names and types of options that a file holds, and converts them.
+
+    Args:
+        parser: knows the options.
+        values: the options.
+        source: the file, for messages.
+
+    Raises:
+        UsageError: an unknown key or a wrong type.
+    """
+    for key in OWN:
+        if key in values:
+            raise UsageError(f"{source}: {key} belongs on the command line")
+    return parsed(parser, lambda: parser.parse_object(dict(values), defaults=False), f"{source}: ")
+
+
+def refuse_changes(
+    saved: Mapping[str, Any], values: Mapping[str, Any], resumable: frozenset[str]
+) -> None:
+    """Refuses new values of options that a run cannot change when it is resumed.
+
+    Raises:
+        UsageError: such an option is given.
+    """
+    for name, value in values.items():
+        if name not in resumable and value != saved.get(name):
+            raise UsageError(
+                f"{flag(name)} cannot change when a run is resumed (it has {saved.get(name)}): "
+                "leave it out, or start a new run"
+            )
+
+
+def to_yaml(plan: Plan) -> str:
+    """All options of a run as a file that ``--config`` reads."""
+    return yaml.safe_dump(plan.flat(), sort_keys=False, allow_unicode=True)
+
+
+def _readable(message: str, names: Sequence[str], show: Callable[[str], str]) -> str:
+    """Turns jsonargparse's message into one line in the words of the command line."""
+    message = " ".join(message.split())
+    value = re.search(r"(?:Got value|Given value): (.*)$", message)
+    if (match := re.match(r'Parser key "([\w.]+)": (.*)', message)) and value:
+        kinds = re.findall(r"Expected an? (.*?)(?:\.(?= Got)| - | Given|$)", match[2])
+        expected = " or ".join(dict.fromkeys(map(_plain_type, kinds)))
+        return f"{show(match[1])}: expected {expected}, got {value[1]}"
+    if match := re.match(r"Option '([\w.-]+)' is not accepted", message):
+        return f"unknown key {match[1]!r}{_did_you_mean(match[1], names, show)}"
+    if match := re.match(r"unrecognized arguments: (\S+)", message, re.IGNORECASE):
+        return f"unknown option {match[1]}{_did_you_mean(match[1], names, show)}"
+    if message.startswith("Unexpected config"):
+        return "not a mapping of options to values, such as `seed: 1`"
+    return message
+
+
+def _plain_type(kind: str) -> str:
+    kind = re.sub(r"<class '(\w+)'>", r"\1", kind).replace("typing.", "")
+    kind = re.sub(r"Literal\[(.*?)\]", lambda choices: choices[1].replace("'", ""), kind)
+    return {"NoneType": "null"}.get(kind, kind)
+
+
+def _did_you_mean(name: str, names: Sequence[str], show: Callable[[str], str]) -> str:
+    wanted = name.split("=")[0].lstrip("-").replace("-", "_")
+    nearest = difflib.get_close_matches(wanted, names, n=2)
+    return f"; did you mean {' or '.join(map(show, nearest))}?" if nearest else "; see --help"
