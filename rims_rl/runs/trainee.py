@@ -171,9 +171,7 @@ class Kind(abc.ABC, Generic[PlanType]):
         """
 
     @abc.abstractmethod
-    def check_options(
-        self, subject: str, values: Mapping[str, Any], source: str
-    ) -> dict[str, Any]:
+    def check_options(self, subject: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:
         """Checks names and types of options for a subject, and converts them.
 
         Raises:
