@@ -83,6 +83,7 @@ class Trainee(abc.ABC):
     def conclude(self, run: Run) -> str:
         """After `train`: writes the results, if it got to its end; what to tell the user."""
 
+    @abc.abstractmethod
     def close(self) -> None:
         """Frees what the training held."""
 
@@ -178,6 +179,7 @@ class Kind(abc.ABC, Generic[PlanType]):
             UsageError: an unknown subject or option, or a wrong type; `source` says where.
         """
 
+    @abc.abstractmethod
     def require_room(self, plans: Sequence[PlanType]) -> None:
         """Refuses to begin some runs where the disk has no room for their data.
 

@@ -126,6 +126,9 @@ class TaskModel(Trainee):
                    if isinstance(value, float))  # fmt: skip
         return f"test     {', '.join(numbers)}\nwritten  {run.folder / RESULTS}"
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     @property
     def _epoch(self) -> int:
         """Epochs that are over."""

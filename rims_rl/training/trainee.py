@@ -240,6 +240,9 @@ class AgentKind(Kind[TrainPlan]):
         """The environment is checked when a run of it is planned."""
         return parser.checked(values, source)
 
+    def require_room(self, plans: Sequence[TrainPlan]) -> None:
+        """Environments need no data on the disk."""
+
 
 AGENTS = AgentKind()
 
