@@ -1,1 +1,1 @@
-"""The harness of a training run, whatever is trained: options, folder, checkpoints, logs, tracking."""
+"""The harness of a run, whatever it trains: options, folder, checkpoints, logs, tracking."""
