@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from comparison import ROOT, provenance, write_json
+from report import ROOT, provenance, write_json
 from torch import Tensor
 
 from rims_rl.agents import CnnRimPolicy, RecurrentPPO

@@ -21,9 +21,9 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
-from comparison import ROOT, provenance, write_json
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
+from report import ROOT, provenance, write_json
 from scan import lstm_step, rim_step
 from timing import Contender, medians
 from train_fps import STEPS, ours, stock_lstm

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import torch
-from comparison import ROOT, provenance, write_json
+from report import ROOT, provenance, write_json
 from timing import Contender, medians, training_step
 from torch import nn
 

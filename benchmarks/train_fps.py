@@ -20,7 +20,7 @@ import numpy as np
 import sb3_contrib
 import stable_baselines3
 import torch
-from comparison import ROOT, provenance, write_json
+from report import ROOT, provenance, write_json
 from stable_baselines3.common.env_util import make_atari_env
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack

@@ -1,4 +1,4 @@
-"""The command ``python -m rims_rl.figures``: makes a figure or table of the paper."""
+"""The command ``python -m rims_rl.figures``: figures and tables of the paper, comparisons."""
 
 from __future__ import annotations
 
@@ -16,12 +16,21 @@ from typing import NoReturn
 import torch
 
 from rims_rl.experiments.budget import Budget, read_budget
-from rims_rl.experiments.executor import OneByOne, Processes, TrainingStoppedError
+from rims_rl.experiments.cluster import Ray
+from rims_rl.experiments.executor import (
+    DryRun,
+    Executor,
+    NothingTrained,
+    OneByOne,
+    Processes,
+    TrainingStoppedError,
+)
 from rims_rl.experiments.figure import Figure
 from rims_rl.experiments.output import write_figure
 from rims_rl.experiments.store import Runs
 from rims_rl.published.catalogue import FIGURES
 from rims_rl.runs.errors import UsageError, exit_status, report
+from rims_rl.runs.options import flag
 from rims_rl.tasks.trainee import TASK_RUNS
 
 PROGRAM = "python -m rims_rl.figures"
@@ -46,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             lambda: _make(_parser().parse_args(arguments), command),
             "interrupted; the same command goes on from the checkpoints saved",
         )
+    except NothingTrained as commands:
+        print(commands)
+        return 0
     except TrainingStoppedError as error:
         report("figures", error)
         return error.status
@@ -62,14 +74,14 @@ def _make(options: argparse.Namespace, command: str) -> int:
     root = options.runs or Path("runs") / ("figures-quick" if options.quick else "figures")
     _create(root, "--runs")
     _create(options.out, "--out")
-    jobs = options.jobs or _default_jobs()
     runs = Runs(
         root,
         range(seeds),
         quick=options.quick,
         budget=budget,
-        executor=OneByOne() if jobs == 1 else Processes(jobs),
+        executor=_executor(options),
         only=options.train,
+        published=None if options.quick else options.out / "runs",
     )
     drawing = figure.make(runs)
     picture = write_figure(figure, drawing, runs, options.out, command)
@@ -77,6 +89,19 @@ def _make(options: argparse.Namespace, command: str) -> int:
         print(f"\n{drawing.markdown}\n")
     print(f"written  {picture}\nnumbers  {picture.with_suffix('.json')}", flush=True)
     return 0
+
+
+def _executor(options: argparse.Namespace) -> Executor:
+    if options.dry_run:
+        return DryRun()
+    if options.executor == "ray":
+        gpus = options.gpus_per_run
+        return Ray(options.ray_address, options.cpus_per_run, gpus, options.jobs)
+    for name in ("ray_address", "cpus_per_run", "gpus_per_run"):
+        if getattr(options, name) != _parser().get_default(name):
+            raise UsageError(f"{flag(name)} is for --executor ray")
+    jobs = options.jobs or _default_jobs()
+    return OneByOne() if jobs == 1 else Processes(jobs)
 
 
 def _figure(name: str) -> Figure:
@@ -117,11 +142,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    listing = "\n".join(f"  {figure.name:<8}{figure.title}" for figure in FIGURES.values())
+    listing = "\n".join(f"  {figure.name:<16}{figure.title}" for figure in FIGURES.values())
     parser = _Parser(
         prog=PROGRAM,
-        description="Make a figure or table of the RIMs paper: train what is missing, or read the "
-        "stored runs,\nthen write a picture and the numbers behind it.",
+        description="Make a figure or table of the RIMs paper, or a comparison of agents: train "
+        "what is missing,\nor read stored runs, then write a picture and the numbers behind it.",
         epilog=f"figures:\n{listing}\n\nCtrl-C saves the trainings; the same command goes on.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -131,10 +156,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--budget",
         metavar="NAME",
-        help="smaller than the paper's: cpu, or a YAML file of options by task",
+        help="of supervised tasks, smaller than the paper's: cpu, or YAML of options by task",
     )
     parser.add_argument("--seeds", type=_positive, metavar="N", help="of each model [3; quick 1]")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="trainings at once [all cores]")
+    parser.add_argument(
+        "--executor", choices=("process", "ray"), default="process",
+        help="where to train: processes of this machine, or a Ray cluster [process]",
+    )  # fmt: skip
+    parser.add_argument("--ray-address", metavar="ADDRESS", help="of the cluster [this machine]")
+    parser.add_argument("--cpus-per-run", type=float, metavar="N", default=1.0, help="on Ray [1]")
+    parser.add_argument("--gpus-per-run", type=float, metavar="N", default=0.0, help="on Ray [0]")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the commands that would train, and end"
+    )
     parser.add_argument(
         "--train",
         metavar="PATTERN",

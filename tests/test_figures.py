@@ -38,7 +38,7 @@ def pixels(name):
 @pytest.mark.usefixtures("tiny_copying")
 def test_raster_from_nothing_and_again_without_training(capsys):
     assert main(["fig2", *ARGUMENTS]) == 0
-    assert "runs to train: 1, into r\n" in capsys.readouterr().out
+    assert "runs to train: 1\n" in capsys.readouterr().out
     found = content("fig2")
     assert set(found) == KEYS
     assert (found["quick"], found["seeds"]) == (True, [0])
@@ -149,7 +149,7 @@ def test_help_has_a_line_for_every_figure(capsys):
     assert caught.value.code == 0
     out = capsys.readouterr().out
     for figure in FIGURES.values():
-        assert f"  {figure.name:<8}{figure.title}\n" in out
+        assert f"  {figure.name:<16}{figure.title}\n" in out
 
 
 def test_sigterm_saves_the_trainings_and_leaves_no_process():

@@ -32,16 +32,19 @@ class Budget:
         """The options of a task."""
         return self.options.get(task, {})
 
-    def note(self, configs: Iterable[Mapping[str, Any]]) -> str:
-        """What a picture says of runs with these settings; empty where they are the paper's.
+    def note(self, settings: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+        """What a picture says of runs; empty where they have the paper's settings.
 
         An option for which a figure has its own value in all runs is left out.
+
+        Args:
+            settings: the subject of each run and all its options.
         """
         changed: dict[str, dict[str, Any]] = {}
-        for config in configs:
-            for name, value in self.of(config["task"]).items():
-                if config[name] == value:
-                    changed.setdefault(config["task"], {})[name] = value
+        for subject, options in settings:
+            for name, value in self.of(subject).items():
+                if options[name] == value:
+                    changed.setdefault(subject, {})[name] = value
         parts = [
             f"{task}: {', '.join(f'{name} {value}' for name, value in options.items())}"
             for task, options in sorted(changed.items())

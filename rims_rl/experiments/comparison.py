@@ -88,7 +88,7 @@ def compare(runs: Runs, title: str, parts: Sequence[Comparison]) -> Drawing:
         UsageError: there is no run to draw, or one cannot be done.
         TrainingStoppedError: a training did not get to its end.
     """
-    runs.prepare([row.model for part in parts for row in part.rows])
+    runs.prepare([row.model for part in parts for row in part.rows], numbers_only=True)
     numbers = {part.title: _numbers(runs, part) for part in parts}
     tables = [_table(runs, part, numbers[part.title]) for part in parts if numbers[part.title]]
     return Drawing(
@@ -102,7 +102,7 @@ def compare(runs: Runs, title: str, parts: Sequence[Comparison]) -> Drawing:
 def _numbers(runs: Runs, part: Comparison) -> dict[str, Any]:
     """Of each row with runs."""
     rng = np.random.default_rng(0)
-    stored = {row.name: runs.stored(row.model) for row in part.rows}
+    stored = {row.name: runs.stored(row.model, numbers_only=True) for row in part.rows}
     return {name: _of_model(runs, part, found, rng) for name, found in stored.items() if found}
 
 

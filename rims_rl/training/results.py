@@ -13,8 +13,11 @@ from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import EPISODES, PROGRESS, RESULTS, describe_environment
 from rims_rl.training.options import TrainPlan
 
-#: Windows of equal length in which a run's episodes are averaged.
-WINDOWS = 50
+#: Windows of equal length in which episodes and metrics are averaged.
+WINDOWS = 40
+#: Columns of ``progress.csv`` that are kept in windows, beside how often each RIM is active.
+METRICS = ("train/explained_variance", "train/entropy_loss")
+ACTIVITY = "rim/active_"
 #: Columns of ``progress.csv`` that are summed up over all updates.
 STATISTICS = (
     "train/approx_kl",
@@ -57,8 +60,8 @@ def summary(folder: Path, total: int) -> dict[str, Any]:
         total: agent steps of the whole run.
 
     Returns:
-        ``timesteps`` learned from; ``windows``: the ends of `WINDOWS` windows, and the mean return,
-        length and success of the episodes that ended in each (None where none did);
+        ``timesteps`` learned from; ``windows``: the ends of `WINDOWS` windows, and means of the
+        episodes that ended in each and of the metrics, by column (None where there are none);
         ``last_evaluation`` by column; ``statistics``: median, mean and largest by column.
     """
     progress = pd.read_csv(folder / PROGRESS)
@@ -67,7 +70,7 @@ def summary(folder: Path, total: int) -> dict[str, Any]:
     last = evaluated.iloc[-1].to_dict() if known and len(evaluated) else None
     return {
         "timesteps": int(progress["time/total_timesteps"].max()),
-        "windows": windows(folder, total),
+        "windows": windows(folder, progress, total),
         "last_evaluation": last,
         "statistics": {
             column: _summed_up(progress[column].dropna())
@@ -77,17 +80,26 @@ def summary(folder: Path, total: int) -> dict[str, Any]:
     }
 
 
-def windows(folder: Path, total: int) -> dict[str, list[Any]]:
-    """Means of a run's episodes in windows of equal length, see `summary`."""
+def windows(folder: Path, progress: pd.DataFrame, total: int) -> dict[str, list[float | None]]:
+    """Means of a run's episodes and metrics in windows of equal length, see `summary`."""
     edges = np.linspace(0, total, WINDOWS + 1)
-    table = pd.read_csv(folder / EPISODES)
-    window = pd.cut(table["timesteps"], list(edges), labels=False)
-    means = table.groupby(window)[["return", "length", "success"]].mean().reindex(range(WINDOWS))
-    columns: dict[str, list[Any]] = {"timesteps": edges[1:].tolist()}
-    for name in means:
-        values = means[name].to_numpy(dtype=np.float64)
-        columns[str(name)] = [None if np.isnan(value) else float(value) for value in values]
+    metrics = [str(name) for name in progress if _is_metric(str(name))]
+    tables = (
+        (pd.read_csv(folder / EPISODES), "timesteps", ["return", "length", "success"]),
+        (progress, "time/total_timesteps", metrics),
+    )
+    columns: dict[str, list[float | None]] = {"timesteps": edges[1:].tolist()}
+    for table, steps, names in tables:
+        window = pd.cut(table[steps], list(edges), labels=False)
+        means = table.groupby(window)[names].mean().reindex(range(WINDOWS))
+        for name in names:
+            values = means[name].to_numpy(dtype=np.float64)
+            columns[name] = [None if np.isnan(v) else float(f"{v:.5g}") for v in values]
     return columns
+
+
+def _is_metric(column: str) -> bool:
+    return column in METRICS or column.removeprefix(ACTIVITY).isdecimal()  # of RIM k
 
 
 def _summed_up(values: pd.Series[Any]) -> dict[str, float] | None:

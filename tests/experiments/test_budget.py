@@ -56,15 +56,15 @@ def test_nothing_stored_and_nothing_to_train_is_told(figure, capsys):
 
 def test_the_note_names_what_is_smaller():
     budget = Budget("few", {"copying": {"epochs": 40}, "adding": {"epochs": 20}})
-    copying = {"task": "copying", "epochs": 40, "span": 50}
+    copying = ("copying", {"epochs": 40, "span": 50})
     assert budget.note([copying, copying]) == "budget few: copying: epochs 40"
-    assert budget.note([{"task": "adding", "epochs": 100}]) == ""
+    assert budget.note([("adding", {"epochs": 100})]) == ""
 
 
 def test_the_note_leaves_out_what_a_figure_has_its_own_value_for():
     budget = Budget("few", {"partial-view": {"epochs": 4, "train_size": 5_000, "valid_size": 9}})
-    learned = {**budget.of("partial-view"), "task": "partial-view"}
-    oracle = {**learned, "epochs": 1, "train_size": 1}
+    learned = ("partial-view", budget.of("partial-view"))
+    oracle = ("partial-view", {**learned[1], "epochs": 1, "train_size": 1})
     assert "epochs 4, train_size 5000" in budget.note([oracle, learned])
     assert budget.note([oracle]) == "budget few: partial-view: valid_size 9"
 

@@ -19,9 +19,11 @@ def write(quick, *configs):
     runs = Runs(Path("r"), [0, 1], quick=quick)
     for config in configs:
         facts = {"param_count": 1, "environment": {}}
-        kind: Any = SimpleNamespace(results=lambda folder, facts=facts: facts)
-        plan: Any = SimpleNamespace(flat=lambda config=config: config)
-        runs.used[Path("r/run")] = StoredRun(kind, plan, Path("r/run"))
+        kind: Any = SimpleNamespace(
+            results=lambda folder, facts=facts: facts, is_done=lambda plan, folder: True
+        )
+        plan: Any = SimpleNamespace(flat=lambda config=config: config, subject="s")
+        runs.used[Path("r/run")] = StoredRun(kind, plan, Path("r/run"), Path("published.json"))
     drawing = Drawing(picture, {"ours": 1.5}, {"theirs": 2.5})
     return picture, write_figure(figure, drawing, runs, Path(), "the command")
 

@@ -1,0 +1,77 @@
+"""The cores that the project compares, by the names under which their results stand."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+from rims_rl.core import core_options
+from rims_rl.core.options import SIZED
+from rims_rl.experiments.store import Wanted
+from rims_rl.training.options import PolicyOptions
+from rims_rl.training.trainee import AGENTS
+
+#: Options of `rims_rl.train` beside those of the environment and of the size.
+Options = Mapping[str, Any]
+
+NO_CORE, LSTM, GRU, RIM, OLD_RIM = "no core", "LSTM", "GRU", "RIM", "RIM of version 0.1"
+
+CORES: Mapping[str, Options] = {
+    NO_CORE: {"core": "none"},
+    LSTM: {"core": "lstm"},
+    GRU: {"core": "gru"},
+    RIM: {},
+    OLD_RIM: {"variant": "hard"},
+}
+
+
+def _rim(**changes: Any) -> Options:
+    return {"core_kwargs": changes}
+
+
+#: The default RIM with one part of it taken away or as it was.
+PARTS: Mapping[str, Options] = {
+    "RIM, null row read": _rim(read_null=True),
+    "RIM, hard selection": _rim(selection="hard"),
+    "RIM, edge 0.3": _rim(edge_width=0.3),
+    "RIM, no key bias": _rim(key_bias=False),
+    "RIM, no query bias": _rim(query_bias=False),
+    "RIM, values of 64 numbers": _rim(input_value_size=64),
+    "RIM, heads as in the paper": _rim(
+        input_key_size=64, comm_heads=4, comm_key_size=32, comm_value_size=32
+    ),
+    "RIM, output map": _rim(comm_output_map=True),
+    "RIM, gate bias -2": _rim(comm_gate_bias=-2.0),
+    "RIM, no communication": _rim(communication=None),
+    "RIM, all active": {"num_active": 6},
+}
+#: What others wrote, to the letter.
+OTHERS: Mapping[str, Options] = {
+    "RIM of the paper": {"variant": "paper"},
+    "RIM as released": {"variant": "released"},
+}
+
+ALL: Mapping[str, Options] = {**CORES, **PARTS, **OTHERS}
+
+#: What ``--quick`` has instead of a preset's sizes: nothing is learned.
+QUICK: Options = {
+    "n_envs": 4, "n_steps": 16, "total_timesteps": 640, "hidden_size": 12, "threads": 1,
+}  # fmt: skip
+
+
+def wanted(common: Options, core: Options, quick: Options = QUICK) -> Wanted:
+    """The runs of a core, whose settings are those that all cores have.
+
+    Args:
+        common: options of all cores, with the environment.
+        core: what distinguishes it.
+        quick: what ``--quick`` changes.
+    """
+    options = {**common, **core}
+    known = core_options(options.get("core", PolicyOptions.core))
+    ignored = {name for name in SIZED if name not in known}
+    return Wanted(AGENTS, _without(ignored, options), _without(ignored, quick))
+
+
+def _without(names: Container[str], options: Options) -> Options:
+    return {name: value for name, value in options.items() if name not in names}

@@ -1,0 +1,336 @@
+"""How well cores learn: control, memory and small Atari-like tasks, every core alike.
+
+All cores of a task have as many units and the same settings, those of the task.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure as Picture
+from numpy.random import Generator
+
+from rims_rl.experiments.curves import Array, Curve, plot_curves
+from rims_rl.experiments.figure import Drawing, Figure
+from rims_rl.experiments.statistics import (
+    interquartile_mean,
+    over_seeds,
+    stratified_interval,
+    with_interval,
+)
+from rims_rl.experiments.store import Runs, StoredRun, Wanted
+from rims_rl.experiments.tables import Table, as_markdown
+from rims_rl.published.cores import CORES, LSTM, OTHERS, PARTS, Options, wanted
+
+#: Windows of a curve; at the end: the last of them.
+WINDOWS = 10
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned.
+
+    Attributes:
+        options: of `rims_rl.train`, with the environment.
+        cores: that are compared in it, by name.
+        threshold: return of which it is reported when a window's mean passed it.
+        evaluated: whether the return at the end is that of an evaluation after training.
+    """
+
+    options: Options
+    cores: Mapping[str, Options] = field(default_factory=lambda: CORES)
+    threshold: float | None = None
+    evaluated: bool = False
+
+    @property
+    def env(self) -> str:
+        """The environment's id."""
+        return str(self.options["env"])
+
+    def wanted(self, core: str) -> Wanted:
+        """The runs of a core."""
+        return wanted({"eval_every": 0, **self.options}, self.cores[core])
+
+
+def _agent(env: str, total_timesteps: int, **others: Any) -> Options:
+    return {"env": env, "total_timesteps": total_timesteps, **others}
+
+
+def _popgym(name: str, cores: Mapping[str, Options] = CORES) -> Task:
+    return Task(_agent(f"popgym-{name}Easy-v0", 400_000), cores)
+
+
+def _minatar(name: str) -> Task:
+    return Task(_agent(f"MinAtar/{name}-v1", 500_000))
+
+
+#: The settings of sb3-contrib's own performance test of RecurrentPPO, with its minibatches: it
+#: asks for a return of 450 in 20 deterministic episodes after 50,000 steps.
+_STOCK = _agent(
+    "rims_rl/CartPoleNoVelocity-v1",
+    50_000,
+    n_envs=8,
+    n_steps=128,
+    n_minibatches=4,
+    minibatches="random",
+    n_epochs=10,
+    learning_rate=7e-4,
+    learning_rate_schedule="constant",
+    gae_lambda=0.98,
+    max_grad_norm=1.0,
+    ent_coef=0.0,
+    normalize_reward=True,
+    normalize_observations=True,
+    shared_core=False,
+    hidden_size=66,
+    policy_kwargs={"net_arch": {"vf": [64], "pi": []}, "ortho_init": False},
+    eval_every=50_000,
+    eval_episodes=20,
+    eval_deterministic=True,
+)
+
+TASKS: Mapping[str, Task] = {
+    "CartPole without velocities": Task(_STOCK, {**CORES, **PARTS, **OTHERS}, evaluated=True),
+    "RepeatPrevious": _popgym("RepeatPrevious", {**CORES, **PARTS}),
+    "RepeatFirst": _popgym("RepeatFirst"),
+    "Autoencode": _popgym("Autoencode"),
+    "PositionOnlyCartPole": _popgym("PositionOnlyCartPole"),
+    "NoisyPositionOnlyPendulum": _popgym("NoisyPositionOnlyPendulum"),
+    "CountRecall": _popgym("CountRecall"),
+    "MinAtar Breakout": _minatar("Breakout"),
+    "MinAtar SpaceInvaders": _minatar("SpaceInvaders"),
+    "MinAtar Asterix": _minatar("Asterix"),
+    "MinAtar Freeway": _minatar("Freeway"),
+    "MinAtar Seaquest": _minatar("Seaquest"),
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tasks that are counted together.
+
+    Attributes:
+        prefix: what the environments' ids begin with.
+        score: of a return, in words.
+        scores: makes a task's returns comparable to those of others, from them and the LSTM's.
+    """
+
+    prefix: str
+    score: str
+    scores: Callable[[Array, Array], Array]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "POPGym": Family("popgym", "(return + 1) / 2", lambda returns, of_lstm: (returns + 1) / 2),
+    "MinAtar": Family(
+        "MinAtar",
+        "return / mean return of the LSTM",
+        lambda returns, of_lstm: returns / of_lstm.mean(),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """What is reported of the updates and of the active sets.
+
+    Attributes:
+        column: of ``progress.csv``.
+        of_run: ``median``, ``mean`` or ``largest`` over updates.
+        of_seeds: from the runs' numbers to one.
+    """
+
+    column: str
+    of_run: str = "mean"
+    of_seeds: Callable[[Any], Any] = np.mean
+
+
+STATISTICS: Mapping[str, Statistic] = {
+    "set changes in an episode": Statistic("rim/active_set_changes"),
+    "by an update": Statistic("rim/active_set_changes_by_update"),
+    "approx. KL": Statistic("train/approx_kl"),
+    "gradient norm": Statistic("train/grad_norm", "median", np.median),
+    "largest": Statistic("train/grad_norm", "largest", np.max),
+}
+
+
+def _learning(runs: Runs) -> Drawing:
+    """Every task and core."""
+    models = [task.wanted(core) for task in TASKS.values() for core in task.cores]
+    runs.prepare(models, numbers_only=True)
+    rng = np.random.default_rng(0)
+    results = {name: over_runs(runs, task, rng) for name, task in TASKS.items()}
+    results = {name: cores for name, cores in results.items() if cores}
+    together = {name: aggregated(family, results, rng) for name, family in FAMILIES.items()}
+    return Drawing(
+        picture=draw(results, rng),
+        numbers={"families": together, "tasks": results},
+        markdown=report(results, together),
+    )
+
+
+def curve_of(run: StoredRun, windows: int = WINDOWS) -> list[float | None]:
+    """Mean return of the episodes of a run, in fewer windows than the run kept.
+
+    A window's mean is that of the kept windows in it in which episodes ended.
+    """
+    kept = np.array(run.results["windows"]["return"], dtype=float).reshape(windows, -1)
+    means = [row[~np.isnan(row)] for row in kept]
+    return [float(row.mean()) if len(row) else None for row in means]
+
+
+def over_runs(runs: Runs, task: Task, rng: Generator) -> dict[str, Any]:
+    """The results of a task's cores over their seeds."""
+    results = {}
+    for name in task.cores:
+        stored = runs.stored(task.wanted(name), numbers_only=True)
+        if not stored:
+            continue
+        curves = [curve_of(run) for run in stored]
+        ends = [curve[-1] or math.nan for curve in curves]
+        if task.evaluated:
+            ends = [run.results["last_evaluation"]["eval/mean_reward"] for run in stored]
+        means = [float(np.nanmean(np.array(curve, dtype=float))) for curve in curves]
+        results[name] = {
+            "parameters": stored[0].results["param_count"],
+            "seeds": [run.seed for run in stored],
+            "return at the end": over_seeds(ends, rng),
+            "mean return over training": over_seeds(means, rng),
+            "steps to threshold": [steps_to(run, task.threshold) for run in stored],
+            "returns": curves,
+            **{label: _statistic(stored, each) for label, each in STATISTICS.items()},
+        }
+    return results
+
+
+def steps_to(run: StoredRun, threshold: float | None) -> int | None:
+    """The end of the first window whose mean return passed a threshold; None: there is none."""
+    windows = run.results["windows"]
+    for steps, value in zip(windows["timesteps"], windows["return"], strict=True):
+        if threshold is not None and value is not None and value > threshold:
+            return int(steps)
+    return None
+
+
+def _statistic(stored: Sequence[StoredRun], statistic: Statistic) -> float | None:
+    found = [run.results["statistics"].get(statistic.column) for run in stored]
+    values = [value[statistic.of_run] for value in found if value is not None]
+    return float(statistic.of_seeds(values)) if values else None
+
+
+def aggregated(family: Family, results: Mapping[str, Any], rng: Generator) -> dict[str, Any]:
+    """Interquartile means over tasks and seeds, of the tasks in which all these cores have runs.
+
+    A core that is not in every task with an LSTM is left out; as many seeds as all have are taken.
+    """
+    tasks = [name for name, cores in results.items()
+             if TASKS[name].env.startswith(family.prefix) and LSTM in cores]  # fmt: skip
+    names = [core for core in CORES if all(core in results[task] for task in tasks)]
+    if not tasks:
+        return {}
+    seeds = min(len(results[task][core]["seeds"]) for task in tasks for core in names)
+    cores: dict[str, Any] = {}
+    for when in ("return at the end", "mean return over training"):
+        for core in names:
+            rows = []
+            for task in tasks:
+                ours, lstm = (np.array(results[task][name][when]["each seed"][:seeds])
+                              for name in (core, LSTM))  # fmt: skip
+                rows.append(family.scores(ours, lstm))
+            scores = np.array(rows)  # (tasks, seeds)
+            cores.setdefault(core, {})[when] = {
+                "interquartile mean": float(interquartile_mean(scores.ravel())),
+                "interval": stratified_interval(scores, rng),
+            }
+    return {"tasks": tasks, "seeds": seeds, "score": family.score, "cores": cores}
+
+
+_HEAD = """\
+All cores of a task have the same number of units and the same settings: {steps}. Each return is the
+interquartile mean over seeds with its 95% bootstrap interval (one seed: no interval).
+
+- At the end: the last tenth of the training episodes; for CartPole without velocities 20
+  deterministic episodes after training with sb3-contrib's own minibatches.
+- Over training: the mean of {windows} equal windows.
+- Set changes: the share of steps within episodes at which other RIMs are active than at the step
+  before, and the share of a rollout's steps at which an update changes which RIMs are active.
+- Gradient norm: before clipping, the median and the largest of all updates."""
+_COLUMNS = (
+    "core", "parameters", "seeds", "return at the end", "worst seed", "over training",
+    *STATISTICS,
+)  # fmt: skip
+
+
+def report(results: Mapping[str, Any], together: Mapping[str, Any]) -> str:
+    """A table for each family and each task."""
+    by_steps: dict[int, list[str]] = {}
+    for name in results:
+        by_steps.setdefault(TASKS[name].options["total_timesteps"], []).append(name)
+    steps = "; ".join(f"{count:,} steps for {', '.join(n)}" for count, n in by_steps.items())
+    parts = [_HEAD.format(steps=steps, windows=WINDOWS)]
+    for name, family in together.items():
+        if family:
+            tasks = f"{', '.join(family['tasks'])}, {family['seeds']} seeds each"
+            head = ("core", "return at the end", "mean return over training")
+            body = [[core, *map(with_interval, scores.values())]
+                    for core, scores in family["cores"].items()]  # fmt: skip
+            title = f"{name} together: {family['score']}, interquartile mean over {tasks}"
+            parts.append(as_markdown(Table(title, head, body)))
+    for name, cores in results.items():
+        threshold = TASKS[name].threshold
+        columns = [*_COLUMNS, *([f"steps to {threshold:g}"] if threshold else [])]
+        rows = [_row(core, result, threshold) for core, result in cores.items()]
+        parts.append(as_markdown(Table(name, columns, rows)))
+    return "\n\n".join(parts)
+
+
+def _row(name: str, result: Mapping[str, Any], threshold: float | None) -> list[str]:
+    statistics = [result[label] for label in STATISTICS]
+    passed = ("never" if n is None else f"{n:,}" for n in result["steps to threshold"])
+    return [
+        name,
+        f"{result['parameters']:,}",
+        str(len(result["seeds"])),
+        with_interval(result["return at the end"]),
+        f"{min(result['return at the end']['each seed']):.3g}",
+        with_interval(result["mean return over training"]),
+        *("" if value is None else f"{value:.2g}" for value in statistics),
+        *([", ".join(passed)] if threshold else []),
+    ]
+
+
+def draw(results: Mapping[str, Any], rng: Generator) -> Picture:
+    """Learning curves of the cores, a panel for each task."""
+    columns = min(4, len(results))
+    rows = math.ceil(len(results) / columns)
+    picture = Picture(figsize=(4.2 * columns, 3.1 * rows), layout="constrained")
+    panels = picture.subplots(rows, columns, squeeze=False)
+    colours = {core: f"C{number}" for number, core in enumerate(CORES)}
+    ends = np.arange(1, WINDOWS + 1) / WINDOWS
+    for axes in panels.flat[len(results) :]:
+        axes.set_visible(False)
+    for axes, (name, cores) in zip(panels.flat, results.items(), strict=False):
+        total = TASKS[name].options["total_timesteps"]
+        curves = {
+            core: Curve(ends * total, np.array(of["returns"], dtype=float))
+            for core, of in cores.items()
+            if core in CORES
+        }
+        plot_curves(axes, curves, "return", rng, colours)
+        axes.set_title(name)
+        axes.get_legend().remove()
+    named = {text: line for axes in panels.flat
+             for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
+    names = [core for core in CORES if core in named]
+    picture.legend([named[core] for core in names], names, loc="outside upper center",
+                   ncols=len(names), frameon=False)  # fmt: skip
+    return picture
+
+
+FIGURES = (
+    Figure("learning", "how well cores learn control and memory tasks and MinAtar", _learning),
+)

@@ -1,0 +1,151 @@
+"""Object picking with distractors: success with known ones, novel ones and more of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Picture
+from numpy.random import Generator
+
+from rims_rl.experiments.curves import Curve, plot_curves
+from rims_rl.experiments.figure import Drawing, Figure
+from rims_rl.experiments.statistics import over_seeds, with_interval
+from rims_rl.experiments.store import Runs, StoredRun
+from rims_rl.experiments.tables import Table, as_markdown
+from rims_rl.published.cores import CORES, RIM, Options, wanted
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.files import write_text
+from rims_rl.runs.folder import RESULTS
+from rims_rl.training.evaluation import Request, evaluate
+
+#: Episodes of an evaluation.
+EPISODES = 512
+DISTRACTORS = {"known": "", "novel": "Novel", "more": "More"}
+_ENV = "rims_rl/PickupDistractorsSmall{}-v0"
+_OPTIONS: Options = {
+    "env": _ENV.format(""),
+    "total_timesteps": 303_104,  # 148 rollouts of 16 x 128 steps
+    "eval_every": 0,
+}
+#: The key of evaluations in ``results.json``, by environment.
+_EVALUATIONS = "evaluations"
+
+
+def success_curve(stored: list[StoredRun]) -> Curve:
+    """Success of the training episodes of some runs."""
+    windows = [run.results["windows"] for run in stored]
+    values = np.array([each["success"] for each in windows], dtype=float)
+    return Curve(np.array(windows[0]["timesteps"]), values)
+
+
+def _object_picking(runs: Runs) -> Drawing:
+    models = {name: wanted(_OPTIONS, options) for name, options in CORES.items()}
+    runs.prepare(list(models.values()), numbers_only=True)
+    stored = {name: runs.stored(model, numbers_only=True) for name, model in models.items()}
+    rng = np.random.default_rng(0)
+    episodes = 4 if runs.quick else EPISODES
+    results = {name: _of_core(found, episodes, rng) for name, found in stored.items() if found}
+    curves = {name: success_curve(found) for name, found in stored.items() if found}
+    head = ["core", "parameters", "seeds", *(f"{kind}: success, return" for kind in DISTRACTORS)]
+    body = [_row(name, result) for name, result in results.items()]
+    title = f"Success in {episodes} episodes a seed: interquartile mean over seeds, 95% interval"
+    return Drawing(
+        picture=_draw(curves, results, episodes, rng),
+        numbers={"episodes": episodes, "cores": results},
+        markdown=as_markdown(Table(title, head, body)),
+    )
+
+
+def _of_core(stored: list[StoredRun], episodes: int, rng: Generator) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "parameters": stored[0].results["param_count"],
+        "seeds": [run.seed for run in stored],
+    }
+    for kind, suffix in DISTRACTORS.items():
+        summaries = [evaluation(run, _ENV.format(suffix), episodes) for run in stored]
+        result[kind] = {
+            "success": over_seeds([s["success_rate"] for s in summaries], rng),
+            "return": over_seeds([s["mean"] for s in summaries], rng),
+        }
+    return result
+
+
+def evaluation(run: StoredRun, env_id: str, episodes: int) -> dict[str, Any]:
+    """The summary of a run in an environment, played now and kept if it was not before.
+
+    Raises:
+        UsageError: the run is not here to be played.
+    """
+    known = run.results.setdefault(_EVALUATIONS, {})
+    if env_id not in known or known[env_id]["episodes"] != episodes:
+        if not run.folder.exists():
+            raise UsageError(f"{run.published} has no evaluation in {env_id}, and no run is here")
+        file = evaluate(Request(run=str(run.folder), env=env_id, episodes=episodes))
+        known[env_id] = json.loads(file.read_text(encoding="utf-8"))["summary"]
+        write_text(run.folder / RESULTS, json.dumps(run.results) + "\n")
+    summary: dict[str, Any] = known[env_id]
+    return summary
+
+
+def _row(name: str, result: Mapping[str, Any]) -> list[str]:
+    cells = []
+    for kind in DISTRACTORS:
+        mean = result[kind]["return"]["interquartile mean"]
+        cells.append(f"{with_interval(result[kind]['success'])}, {mean:.3f}")
+    return [name, f"{result['parameters']:,}", str(len(result["seeds"])), *cells]
+
+
+def _draw(
+    curves: Mapping[str, Curve], results: Mapping[str, Any], episodes: int, rng: Generator
+) -> Picture:
+    """Training success on the left, evaluation on the three kinds on the right."""
+    picture = Picture(figsize=(10, 4), layout="constrained")
+    left, right = picture.subplots(1, 2)
+    plot_curves(left, curves, "success of training episodes", rng)
+    left.set_title("known distractors: interquartile mean, 95% interval")
+    for number, (name, result) in enumerate(results.items()):
+        _draw_evaluations(right, number, name, result)
+    right.set_xticks(range(3), [f"{kind} distractors" for kind in DISTRACTORS])
+    right.set_ylabel("success in evaluation")
+    right.set_title(f"{episodes} episodes a seed (dots: seeds)")
+    right.grid(alpha=0.3)
+    return picture
+
+
+def _draw_evaluations(axes: Axes, number: int, name: str, result: Mapping[str, Any]) -> None:
+    for place, kind in enumerate(DISTRACTORS):
+        success, x = result[kind]["success"], place + 0.15 * (number - 2)
+        seeds = success["each seed"]
+        if success["interval"]:
+            axes.vlines(x, *success["interval"], color=f"C{number}", lw=2)
+        axes.plot(x, success["interquartile mean"], "s", color=f"C{number}")
+        axes.plot([x + 0.05] * len(seeds), seeds, ".", color=f"C{number}", alpha=0.6)
+
+
+def _reference_path(runs: Runs) -> Drawing:
+    """The same settings and seeds, computed by the fast scan and by the plain reference."""
+    paths = {
+        RIM: wanted(_OPTIONS, {}),
+        "RIM, reference path": wanted(_OPTIONS, {"core_kwargs": {"backend": "reference"}}),
+    }
+    runs.prepare(list(paths.values()), numbers_only=True)
+    stored = {name: runs.stored(model, numbers_only=True) for name, model in paths.items()}
+    curves = {name: success_curve(found) for name, found in stored.items() if found}
+    rng = np.random.default_rng(0)
+    picture = Picture(figsize=(6, 4), layout="constrained")
+    plot_curves(picture.subplots(), curves, "success of training episodes", rng)
+    numbers = {
+        name: {"timesteps": c.timesteps.tolist(), "success of each seed": c.values.tolist()}
+        for name, c in curves.items()
+    }
+    return Drawing(picture, numbers)
+
+
+FIGURES = (
+    Figure("object-picking", "success with known, novel and more distractors", _object_picking),
+    Figure("reference-path", "object picking by the fast scan and the reference", _reference_path),
+)

@@ -1,0 +1,86 @@
+"""Comparisons of agents: made from nothing, and again from published numbers alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rims_rl.figures import main
+from rims_rl.published import learning, object_picking, pong
+from rims_rl.published.cores import CORES
+
+pytestmark = pytest.mark.usefixtures("in_empty_folder")
+
+TINY = {"n_envs": 4, "n_steps": 16, "total_timesteps": 640, "hidden_size": 12, "threads": 1}
+CARTPOLE = {**learning._STOCK, **TINY, "eval_every": 320, "eval_episodes": 4}
+MEMORY = {"env": "popgym-RepeatFirstEasy-v0", "n_minibatches": 2, **TINY}
+FEW = {name: CORES[name] for name in ("LSTM", "RIM")}
+ARGUMENTS = ("--jobs", "1", "--runs", "r", "--out", "o", "--seeds", "2")
+
+
+@pytest.fixture
+def few(monkeypatch):
+    tasks = {
+        "CartPole": learning.Task(CARTPOLE, FEW, threshold=5.0, evaluated=True),
+        "RepeatFirst": learning.Task(MEMORY, FEW),
+    }
+    monkeypatch.setattr(learning, "TASKS", tasks)
+    monkeypatch.setattr(learning, "FAMILIES", {"POPGym": learning.FAMILIES["POPGym"]})
+
+
+@pytest.mark.usefixtures("few")
+def test_learning_is_trained_drawn_and_drawn_again_from_its_publication(capsys):
+    assert main(["learning", *ARGUMENTS]) == 0
+    assert "runs to train: 8" in capsys.readouterr().out
+    numbers = json.loads(Path("o/learning.json").read_text())["numbers"]
+    runs = [json.loads(path.read_text()) for path in Path("r").rglob("results.json")]
+    assert len(runs) == 8
+    cartpole = numbers["tasks"]["CartPole"]["RIM"]
+    evaluated = {run["last_evaluation"]["eval/mean_reward"] for run in runs
+                 if run["last_evaluation"] and run["model"].startswith("rim")}  # fmt: skip
+    assert set(cartpole["return at the end"]["each seed"]) == evaluated
+    assert all(steps in range(1, 641) for steps in cartpole["steps to threshold"])
+    together = numbers["families"]["POPGym"]
+    assert together["tasks"] == ["RepeatFirst"]
+    low, high = together["cores"]["RIM"]["return at the end"]["interval"]
+    assert low <= together["cores"]["RIM"]["return at the end"]["interquartile mean"] <= high
+    page = Path("o/learning.md").read_text()
+    assert "| RIM | " in page
+    assert "![" in page
+    picture = Path("o/learning.png").read_bytes()
+
+    shutil.rmtree("r")
+    assert main(["learning", *ARGUMENTS]) == 0
+    assert "to train" not in capsys.readouterr().out
+    again = json.loads(Path("o/learning.json").read_text())["numbers"]
+    assert again == numbers
+    assert len(picture) > 10_000
+
+
+@pytest.mark.usefixtures("few")
+def test_a_dry_run_tells_the_commands_alone(capsys):
+    assert main(["learning", *ARGUMENTS, "--dry-run", "--train", "*, lstm*, seed 1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("python -m rims_rl.train ") for line in lines)
+    assert not Path("r/popgym-RepeatFirstEasy-v0").exists()
+
+
+def test_object_picking_plays_what_it_was_not_trained_on(monkeypatch):
+    monkeypatch.setattr(object_picking, "CORES", {"no core": CORES["no core"]})
+    assert main(["object-picking", "--quick", "--runs", "r", "--out", "o", "--jobs", "1"]) == 0
+    core = json.loads(Path("o/object-picking.json").read_text())["numbers"]["cores"]["no core"]
+    assert all(0 <= core[kind]["success"]["each seed"][0] <= 1 for kind in ("known", "more"))
+    (results,) = Path("r").rglob("results.json")
+    assert len(json.loads(results.read_text())["evaluations"]) == 3
+
+
+def test_pong_says_how_rims_are_used(monkeypatch, capsys):
+    monkeypatch.setattr(pong, "CORES", {name: CORES[name] for name in ("no core", "RIM")})
+    assert main(["pong", "--quick", "--runs", "r", "--out", "o", "--jobs", "1"]) == 0
+    numbers = json.loads(Path("o/pong.json").read_text())["numbers"]
+    (rim,) = numbers["RIM"]
+    assert sum(rim["share of steps each RIM is active"]) == pytest.approx(4, abs=1e-3)
+    assert numbers["no core"][0]["share of steps each RIM is active"] == []
+    assert "| RIM | " in capsys.readouterr().out
