@@ -79,6 +79,8 @@ def train(job: Job) -> int:
         if job.is_done:
             return 0
         process = job.start(threads=1)
+        if process is None:
+            continue
         try:
             status = process.wait()
         except BaseException:  # Ray's interrupt

@@ -90,8 +90,7 @@ class OneByOne:
     def endings(self, jobs: Sequence[Job]) -> Endings:
         """See `Executor.endings`."""
         for job in jobs:
-            job.wait_while_busy()
-            status = 0 if job.is_done else job.train_here()
+            status = job.train_here()
             if status > 2:
                 raise TrainingStoppedError("stopped: the same command goes on from here", status)
             yield job, status
@@ -121,9 +120,12 @@ class Processes:
                     job = waiting.popleft()
                     if job.is_done:  # by the process that was busy with it
                         yield job, 0
+                    elif process := job.start(threads=1):
+                        running[job] = process
                     else:
-                        running[job] = job.start(threads=1)
-                waiting.rotate(-1)
+                        waiting.append(job)
+                        break
+                waiting.rotate(-1)  # one that is busy elsewhere waits; others may begin
                 time.sleep(LOOK_EVERY)
                 bar.show()
                 for job, status in _ended(running):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import shutil
 import subprocess
 import time
@@ -82,7 +84,11 @@ class Job:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a process trains the run."""
+        """Whether a process trains the run, or is about to."""
+        hold = self._hold()
+        if hold is None:
+            return True
+        os.close(hold)
         return is_locked(self.folder)
 
     def wait_while_busy(self) -> None:
@@ -92,23 +98,51 @@ class Job:
 
     def train_here(self) -> int:
         """Trains the run in this process, and returns the command's exit status."""
+        self.wait_while_busy()
+        if self.is_done:
+            return 0
         self._clear()
         return session.main(self.kind, self.arguments())
 
-    def start(self, threads: int) -> subprocess.Popen[bytes]:
+    def start(self, threads: int) -> subprocess.Popen[bytes] | None:
         """Starts the training in a process of its own, which ends cleanly at SIGTERM.
+
+        The process holds the run from before its first line to its last, whatever becomes of this
+        one.
 
         Args:
             threads: of torch.
+
+        Returns:
+            The process; None if another one is busy with the run.
         """
-        self._clear()
-        argv = self.kind.argv(*self.arguments(threads))
-        with self.log.open("a", encoding="utf-8") as log:
-            # Its own session: a terminal's Ctrl-C reaches it as one signal, through us.
-            return subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+        hold = self._hold()
+        if hold is None or is_locked(self.folder):
+            return None
+        try:
+            self._clear()
+            argv = self.kind.argv(*self.arguments(threads))
+            with self.log.open("a", encoding="utf-8") as log:
+                # Its own session: a terminal's Ctrl-C reaches it as one signal, through us.
+                return subprocess.Popen(
+                    argv, stdout=log, stderr=log, start_new_session=True, pass_fds=(hold,)
+                )
+        finally:
+            os.close(hold)
+
+    def _hold(self) -> int | None:
+        """An open file whose lock lives as long as a process has it open; None if one has."""
+        path = Path(f"{self.folder}.lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hold = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(hold)
+            return None
+        return hold
 
     def _clear(self) -> None:
         """Removes what a training left that was killed before its first checkpoint."""
         if newest_checkpoint(self.folder / CHECKPOINTS, self.kind.facts) is None:
             shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,148 @@
+"""Runs are trained once and to their end, whatever is killed on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rims_rl.experiments.executor import (
+    DryRun,
+    NothingTrained,
+    OneByOne,
+    Processes,
+    TrainingStoppedError,
+)
+from rims_rl.experiments.store import Runs, Wanted
+from rims_rl.tasks.wanted import wanted
+from rims_rl.training.trainee import AGENTS
+from tests.tiny_runs import TINY
+
+ROOT = Path("store")
+#: A driver as a process: two models of copying that train for some seconds.
+DRIVER = """
+from pathlib import Path
+from rims_rl.experiments.executor import Processes
+from rims_rl.experiments.store import Runs
+from tests.experiments.test_executor import some_seconds
+Runs(Path("store"), [0, 1], quick=True, executor=Processes(2)).prepare([some_seconds()])
+"""
+
+
+def some_seconds():
+    return wanted("copying", {}, {**TINY, "epochs": 300, "checkpoint_every": 100})
+
+
+def store(executor, seeds=(0, 1)):
+    return Runs(ROOT, seeds, quick=True, executor=executor)
+
+
+def begun():
+    """How often each run was begun or continued."""
+    return [len(path.read_text().splitlines()) for path in ROOT.rglob("command.txt")]
+
+
+def trainings():
+    """Process ids of trainings in this test's folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            argv = (process / "cmdline").read_bytes().split(b"\0")
+            inside = (process / "cwd").resolve() == Path.cwd()
+        except OSError:
+            continue
+        if inside and b"rims_rl.tasks" in argv:
+            found.append(int(process.name))
+    return found
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def has_begun():
+    """Whether both runs saved a checkpoint."""
+    return len({path.parent for path in ROOT.rglob("checkpoints/step-*.json")}) == 2
+
+
+def test_a_killed_training_is_taken_up_again():
+    def kill_one():
+        wait_for(has_begun)
+        os.kill(trainings()[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    runs = store(Processes(2))
+    runs.prepare([some_seconds()])
+    killer.join()
+    assert len(runs.stored(some_seconds())) == 2
+    assert sorted(begun()) == [1, 2]
+    alone = Runs(Path("alone"), (0, 1), quick=True).every_seed(some_seconds())
+    found = [run.metrics for run in runs.stored(some_seconds())]
+    assert found == [run.metrics for run in alone]
+
+
+def test_a_killed_driver_leaves_trainings_that_the_next_one_waits_for():
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for is_early in (True, False):
+        driver = subprocess.Popen([sys.executable, "-c", DRIVER], env=env)
+        wait_for(lambda: len(trainings()) == 2)
+        if not is_early:  # trainings that still load, or that have begun
+            wait_for(has_begun)
+        driver.kill()
+        driver.wait()
+        assert len(trainings()) == 2
+    runs = store(Processes(2))
+    runs.prepare([some_seconds()])
+    assert len(runs.stored(some_seconds())) == 2
+    assert begun() == [1, 1]
+
+
+def test_one_that_cannot_be_done_is_told_and_the_others_are_trained(tiny):
+    options = {"env": "CartPole-v1", "total_timesteps": 8, "policy_kwargs": {"bogus": 1}}
+    impossible = Wanted(AGENTS, options)
+    with pytest.raises(TrainingStoppedError, match="it cannot be done as asked"):
+        store(Processes(2), seeds=(0,)).prepare([impossible, tiny()])
+    assert len(list(ROOT.rglob("results.json"))) == 1
+
+
+@pytest.mark.parametrize("kind", ["agents", "tasks"])
+def test_a_dry_run_prints_commands_that_give_the_run(kind, tiny):
+    cartpole = {"env": "CartPole-v1", "n_envs": 2, "n_minibatches": 1, "n_steps": 8,
+                "total_timesteps": 32, "core_kwargs": {"comm_heads": 1}, "hidden_size": 12,
+                "eval_every": 0, "device": "cpu"}  # fmt: skip
+    model = Wanted(AGENTS, cartpole) if kind == "agents" else tiny()
+    with pytest.raises(NothingTrained) as told:
+        store(DryRun(), seeds=(0,)).prepare([model])
+    assert not ROOT.exists()
+    (command,) = str(told.value).splitlines()
+    subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
+    runs = store(OneByOne(), seeds=(0,))
+    assert len(runs.every_seed(model)) == 1
+    assert begun() == [1]
+
+
+@pytest.mark.slow
+def test_ray_trains_agents_and_tasks_once(tiny):
+    ray = pytest.importorskip("ray")
+    from rims_rl.experiments.cluster import Ray
+
+    def kill_one():
+        wait_for(has_begun)
+        os.kill(trainings()[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    runs = store(Ray(cpus=1, workers=2))
+    runs.prepare([some_seconds()])
+    killer.join()
+    assert len(runs.stored(some_seconds())) == 2
+    assert sorted(begun()) == [1, 2]
+    assert not ray.is_initialized()
