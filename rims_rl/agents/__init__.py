@@ -3,7 +3,12 @@
 import sb3_contrib
 
 from rims_rl.agents.cnn import AtariCnn
-from rims_rl.agents.core_policy import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy
+from rims_rl.agents.core_policy import (
+    CnnRimPolicy,
+    CorePolicy,
+    MlpRimPolicy,
+    MultiInputRimPolicy,
+)
 from rims_rl.agents.extractors import GridExtractor
 from rims_rl.agents.features import LinearFeatures, SmallGridCnn
 from rims_rl.agents.ppo import RecurrentPPO
@@ -11,6 +16,7 @@ from rims_rl.agents.ppo import RecurrentPPO
 __all__ = [
     "AtariCnn",
     "CnnRimPolicy",
+    "CorePolicy",
     "GridExtractor",
     "LinearFeatures",
     "MlpRimPolicy",

@@ -13,7 +13,7 @@ from sb3_contrib.common.recurrent.buffers import RecurrentRolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 
-from rims_rl.agents.core_policy import MlpRimPolicy
+from rims_rl.agents.core_policy import CorePolicy
 from rims_rl.core import RIM
 
 
@@ -66,7 +66,7 @@ class CoreStatistics(BaseCallback):
     def _on_step(self) -> bool:
         largest = self.locals["lstm_states"].pi[0].abs().max().item()
         self._largest_state = max(self._largest_state, largest)
-        mask = cast(MlpRimPolicy, self.model.policy).active_mask
+        mask = cast(CorePolicy, self.model.policy).active_mask
         if mask is not None:
             # (n_envs, K) -> (K,)
             active = mask.sum(dim=0, dtype=torch.float64)
@@ -108,7 +108,7 @@ class UpdateStatistics(BaseCallback):
         self._rollout: _Rollout | None = None
         self._squares: list[Tensor] = []
         self._minibatches = 0
-        policy = cast(MlpRimPolicy, self.model.policy)
+        policy = cast(CorePolicy, self.model.policy)
         self._hooks = [
             parameter.register_post_accumulate_grad_hook(self._add_gradient)
             for parameter in policy.parameters()
@@ -131,14 +131,14 @@ class UpdateStatistics(BaseCallback):
             self._squares.clear()
             self._minibatches = 0
         if self._rollout is not None:
-            changes = self._rollout.changes(cast(MlpRimPolicy, self.model.policy))
+            changes = self._rollout.changes(cast(CorePolicy, self.model.policy))
             self.logger.record("rim/active_set_changes_by_update", changes)
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_end(self) -> None:
-        policy = cast(MlpRimPolicy, self.model.policy)
+        policy = cast(CorePolicy, self.model.policy)
         if isinstance(policy.lstm_actor, RIM):
             buffer = cast(RecurrentPPO, self.model).rollout_buffer
             self._rollout = _Rollout.of(cast(RecurrentRolloutBuffer, buffer), policy)
@@ -165,7 +165,7 @@ class _Rollout:
     active: Tensor
 
     @classmethod
-    def of(cls, buffer: RecurrentRolloutBuffer, policy: MlpRimPolicy) -> _Rollout:
+    def of(cls, buffer: RecurrentRolloutBuffer, policy: CorePolicy) -> _Rollout:
         count = math.ceil(buffer.n_envs / 8)
 
         def pick(array: Any) -> Tensor:
@@ -185,7 +185,7 @@ class _Rollout:
         active = policy.active_sets(observations, states, starts)
         return cls(observations, states, starts, active)
 
-    def changes(self, policy: MlpRimPolicy) -> float:
+    def changes(self, policy: CorePolicy) -> float:
         now = policy.active_sets(self.observations, self.states, self.starts)
         return float((now != self.active).any(dim=-1).double().mean())
 

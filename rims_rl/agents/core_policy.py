@@ -6,6 +6,7 @@ Axes: T time, N sequences (environments), B = N * T samples ordered by sequence,
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ import torch
 from gymnasium import spaces
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
@@ -20,17 +22,15 @@ from torch import Tensor
 from rims_rl.agents.cnn import AtariCnn
 from rims_rl.agents.extractors import GridExtractor
 from rims_rl.core import RIM, Core, core_options, make_core
-
-#: Hidden units of a policy that does not say how many: 6 RIMs of 42, close to SB3's LSTM of 256.
-DEFAULT_HIDDEN_SIZE = 252
+from rims_rl.core.options import CoreOptions
 
 _STOCK_ARGUMENTS = set(inspect.signature(RecurrentActorCriticPolicy).parameters) & {
     "lstm_hidden_size", "n_lstm_layers", "shared_lstm", "enable_critic_lstm", "lstm_kwargs"
 }  # fmt: skip
 
 
-class MlpRimPolicy(RecurrentActorCriticPolicy):
-    """Recurrent policy for vectors, with RIMs by default.
+class CorePolicy(RecurrentActorCriticPolicy):
+    """Recurrent policy around one core or two, with RIMs by default.
 
     Features -> core -> actor and critic heads. Takes the arguments of SB3's policies and three
     of its own instead of sb3-contrib's ``lstm_*``:
@@ -78,7 +78,7 @@ class MlpRimPolicy(RecurrentActorCriticPolicy):
             )
         self.core = core
         sized = "hidden_size" in core_options(core)
-        default = {"hidden_size": DEFAULT_HIDDEN_SIZE} if sized else {}
+        default = {"hidden_size": CoreOptions.hidden_size} if sized else {}
         self.core_kwargs = {**default, **(core_kwargs or {})}
         self.shared_core = shared_core
         if kwargs.setdefault("optimizer_class", torch.optim.Adam) is torch.optim.Adam:
@@ -241,8 +241,21 @@ class MlpRimPolicy(RecurrentActorCriticPolicy):
         return values
 
 
-class CnnRimPolicy(MlpRimPolicy):
-    """Recurrent policy for images: the paper's CNN, then as `MlpRimPolicy`, linear heads."""
+class MlpRimPolicy(CorePolicy):
+    """Recurrent policy for vectors; see `CorePolicy`."""
+
+    def __init__(self, observation_space: spaces.Space[Any], *args: Any, **kwargs: Any) -> None:
+        if "features_extractor_class" not in kwargs and is_image_space(observation_space):
+            warnings.warn(
+                f"the observations, {observation_space.shape}, look like images, and MlpRimPolicy "
+                "reads them as vectors: CnnRimPolicy has a CNN for them",
+                stacklevel=2,
+            )
+        super().__init__(observation_space, *args, **kwargs)
+
+
+class CnnRimPolicy(CorePolicy):
+    """Recurrent policy for images: the paper's CNN, then as `CorePolicy`, linear heads."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         extractor = kwargs.setdefault("features_extractor_class", AtariCnn)
@@ -267,14 +280,19 @@ class CnnRimPolicy(MlpRimPolicy):
         return features
 
 
-class MultiInputRimPolicy(MlpRimPolicy):
-    """Recurrent policy for dictionaries of observations, then as `MlpRimPolicy`.
+class MultiInputRimPolicy(CorePolicy):
+    """Recurrent policy for dictionaries of observations, then as `CorePolicy`.
 
     Features come from `GridExtractor` where the observations are those of our MiniGrid
     environments, else from SB3's `CombinedExtractor`.
     """
 
     def __init__(self, observation_space: spaces.Dict, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(observation_space, spaces.Dict):
+            raise ValueError(
+                f"MultiInputRimPolicy reads dictionaries of observations, got {observation_space}: "
+                "use MlpRimPolicy for vectors and CnnRimPolicy for images"
+            )
         fits = GridExtractor.fits(observation_space)
         kwargs.setdefault("features_extractor_class", GridExtractor if fits else CombinedExtractor)
         super().__init__(observation_space, *args, **kwargs)

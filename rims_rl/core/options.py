@@ -22,7 +22,8 @@ class CoreOptions:
     """
 
     core: str
-    hidden_size: int = field(default=60, metadata={"help": "units of the core, all RIMs together"})
+    #: 6 RIMs of 42 units by default, close to the 256 of SB3's LSTM.
+    hidden_size: int = field(default=252, metadata={"help": "units of the core, all RIMs together"})
     num_rims: int = field(default=RIMConfig.num_rims, metadata={"help": "number of RIMs"})
     num_active: int = field(
         default=RIMConfig.num_active, metadata={"help": "RIMs active at each step"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -112,6 +113,9 @@ def grouped(kinds: Mapping[str, type], values: Mapping[str, Any]) -> dict[str, A
     groups = {}
     for name, kind in kinds.items():
         own = {option: values[option] for option in option_names(kind) if option in values}
+        for option, value in own.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"{flag(option)} must be a finite number, got {value}")
         try:
             groups[name] = kind(**own)
         except ValueError as error:

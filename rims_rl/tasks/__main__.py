@@ -13,9 +13,9 @@ from rims_rl.tasks.trainee import TASK_RUNS
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains and tests as the command line says; see `rims_rl.runs.session.main`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments in ([], ["-h"], ["--help"]):
+    if arguments in (["-h"], ["--help"]):
         print(overview())
-        return 0 if arguments else 2
+        return 0
     return session.main(TASK_RUNS, arguments)
 
 

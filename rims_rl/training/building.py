@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rims_rl.agents import (
     CnnRimPolicy,
+    CorePolicy,
     GridExtractor,
     LinearFeatures,
     MlpRimPolicy,
@@ -76,7 +77,7 @@ def derived_seed(seed: int, *key: int) -> int:
     return int(np.random.SeedSequence([seed, *key]).generate_state(1)[0] >> 1)
 
 
-def policy_class(space: spaces.Space[Any]) -> type[MlpRimPolicy]:
+def policy_class(space: spaces.Space[Any]) -> type[CorePolicy]:
     """The policy that takes observations of this space."""
     if isinstance(space, spaces.Dict):
         return MultiInputRimPolicy
@@ -118,7 +119,7 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
 
 
 def _extractor(
-    plan: TrainPlan, policy: type[MlpRimPolicy], space: spaces.Space[Any]
+    plan: TrainPlan, policy: type[CorePolicy], space: spaces.Space[Any]
 ) -> dict[str, Any]:
     """The policy's arguments for the features of its observations, none if its own are meant."""
     size, precision = plan.core.features_dim, plan.run.precision

@@ -20,7 +20,7 @@ from rich.table import Table
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
-from rims_rl.agents.core_policy import MlpRimPolicy
+from rims_rl.agents.core_policy import CorePolicy
 from rims_rl.envs import suite_of
 from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
@@ -124,7 +124,7 @@ def evaluate(request: Request) -> Path:
     if request.track != "off" and not (trained.folder / CONFIG).is_file():
         raise UsageError(f"--track {request.track}: {trained.folder} is not a run folder")
     if request.video is not None:
-        check_writable(Path(request.video).parent)
+        _check_video_folder(Path(request.video).parent)
     trained.model.set_random_seed(request.seed)
     episodes = _play(trained, env, request)
     env.close()
@@ -166,6 +166,12 @@ def _parser() -> jsonargparse.ArgumentParser:
     return parser
 
 
+def _check_video_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"--video: no such folder: {folder}")
+    check_writable(folder)
+
+
 def _check_spaces(trained: Trained, env: VecEnv, env_id: str) -> None:
     model = trained.model
     for what in ("observation", "action"):
@@ -199,7 +205,6 @@ def _film(trained: Trained, env_id: str, kwargs: dict[str, Any], request: Reques
     pictures, active = record(trained, env, request)
     env.close()
     path = Path(request.video)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_video(path, pictures, active, FPS[suite_of(env_id)])
     print(f"video   {path} ({len(pictures)} steps)")
 
@@ -217,7 +222,7 @@ def record(trained: Trained, env: VecEnv, request: Request) -> tuple[list[Pictur
     """
     pictures: list[Picture] = []
     masks: list[torch.Tensor] = []
-    policy = cast(MlpRimPolicy, trained.model.policy)
+    policy = cast(CorePolicy, trained.model.policy)
     observation, states = env.reset(), None
     starts = np.ones(1, dtype=bool)
     for _ in tqdm(range(request.video_steps), unit="step", desc="video", disable=None):

@@ -15,7 +15,7 @@ import jsonargparse
 from rims_rl.core import core_options
 from rims_rl.core.options import SIZED, of_version_0_1
 from rims_rl.envs import suite_of
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import UsageError, warn
 from rims_rl.runs.folder import folder_version
 from rims_rl.runs.options import flag, option_names
 from rims_rl.runs.parser import (
@@ -107,6 +107,9 @@ def resumed_plan(saved: Mapping[str, Any], values: Mapping[str, Any]) -> TrainPl
         UsageError: a change that would make it another run.
     """
     refuse_changes(saved, values, RESUMABLE)
+    before, after = saved["total_timesteps"], values.get("total_timesteps")
+    if after is not None and after < before:
+        warn(f"--total-timesteps {after} shortens the plan of this run, which had {before}")
     return TrainPlan.from_flat({**saved, **values})
 
 

@@ -324,3 +324,11 @@ def test_training_on_cuda(core):
     model = make_model("CnnRimPolicy", env, rims_rl.RecurrentPPO, core=core, device="cuda")
     model.learn(32)
     assert next(model.policy.parameters()).is_cuda
+
+
+def test_a_policy_for_other_observations_says_which_to_use():
+    images = gym.spaces.Box(0, 255, (84, 84, 4), np.uint8)
+    with pytest.raises(ValueError, match="use MlpRimPolicy for vectors"):
+        MultiInputRimPolicy(images, gym.spaces.Discrete(2), lambda _: 1e-3)
+    with pytest.warns(UserWarning, match="CnnRimPolicy has a CNN"):
+        MlpRimPolicy(images, gym.spaces.Discrete(2), lambda _: 1e-3)

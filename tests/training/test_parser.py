@@ -144,7 +144,7 @@ def test_help_has_every_option_on_show(capsys):
     text = capsys.readouterr().out
     for name in resolved("--env", "CartPole-v1").flat():
         assert f"--{name.replace('_', '-')} " in text
-    assert "[60; atari 510" in text
+    assert "[252; atari 510" in text
 
 
 def test_command_line_can_be_pasted():

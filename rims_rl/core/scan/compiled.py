@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rims_rl.core.attention import SPARSIFY_EPSILON
 from rims_rl.core.scan.operation import ScanInputs, ScanRecord, ScanSpec
 
 _SIZES = (
@@ -66,9 +67,10 @@ def library() -> ctypes.CDLL | None:
 
 
 def expected_layout() -> str:
-    """Names of fields and forms in the order in which this module hands them over."""
+    """Names of fields and forms in the order in which this module hands them over, a number."""
     parts = (_SIZES, _FORWARD, _BACKWARD, *_FORMS.values())
-    return "".join(f"; {' '.join(names)}" for names in parts)
+    names = "".join(f"; {' '.join(names)}" for names in parts)
+    return f"{names}; {SPARSIFY_EPSILON:g}"
 
 
 def supports(spec: ScanSpec) -> bool:

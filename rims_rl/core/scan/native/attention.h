@@ -50,11 +50,11 @@ template <class T> Threshold<T> find_threshold(const T *softmax, int rims, int n
   Threshold<T> found{0, T(0), T(0)};
   for (int k = 0; k < rims; ++k)
     if (rank_of(softmax, rims, k) == num_active) found.index = k;
-  found.value = softmax[found.index] + T(1e-7);
+  found.value = softmax[found.index] + T(RIMS_SPARSIFY_EPSILON);
   // Compared so that NaN is not taken for a loser.
   for (int k = 0; k < rims; ++k)
     found.norm += softmax[k] <= found.value ? T(0) : softmax[k] - found.value;
-  found.norm += T(1e-7);
+  found.norm += T(RIMS_SPARSIFY_EPSILON);
   return found;
 }
 

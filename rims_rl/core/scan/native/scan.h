@@ -11,6 +11,9 @@
 
 namespace rims {
 
+// The released code's guard against an empty competition.
+#define RIMS_SPARSIFY_EPSILON 1e-07
+
 #define RIMS_INPUT_ATTENTIONS(X) X(null) X(competition) X(none)
 #define RIMS_SELECTIONS(X) X(hard) X(soft)
 #define RIMS_COMMUNICATIONS(X) X(none) X(bounded) X(gated) X(residual)
@@ -86,11 +89,14 @@ template <class T> struct Backward {
   RIMS_BACKWARD(RIMS_FIELD)
 };
 
-// All names in the order above, for the caller to compare with its own.
+// All names in the order above, and the number, for the caller to compare with its own.
+#define RIMS_TEXT(x) #x
+#define RIMS_TEXT_OF(x) RIMS_TEXT(x)
 #define RIMS_NAME(type, name) " " #name
 #define RIMS_FORM(name) " " #name
 constexpr const char *LAYOUT =
     ";" RIMS_SIZES(RIMS_NAME) ";" RIMS_FORWARD(RIMS_NAME) ";" RIMS_BACKWARD(RIMS_NAME) ";" RIMS_INPUT_ATTENTIONS(
-        RIMS_FORM) ";" RIMS_SELECTIONS(RIMS_FORM) ";" RIMS_COMMUNICATIONS(RIMS_FORM);
+        RIMS_FORM) ";" RIMS_SELECTIONS(RIMS_FORM) ";" RIMS_COMMUNICATIONS(RIMS_FORM) ";"
+                                                                                     " " RIMS_TEXT_OF(RIMS_SPARSIFY_EPSILON);
 
 } // namespace rims
