@@ -5,27 +5,38 @@ PYTHON ?= python3
 ARGS ?= --env PongNoFrameskip-v4
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+NATIVE := $(wildcard rims_rl/core/scan/native/*)
 
-.PHONY: train test check
+.PHONY: help train test lint format check
 .DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
 
-train: .venv/installed
+help:            ## this list
+	@grep -E '^[a-z.]+: .*##|^[a-z.]+:  *##' Makefile | sed 's/:.*##/\t/' | expand -t 12
+
+train: .venv/installed  ## train an agent; ARGS="--env ID ..."
 	$(BIN)/python -m rims_rl.train $(ARGS)
 
-test: .venv/installed-dev
-	$(BIN)/python -m pytest $(ARGS_TEST)
+test: .venv/installed-dev  ## run the tests on all cores; ARGS_TEST="tests/core -k ..."
+	$(BIN)/python -m pytest -n auto $(ARGS_TEST)
 
-check: .venv/installed-dev
+lint: .venv/installed-dev  ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror rims_rl/core/scan/native/*
+	$(BIN)/clang-format --dry-run --Werror $(NATIVE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+
+format: .venv/installed-dev  ## put all code into the project's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(NATIVE)
+
+check: lint test  ## what a change must pass
 
 .venv: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt $(wildcard rims_rl/core/scan/native/*)
+.venv/installed: pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv .venv
 	$(INSTALL) --editable .
 	touch $@

@@ -86,6 +86,7 @@ REFUSED = {
     "none": (["--episodes", "0"], "at least 1"),
     "both": (["--stochastic", "--deterministic"], "exclude"),
     "video": (["--video", "v.avi"], ".mp4"),
+    "folder": (["--video", "/no-such-folder/v.mp4"], "no such folder: /no-such-folder"),
     "checkpoint": (["--checkpoint", "newest"], "final, best"),
 }
 

@@ -24,7 +24,7 @@ from rims_rl.agents.core_policy import CorePolicy
 from rims_rl.envs import suite_of
 from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.files import sha256, write_text
+from rims_rl.runs.files import nearest_existing, sha256, write_text
 from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_environment, safe_name
 from rims_rl.runs.options import Track, at_least, flag
 from rims_rl.runs.parser import HelpFormatter, metavar, parsed
@@ -167,8 +167,9 @@ def _parser() -> jsonargparse.ArgumentParser:
 
 
 def _check_video_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise UsageError(f"--video: no such folder: {folder}")
+    existing = nearest_existing(folder)
+    if existing == Path(existing.anchor) and folder.absolute() != existing:
+        raise UsageError(f"--video: no such folder: {folder}")  # more likely a slip than a wish
     check_writable(folder)
 
 
@@ -205,6 +206,7 @@ def _film(trained: Trained, env_id: str, kwargs: dict[str, Any], request: Reques
     pictures, active = record(trained, env, request)
     env.close()
     path = Path(request.video)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_video(path, pictures, active, FPS[suite_of(env_id)])
     print(f"video   {path} ({len(pictures)} steps)")
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -329,6 +330,6 @@ def test_training_on_cuda(core):
 def test_a_policy_for_other_observations_says_which_to_use():
     images = gym.spaces.Box(0, 255, (84, 84, 4), np.uint8)
     with pytest.raises(ValueError, match="use MlpRimPolicy for vectors"):
-        MultiInputRimPolicy(images, gym.spaces.Discrete(2), lambda _: 1e-3)
+        MultiInputRimPolicy(cast(Any, images), gym.spaces.Discrete(2), lambda _: 1e-3)
     with pytest.warns(UserWarning, match="CnnRimPolicy has a CNN"):
         MlpRimPolicy(images, gym.spaces.Discrete(2), lambda _: 1e-3)

@@ -94,9 +94,11 @@ template <class T> struct Backward {
 #define RIMS_TEXT_OF(x) RIMS_TEXT(x)
 #define RIMS_NAME(type, name) " " #name
 #define RIMS_FORM(name) " " #name
+// clang-format off
 constexpr const char *LAYOUT =
-    ";" RIMS_SIZES(RIMS_NAME) ";" RIMS_FORWARD(RIMS_NAME) ";" RIMS_BACKWARD(RIMS_NAME) ";" RIMS_INPUT_ATTENTIONS(
-        RIMS_FORM) ";" RIMS_SELECTIONS(RIMS_FORM) ";" RIMS_COMMUNICATIONS(RIMS_FORM) ";"
-                                                                                     " " RIMS_TEXT_OF(RIMS_SPARSIFY_EPSILON);
+    ";" RIMS_SIZES(RIMS_NAME) ";" RIMS_FORWARD(RIMS_NAME) ";" RIMS_BACKWARD(RIMS_NAME)
+    ";" RIMS_INPUT_ATTENTIONS(RIMS_FORM) ";" RIMS_SELECTIONS(RIMS_FORM)
+    ";" RIMS_COMMUNICATIONS(RIMS_FORM) "; " RIMS_TEXT_OF(RIMS_SPARSIFY_EPSILON);
+// clang-format on
 
 } // namespace rims
