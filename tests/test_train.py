@@ -104,7 +104,13 @@ def test_baselines_change_one_word(core):
 def test_every_family_trains(env):
     argv = [*TINY[2:], "--env", env, "--total-timesteps", "64", "--track", "off"]
     assert main([*argv, "--eval-every", "0", "--run-dir", "r"]) == 0
-    assert Path("r/model.zip").exists()
+    results = json.loads(Path("r/results.json").read_text())
+    assert (results["env"], results["timesteps"]) == (env, 64)
+    assert np.isfinite([float(row["train/loss"]) for row in table("r/progress.csv")
+                        if row.get("train/loss")]).all()  # fmt: skip
+    model = RecurrentPPO.load("r/model.zip")
+    assert model.num_timesteps == 64
+    assert model._n_updates > 0
 
 
 def test_kill_9_then_resume_with_one_axis_and_one_wandb_run():

@@ -1,7 +1,7 @@
 """Statistics of active RIMs, and the guard against tensors that are not finite."""
 
 import math
-from typing import cast
+from typing import Any, cast
 
 import gymnasium as gym
 import pytest
@@ -135,19 +135,44 @@ def test_cores_without_rims_have_no_active_sets():
         model.policy.active_sets(torch.zeros(1, 4), (torch.zeros(1, 1, 12),) * 2, torch.zeros(1, 1))
 
 
+class Spoil(BaseCallback):
+    """Spoils a weight as the second update would, and keeps what was before it and after."""
+
+    def _on_step(self):
+        return True
+
+    def _on_rollout_start(self):
+        state = {n: p.detach().clone() for n, p in self.model.policy.named_parameters()}
+        if self.num_timesteps == 16:
+            optimizer = cast(Any, self.model.policy).optimizer
+            self.optimizer_steps = int(next(iter(optimizer.state.values()))["step"])
+            self.before = state
+        elif self.num_timesteps == 32:
+            self.after = state
+
+    def _on_rollout_end(self):
+        if self.num_timesteps == 32:
+
+            def spoil(*_):
+                with torch.no_grad():
+                    cast(Any, self.model.policy).action_net.weight[0, 0] = torch.nan
+
+            cast(Any, self.model.policy).optimizer.register_step_post_hook(spoil)
+
+
 def test_bad_parameter_is_named_and_restored():
     model, guard = model_for(), FiniteGuard()
-    model.learn(16, guard)
-    good = model.policy.action_net.weight.detach().clone()
-    with torch.no_grad():
-        model.policy.action_net.weight[0, 0] = torch.nan
+    spoil = Spoil()
     with pytest.raises(NonFiniteError, match=r"parameter action_net\.weight is not finite"):
-        model.learn(16, guard)
+        model.learn(64, [spoil, guard])
     guard.close()
+    assert not torch.equal(spoil.before["action_net.weight"], spoil.after["action_net.weight"])
     guard.restore()
-    assert torch.isfinite(model.policy.action_net.weight).all()
-    assert model.policy.action_net.weight.shape == good.shape
-    assert model.num_timesteps == 0
+    for name, parameter in model.policy.named_parameters():
+        assert torch.equal(parameter, spoil.before[name]), name
+    (steps,) = {int(state["step"]) for state in cast(Any, model.policy).optimizer.state.values()}
+    assert steps == spoil.optimizer_steps
+    assert model.num_timesteps == 16
 
 
 def test_bad_state_is_named():

@@ -166,12 +166,19 @@ def test_the_ratio_is_one_before_the_first_update(algorithm, core, shared_core):
 
 
 def test_gsde_target_kl_value_clipping_and_normalisation():
-    env = VecNormalize(make_vec_env("Pendulum-v1", 3))
+    env = VecNormalize(make_vec_env("Pendulum-v1", 3, seed=0))
     model = make_model(
         "MlpRimPolicy", env, use_sde=True, sde_sample_freq=4, target_kl=0.01, clip_range_vf=0.2,
-        batch_size=13,
+        batch_size=13, learning_rate=0.1, n_epochs=10,
     )  # fmt: skip
+    before = {name: p.detach().clone() for name, p in model.policy.named_parameters()}
     model.learn(96)
+    after = dict(model.policy.named_parameters())
+    assert all(torch.isfinite(p).all() for p in after.values())
+    changed = {name for name, p in after.items() if not torch.equal(p, before[name])}
+    assert {"log_std", "value_net.weight", "action_net.weight"} <= changed
+    assert model._n_updates < 10 * (96 // (3 * model.n_steps))  # the divergence ended it early
+    assert cast(Any, env.obs_rms).count > 96
 
 
 def test_predict_carries_the_state_and_forgets_it_at_episode_starts():

@@ -26,8 +26,9 @@ def test_summary():
 
 
 def test_interval_is_reproducible_and_depends_on_the_seed():
-    episodes = Episodes([1.0, 2.0, 4.0, 9.0], [1] * 4)
+    episodes = Episodes(np.random.default_rng(0).normal(size=30).tolist(), [1] * 30)
     assert episodes.summary(1) == episodes.summary(1)
+    assert episodes.summary(1)["mean_interval"] != episodes.summary(2)["mean_interval"]
     assert "success_rate" not in episodes.summary()
 
 
