@@ -274,7 +274,7 @@ def report(results: Mapping[str, Any], together: Mapping[str, Any]) -> str:
     parts = [_HEAD.format(steps=steps, windows=WINDOWS)]
     for name, family in together.items():
         if family:
-            tasks = f"{', '.join(family['tasks'])}, {family['seeds']} seeds each"
+            tasks = f"{', '.join(family['tasks'])}; seeds of each: {family['seeds']}"
             head = ("core", "return at the end", "mean return over training")
             body = [[core, *map(with_interval, scores.values())]
                     for core, scores in family["cores"].items()]  # fmt: skip
