@@ -53,12 +53,10 @@ def train_all(jobs: Sequence[Job], executor: Executor) -> None:
             before the latter is raised.
         NothingTrained: the executor is a dry run.
     """
-    if isinstance(executor, DryRun):
-        raise NothingTrained("\n".join(job.command() for job in jobs))
-    titles = "".join(f"\n  {job.title}" for job in jobs)
-    print(f"runs to train: {len(jobs)}{titles}", flush=True)
     failed = {}
     with contextlib.closing(executor.endings(jobs)) as endings:
+        titles = "".join(f"\n  {job.title}" for job in jobs)
+        print(f"runs to train: {len(jobs)}{titles}", flush=True)
         for number, (job, status) in enumerate(endings, 1):
             if status:
                 failed[job] = status
@@ -73,11 +71,11 @@ def train_all(jobs: Sequence[Job], executor: Executor) -> None:
 
 
 class DryRun:
-    """Trains nothing: `train_all` tells the commands, for a job array."""
+    """Trains nothing, but tells the commands, for a job array."""
 
     def endings(self, jobs: Sequence[Job]) -> Endings:
-        """There are none."""
-        raise NothingTrained("")
+        """There are none: raises `NothingTrained` at once."""
+        raise NothingTrained("\n".join(job.command() for job in jobs))
 
 
 class NothingTrained(Exception):
