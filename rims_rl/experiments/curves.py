@@ -46,23 +46,21 @@ class Curve:
         return [column[~np.isnan(column)] for column in self.values.T]
 
 
-def episode_curve(runs: Sequence[Path], total: int, windows: int, column: str = "return") -> Curve:
-    """The mean of a column of ``episodes.csv`` in windows of equal length.
+def window_means(
+    table: pd.DataFrame, steps: str, columns: Sequence[str], edges: Array
+) -> pd.DataFrame:
+    """The means of some columns of a run's table in windows (num_windows x num_columns).
 
     Args:
-        runs: run folders.
-        total: timesteps at the end of the last window.
-        windows: how many.
-        column: ``return``, ``length`` or ``success``.
+        table: rows in the order of their steps.
+        steps: the column that says when a row was.
+        columns: to average; NaN in windows without rows.
+        edges: of the windows (num_windows + 1,), each of which includes its end.
     """
-    edges = np.linspace(0, total, windows + 1)
-    rows = []
-    for run in runs:
-        table = pd.read_csv(run / "episodes.csv")
-        window = pd.cut(table["timesteps"], list(edges), labels=False)
-        means = table.groupby(window)[column].mean()
-        rows.append(means.reindex(range(windows)).to_numpy(dtype=np.float64))
-    return Curve(edges[1:], np.array(rows))
+    window = pd.cut(table[steps], list(edges), labels=False)
+    means = table.groupby(window)[list(columns)].mean()
+    whole: pd.DataFrame = means.reindex(range(len(edges) - 1))
+    return whole
 
 
 def progress_values(run: Path, column: str) -> Array:

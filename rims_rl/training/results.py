@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rims_rl.experiments.curves import window_means
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import EPISODES, PROGRESS, RESULTS, describe_environment
 from rims_rl.training.options import TrainPlan
@@ -90,8 +91,7 @@ def windows(folder: Path, progress: pd.DataFrame, total: int) -> dict[str, list[
     )
     columns: dict[str, list[float | None]] = {"timesteps": edges[1:].tolist()}
     for table, steps, names in tables:
-        window = pd.cut(table[steps], list(edges), labels=False)
-        means = table.groupby(window)[names].mean().reindex(range(WINDOWS))
+        means = window_means(table, steps, names, edges)
         for name in names:
             values = means[name].to_numpy(dtype=np.float64)
             columns[name] = [None if np.isnan(v) else float(f"{v:.5g}") for v in values]

@@ -1,12 +1,13 @@
 """Curves of stored runs, against values worked out by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rims_rl.experiments.curves import Curve, episode_curve, plot_curves, progress_values
+from rims_rl.experiments.curves import Curve, plot_curves, progress_values, window_means
 from rims_rl.experiments.statistics import bootstrap_interval, interquartile_mean
 
 
@@ -21,6 +22,13 @@ def runs(tmp_path):
         )
         (folder / "progress.csv").write_text("time/total_timesteps,a\n5,\n10,1.5\n15,2.5\n")
     return sorted(tmp_path.iterdir())
+
+
+def episode_curve(runs, total, windows, column="return"):
+    edges = np.linspace(0, total, windows + 1)
+    tables = [pd.read_csv(run / "episodes.csv") for run in runs]
+    means = [window_means(table, "timesteps", [column], edges)[column] for table in tables]
+    return Curve(edges[1:], np.array(means))
 
 
 def test_windows_of_a_curve(runs):
