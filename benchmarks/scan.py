@@ -1,20 +1,21 @@
 """The core alone against torch's LSTM: forward, backward and one step of acting.
 
     python benchmarks/scan.py
+    python benchmarks/scan.py --device cuda
 
 Float32, 512 inputs, 510 hidden units, 6 RIMs with 4 active, GRU dynamics, input gradient, a reset
-mask for the RIMs (the LSTM has none). Prints tables and writes benchmarks/results/scan.json.
+mask for the RIMs (the LSTM has none). Prints tables, writes benchmarks/results/scan.json, on a GPU
+scan-cuda.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from typing import Any
 
 import torch
 from report import ROOT, provenance, write_json
-from timing import Contender, medians, training_step
+from timing import Contender, medians, now, training_step
 from torch import nn
 
 from rims_rl import RIM
@@ -39,24 +40,26 @@ PUBLISHED = {
 
 def lstm_step(x: torch.Tensor, hidden: int = HIDDEN) -> Contender:
     """torch.nn.LSTM in training."""
-    lstm = nn.LSTM(x.shape[-1], hidden)
+    lstm = nn.LSTM(x.shape[-1], hidden, device=x.device)
     return training_step(lstm, lambda leaf: lstm(leaf)[0], x)
 
 
 def rim_step(rim: RIM, x: torch.Tensor, starts: torch.Tensor) -> Contender:
     """A RIM in training."""
-    return training_step(rim, lambda leaf: rim(leaf, None, starts)[0], x)
+    return training_step(rim.to(x.device), lambda leaf: rim(leaf, None, starts)[0], x)
 
 
 def acting(module: nn.Module, batch: int) -> Contender:
-    """One step without gradient."""
-    x, state = torch.randn(1, batch, INPUT), (torch.zeros(1, batch, HIDDEN),) * 2
+    """One step without gradient, on the module's device."""
+    device = next(module.parameters()).device
+    x = torch.randn(1, batch, INPUT, device=device)
+    state = (torch.zeros(1, batch, HIDDEN, device=device),) * 2
 
     def step() -> tuple[float]:
         with torch.no_grad():
-            start = time.perf_counter()
+            start = now(x)
             module(x, state)
-            return (time.perf_counter() - start,)
+            return (now(x) - start,)
 
     return step
 
@@ -72,12 +75,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     results: dict[str, Any] = {}
     for steps, batch in SHAPES:
-        x = torch.randn(steps, batch, INPUT)
-        starts = (torch.rand(steps, batch) < 0.02).float()
+        x = torch.randn(steps, batch, INPUT, device=options.device)
+        starts = (torch.rand(steps, batch, device=options.device) < 0.02).float()
         contenders = {"LSTM": lstm_step(x)}
         contenders |= {
             name: rim_step(RIM(INPUT, HIDDEN, **extra), x, starts) for name, extra in CORES.items()
@@ -85,8 +89,11 @@ def main() -> None:
         times = medians(contenders, options.rounds)
         results[f"T{steps} B{batch}"] = times
     results["acting B8"] = medians(
-        {"LSTM": acting(nn.LSTM(INPUT, HIDDEN), 8)}
-        | {name: acting(RIM(INPUT, HIDDEN, **extra), 8) for name, extra in CORES.items()},
+        {"LSTM": acting(nn.LSTM(INPUT, HIDDEN).to(options.device), 8)}
+        | {
+            name: acting(RIM(INPUT, HIDDEN, **extra).to(options.device), 8)
+            for name, extra in CORES.items()
+        },
         20 * options.rounds,
     )
     print("ratio to torch.nn.LSTM: forward / backward / both\n")
@@ -95,11 +102,12 @@ def main() -> None:
     for name in CORES:
         cells = [ratios(times[name], times["LSTM"]) for times in results.values()]
         print(f"| {name} | " + " | ".join(cells) + " |")
-    for name, published in PUBLISHED.items():
+    for name, published in PUBLISHED.items() if options.device == "cpu" else ():
         print(f"| {name} | " + " | ".join(str(ratio or "") for ratio in published) + " | |")
     print("\nLSTM, ms: " + ", ".join(f"{s} {1e3 * t['LSTM'][-1]:.2f}" for s, t in results.items()))
+    name = "scan.json" if options.device == "cpu" else f"scan-{options.device}.json"
     write_json(
-        ROOT / "benchmarks/results/scan.json",
+        ROOT / "benchmarks/results" / name,
         {**provenance(), "torch threads": options.threads, "median seconds": results},
     )
 

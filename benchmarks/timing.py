@@ -13,6 +13,13 @@ from torch import Tensor, nn
 Contender = Callable[[], tuple[float, ...]]
 
 
+def now(tensor: Tensor) -> float:
+    """The time in seconds, when all work on the tensor's device is done."""
+    if tensor.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def medians(
     contenders: Mapping[str, Contender], rounds: int, warm_up: int = 2
 ) -> dict[str, tuple[float, ...]]:
@@ -42,14 +49,14 @@ def training_step(module: nn.Module, run: Callable[[Tensor], Tensor], x: Tensor)
     def step() -> tuple[float, float]:
         nonlocal probe
         leaf = x.clone().requires_grad_()
-        start = time.perf_counter()
+        start = now(leaf)
         output = run(leaf)
-        forward_done = time.perf_counter()
+        forward_done = now(leaf)
         if probe is None:
             probe = torch.randn_like(output)
-        forward_end = time.perf_counter()
+        forward_end = now(leaf)
         output.backward(probe)
-        backward_done = time.perf_counter()
+        backward_done = now(leaf)
         with torch.no_grad():
             for parameter in module.parameters():
                 assert parameter.grad is not None

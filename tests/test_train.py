@@ -383,3 +383,16 @@ def test_a_damaged_model_is_one_line(damage, capsys):
     assert evaluate(["r", "--episodes", "1"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "r/model.zip" in line
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("core", ["rim", "lstm", "none"])
+def test_a_run_on_cuda_goes_on_there_and_on_the_cpu(core):
+    argv = ["--env", "PongNoFrameskip-v4", "--core", core, "--n-envs", "2", "--n-steps", "16"]
+    argv += ["--n-minibatches", "1", "--n-epochs", "2", "--eval-every", "0", "--track", "off"]
+    argv += ["--precision", "bfloat16", "--run-dir", "r"]
+    assert main([*argv, "--device", "cuda", "--total-timesteps", "64"]) == 0
+    assert main(["--resume", "r", "--total-timesteps", "128"]) == 0
+    assert evaluate(["r", "--episodes", "1", "--device", "cpu"]) == 0
+    assert main(["--resume", "r", "--total-timesteps", "160", "--device", "cpu"]) == 0
+    assert sorted(set(steps_of("r/progress.csv"))) == [32, 64, 96, 128, 160]

@@ -90,7 +90,9 @@ def _grads_to_theirs(case: Case, grads: dict[str, Tensor], gates: int) -> dict[s
     return theirs
 
 
-def run_case(case: Case, dtype: torch.dtype, backend: str = "auto") -> dict[str, Any]:
+def run_case(
+    case: Case, dtype: torch.dtype, backend: str = "auto", device: str = "cpu"
+) -> dict[str, Any]:
     """Runs one golden case, forward and backward."""
     if case.variant not in VARIANTS:
         raise NotImplementedError(f"{case.variant} is not offered")
@@ -110,12 +112,12 @@ def run_case(case: Case, dtype: torch.dtype, backend: str = "auto") -> dict[str,
         comm_key_size=cfg["comm_dk"],
         comm_value_size=cfg["comm_dv"],
         backend=backend,
-    ).to(dtype)
+    ).to(device, dtype)
     loaded = _weights_to_ours(case, gates)
     rim.load_state_dict({name: torch.tensor(w, dtype=dtype) for name, w in loaded.items()})
 
     def leaf(array: Any) -> Tensor:
-        return torch.tensor(array, dtype=dtype).requires_grad_()
+        return torch.tensor(array, dtype=dtype, device=device).requires_grad_()
 
     x, h0 = leaf(case.x), leaf(case.h0)
     c0 = leaf(case.h0 * 0 if case.c0 is None else case.c0)
@@ -126,9 +128,9 @@ def run_case(case: Case, dtype: torch.dtype, backend: str = "auto") -> dict[str,
         cells.append(state[1])
         infos.append(info)
     h = torch.cat(outputs)
-    (h * torch.tensor(case.r, dtype=dtype)).sum().backward()
+    (h * torch.tensor(case.r, dtype=dtype, device=device)).sum().backward()
 
-    ours = {n: p.grad for n, p in rim.named_parameters() if p.grad is not None}
+    ours = {n: p.grad.cpu() for n, p in rim.named_parameters() if p.grad is not None}
     grads = _grads_to_theirs(case, ours, gates)
     grads.update(x=x.grad, h0=h0.grad)
     if case.c0 is not None:

@@ -336,3 +336,13 @@ def test_module_refuses_without_traceback():
     assert status == 2
     (line,) = err.splitlines()
     assert line.startswith("rims_rl.tasks: error: unknown task 'copyin'")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("task", TINY_TASKS)
+def test_a_task_on_cuda_goes_on_there_and_on_the_cpu(task):
+    argv = [task, "--quick", *MODEL, *SIZES, *TINY_TASKS[task], "--track", "off", "--run-dir", "r"]
+    assert main([*argv, "--device", "cuda", "--epochs", "1"]) == 0
+    assert main(["--resume", "r", "--epochs", "2"]) == 0
+    assert main(["--resume", "r", "--epochs", "3", "--device", "cpu"]) == 0
+    assert len(table("r/progress.csv")) >= 3
