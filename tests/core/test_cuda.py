@@ -6,6 +6,7 @@ from hypothesis import given, settings
 
 from rims_rl import RIM
 from rims_rl.core.config import VARIANTS
+from rims_rl.core.scan import cuda_graph
 from tests.core.test_scan import SMALL, assert_same, cases, resets_of, run, twins
 
 pytestmark = pytest.mark.gpu
@@ -24,23 +25,56 @@ def on_cpu(value):
 
 
 def assert_same_on_cuda(reference, fast, sizes, resets, tolerance):
-    """Both in the same type and with the same weights."""
+    """Both in the same type and with the same weights; four times, the last two as a graph."""
     steps, batch, hidden = sizes["steps"], sizes["batch"], reference.hidden_size
-    x, probe = torch.randn(steps, batch, sizes["input"]), torch.randn(steps, batch, hidden)
-    h, c = torch.randn(2, 1, batch, hidden).unbind()
     dtype = next(reference.parameters()).dtype
-    inputs = [each.to(dtype) for each in (x, h, c, resets_of(resets, steps, batch), probe)]
-    x, h, c, starts, probe = inputs
-    expected = run(reference, x, (h, c), starts, probe)
-    x, h, c, starts, probe = (each.cuda() for each in inputs)
-    assert_same(on_cpu(run(fast.cuda(), x, (h, c), starts, probe)), expected, tolerance)
+    fast.cuda()
+    for _ in range(4):
+        x, probe = torch.randn(steps, batch, sizes["input"]), torch.randn(steps, batch, hidden)
+        h, c = torch.randn(2, 1, batch, hidden).unbind()
+        inputs = [each.to(dtype) for each in (x, h, c, resets_of(resets, steps, batch), probe)]
+        x, h, c, starts, probe = inputs
+        expected = run(reference, x, (h, c), starts, probe)
+        with torch.no_grad():
+            quiet = reference(x, (h, c), starts)
+        x, h, c, starts, probe = (each.cuda() for each in inputs)
+        assert_same(on_cpu(run(fast, x, (h, c), starts, probe)), expected, tolerance)
+        with torch.no_grad():
+            actual = on_cpu(fast(x, (h, c), starts))
+        torch.testing.assert_close(actual, quiet, rtol=tolerance, atol=tolerance)
 
 
 @settings(max_examples=60, deadline=None)
 @given(case=cases())
 def test_equal_to_the_reference_in_float64(case):
     options, sizes, resets, seed = case
-    assert_same_on_cuda(*twins(options, sizes, "auto", seed), sizes, resets, 1e-10)
+    reference, fast = twins(options, sizes, "auto", seed)
+    assert_same_on_cuda(reference, fast, sizes, resets, 1e-10)
+
+
+def test_calls_under_way_at_once_do_not_share_memory():
+    torch.manual_seed(0)
+    eager, graph = RIM(4, 6, backend="torch", **SMALL).cuda(), RIM(4, 6, **SMALL).cuda()
+    graph.load_state_dict(eager.state_dict())
+    for _ in range(4):
+        inputs = torch.randn(2, 5, 3, 4, device="cuda").unbind()
+        expected, actual = ([rim(x)[0] for x in inputs] for rim in (eager, graph))
+        assert all(map(torch.equal, actual, expected))
+        for rim, outputs in ((eager, expected), (graph, actual)):
+            rim.zero_grad()
+            (outputs[0].sum() + 2 * outputs[1].square().sum()).backward()
+            torch.optim.SGD(rim.parameters(), 0.1).step()
+        torch.testing.assert_close(dict(graph.named_parameters()), dict(eager.named_parameters()))
+    assert any(isinstance(each, cuda_graph._Graph) for each in cuda_graph._known.values())
+
+
+def test_inference_mode_before_and_after():
+    rim, x = RIM(4, 6, **SMALL).cuda(), torch.randn(7, 3, 4, device="cuda")
+    expected = rim(x)[0]
+    for mode in (torch.inference_mode, torch.no_grad, torch.inference_mode):
+        for _ in range(3):
+            with mode():
+                torch.testing.assert_close(rim(x)[0], expected)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,4 +1,4 @@
-"""Which way a core is computed: compiled, hand-written in torch, or the plain reference."""
+"""Which way a core is computed: compiled, in torch, as CUDA graphs of it, or the reference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rims_rl.core.config import RIMConfig
-from rims_rl.core.scan import compiled, torch_forward
+from rims_rl.core.scan import compiled, cuda_graph, torch_forward
 from rims_rl.core.scan.operation import Kernel, ScanSpec
 
 
@@ -45,7 +45,8 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
     if reason is None and not torch_forward.supports(spec):
         reason = f"the scan in torch does not know all of {spec.forms()}"
     if reason is None:
-        return cast(Kernel, torch_forward)
+        as_graph = x.is_cuda and config.backend == "auto"
+        return cast(Kernel, cuda_graph if as_graph else torch_forward)
     if config.backend == "auto":
         return None
     raise ValueError(f"backend {config.backend!r} cannot run this core: {reason}; use 'auto'")

@@ -84,8 +84,10 @@ def reset_scales(keep: Tensor | None, steps: int) -> Sequence[Tensor | None]:
     """What states (K, B, H) are multiplied with before each step; None where that is 1."""
     if keep is None:
         return (None,) * steps
-    resets = (keep != 1).any(1).tolist()
     scales = keep.unsqueeze(-1).unbind(0)
+    if keep.device.type != "cpu":  # looking at it would have to wait for all that is under way
+        return scales
+    resets = (keep != 1).any(1).tolist()
     return [scale if reset else None for scale, reset in zip(scales, resets, strict=True)]
 
 
