@@ -74,6 +74,11 @@ class CoreOptions:
         resolved = asdict(RIMConfig(input_size=1, **self.options()))
         return {name: value for name, value in resolved.items() if name not in _NO_CELL}
 
+    def spelled_out(self) -> dict[str, Any]:
+        """As `options`, with today's defaults, so that later ones change nothing."""
+        resolved = {k: v for k, v in self.cell().items() if k != "rim_size"}
+        return {**self.options(), **resolved}
+
     def label(self) -> str:
         """A short name that tells runs of one environment apart, e.g. ``rim-k6-4-h510``."""
         parts = [self.core.rpartition(":")[2]]

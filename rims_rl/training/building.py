@@ -103,7 +103,7 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
             env,
             policy_kwargs={
                 "core": core.core,
-                "core_kwargs": core.options(),
+                "core_kwargs": core.spelled_out(),
                 "shared_core": core.shared_core,
                 **_extractor(plan, policy, env.observation_space),
                 **core.policy_kwargs,

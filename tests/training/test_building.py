@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import gymnasium as gym
@@ -10,7 +11,9 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from rims_rl import RIMConfig
 from rims_rl.agents import AtariCnn, GridExtractor, LinearFeatures, SmallGridCnn
+from rims_rl.core.config import VARIANTS
 from rims_rl.runs.errors import UsageError
 from rims_rl.training.building import make_model, make_training_env
 from rims_rl.training.parser import plan
@@ -78,3 +81,23 @@ def test_features_of_a_size_for_other_dictionaries_are_refused() -> None:
 def test_precision_without_images_is_refused() -> None:
     with pytest.raises(UsageError, match=r"--precision bfloat16 is for image observations"):
         built(env="CartPole-v1", precision="bfloat16")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"num_active": 6},
+        *({"variant": name} for name in VARIANTS),
+        {"core_kwargs": {"input_attention": None}},
+        {"core_kwargs": {"communication": "residual", "dynamics": "lstm", "comm_top_k": 2}},
+        {"core_kwargs": {"backend": "reference", "input_value_size": 7}},
+    ],
+    ids=str,
+)
+def test_a_saved_model_spells_its_cell_out(options: dict[str, Any]) -> None:
+    """So that it computes the same when defaults have changed."""
+    options = {"env": "CartPole-v1", "hidden_size": 24, **options}
+    policy = built(**options).policy_kwargs["core_kwargs"]
+    assert set(policy) >= {f.name for f in fields(RIMConfig) if f.init} - {"input_size", "backend"}
+    assert RIMConfig(5, **policy) == RIMConfig(5, **plan(options).core.options())
