@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from rims_rl.tasks.copying import figures as copying
+from rims_rl.tasks import parser
 from rims_rl.tasks.wanted import wanted
-from tests.tiny_runs import TINY
+from tests.tiny_runs import LEAST, TINY
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -33,7 +33,22 @@ def tiny():
 
 
 @pytest.fixture
-def tiny_copying(monkeypatch):
+def tiny_quick(monkeypatch):
+    """Makes ``--quick`` of some tasks even smaller: called with options by task."""
+
+    def shrink(options):
+        shipped = parser.read_preset
+
+        def read_preset(name):
+            task, is_quick, _ = name.partition("-quick")
+            return {**shipped(name), **(options.get(task, {}) if is_quick else {})}
+
+        monkeypatch.setattr(parser, "read_preset", read_preset)
+
+    return shrink
+
+
+@pytest.fixture
+def tiny_copying(tiny_quick):
     """Gives the figures of copying the least budget there is."""
-    budget = {"epochs": 1, "batch_size": 8, "train_size": 8, "valid_size": 4, "test_size": 4}
-    monkeypatch.setattr(copying, "_QUICK", budget)
+    tiny_quick({"copying": LEAST})

@@ -14,10 +14,9 @@ from PIL import Image
 from rims_rl.figures import main
 from rims_rl.published.catalogue import FIGURES
 from rims_rl.runs.checkpoints import newest_checkpoint
-from rims_rl.tasks.adding import figures as adding
 from rims_rl.tasks.checkpoints import FACTS
-from rims_rl.tasks.mnist import figures as mnist
 from tests.processes import start
+from tests.tiny_runs import LEAST
 
 KEYS = {
     "figure", "title", "quick", "budget", "note", "seeds", "intervals", "numbers", "paper", "runs",
@@ -93,12 +92,9 @@ TABLES = {
 }  # fmt: skip
 
 
-@pytest.mark.usefixtures("tiny_copying")
 @pytest.mark.parametrize("table", TABLES)
-def test_every_cell_of_a_table_is_a_number_of_its_run(table, monkeypatch):
-    tiny = {"epochs": 1, "batch_size": 8, "train_size": 8, "valid_size": 4, "test_size": 4}
-    monkeypatch.setattr(mnist, "_QUICK", tiny)
-    monkeypatch.setattr(adding, "_QUICK", tiny)
+def test_every_cell_of_a_table_is_a_number_of_its_run(table, tiny_quick):
+    tiny_quick({"copying": LEAST, "mnist": LEAST, "adding": LEAST})
     assert main([table, *ARGUMENTS]) == 0
     found = content(table)
     stored = [json.loads(path.read_text()) for path in Path("r").rglob("results.json")]

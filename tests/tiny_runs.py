@@ -6,3 +6,6 @@ TINY = {
     "test_spans": [3], "epochs": 2, "batch_size": 4, "train_size": 10, "valid_size": 6,
     "test_size": 6, "device": "cpu",
 }  # fmt: skip
+
+#: Of the budget alone, one update an epoch.
+LEAST = {"epochs": 1, "batch_size": 8, "train_size": 8, "valid_size": 4, "test_size": 4}

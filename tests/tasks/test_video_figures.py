@@ -20,7 +20,6 @@ from rims_rl.tasks.balls.masked_encoders import correlations, ink_of_strips
 from rims_rl.tasks.drawing.rollouts import roll_out, true_frames, video_model, video_task
 from rims_rl.tasks.drawing.styles import model_curves, model_name
 from rims_rl.tasks.models import parameter_count
-from rims_rl.tasks.moving_mnist import figures as masking
 from rims_rl.tasks.moving_mnist.figures import masking_effects
 from rims_rl.tasks.partial_view import figures as partial_view
 from rims_rl.tasks.registry import make_task
@@ -39,12 +38,11 @@ STRIPS = ("fig7", "fig9", "fig11", "fig12", "fig16")
 
 
 @pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setattr(ball_models, "_QUICK", BALLS)
+def _tiny(monkeypatch, tiny_quick):
     monkeypatch.setattr(ball_models, "_QUICK_LSTM", {250: 8, 512: 10})
     views = {**TINY, "num_rims": 3, "num_active": 2, "slots": 3, "frames": 4, "views": 2}
-    monkeypatch.setattr(partial_view, "_QUICK", views)
-    monkeypatch.setattr(masking, "_QUICK", {**TINY, "hidden_size": 20, "frames": 8, "given": 4})
+    videos = {**TINY, "hidden_size": 20, "frames": 8, "given": 4}
+    tiny_quick({"balls": BALLS, "partial-view": views, "moving-mnist": videos})
 
 
 @pytest.fixture
@@ -88,8 +86,8 @@ def test_figure_3_has_four_panels_and_the_partial_view():
     assert make("fig13")["f1"] == f1
 
 
-def test_figures_8_and_10_roll_out_15_frames_of_three_models(monkeypatch):
-    monkeypatch.setattr(ball_models, "_QUICK", {**BALLS, "frames": 25, "given": 8})
+def test_figures_8_and_10_roll_out_15_frames_of_three_models(tiny_quick):
+    tiny_quick({"balls": {"frames": 25, "given": 8}})
     for name, first in (("fig8", 3), ("fig10", 1)):
         for panel in make(name).values():
             assert len(panel["bce"]) == 3
@@ -158,8 +156,8 @@ def test_strips_are_of_the_right_sets(name, sets):
     assert {strip["video"] for strip in numbers.values()} == ({0, 1} if name == "fig11" else {0})
 
 
-def test_figure_15_follows_the_training(monkeypatch):
-    monkeypatch.setattr(ball_models, "_QUICK", {**BALLS, "frames": 11})
+def test_figure_15_follows_the_training(tiny_quick):
+    tiny_quick({"balls": {"frames": 11}})
     numbers = make("fig15")
     (model,) = Runs(Path("r"), [0], quick=True).every_seed(ball_models.rim("4"))
     task = video_task(model)
@@ -208,9 +206,7 @@ def test_ink_is_that_of_the_strip_a_rim_sees(runs):
 
 
 def test_masking_hides_a_rim_and_is_compared_with_no_mask(runs):
-    (run,) = runs.every_seed(
-        wanted("moving-mnist", {"num_rims": 4, "num_active": 3}, masking._QUICK)
-    )
+    (run,) = runs.every_seed(wanted("moving-mnist", {"num_rims": 4, "num_active": 3}))
     effects = masking_effects(run)
     task, hidden = video_task(run), video_model(run)
     with torch.no_grad():

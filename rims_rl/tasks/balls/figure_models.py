@@ -16,9 +16,6 @@ _TEST_SETS: Mapping[str, list[str]] = {
     "3-curtain": ["3-curtain"],
 }
 
-#: As many rolled out frames as figures 8 and 10 have, not 35, leave time for more updates.
-_QUICK: Mapping[str, Any] = {"frames": 31, "epochs": 4, "train_size": 96}
-
 #: The paper's sizes of an LSTM with those of quick ones, which do not learn enough otherwise.
 SMALL_LSTM, LARGE_LSTM = 250, 512
 _QUICK_LSTM = {SMALL_LSTM: 64, LARGE_LSTM: 128}
@@ -55,7 +52,7 @@ def rim(train_set: str, **options: Any) -> Wanted:
         train_set: e.g. ``4``.
         **options: that differ from the paper's.
     """
-    return wanted("balls", {**_sets(train_set), **options}, _QUICK)
+    return wanted("balls", {**_sets(train_set), **options})
 
 
 def lstm(train_set: str, size: int) -> Wanted:
@@ -66,7 +63,7 @@ def lstm(train_set: str, size: int) -> Wanted:
         size: `SMALL_LSTM` or `LARGE_LSTM`.
     """
     options = {**_sets(train_set), "core": "lstm", "hidden_size": size}
-    return wanted("balls", options, {**_QUICK, "hidden_size": _QUICK_LSTM[size]})
+    return wanted("balls", options, {"hidden_size": _QUICK_LSTM[size]})
 
 
 def _sets(train_set: str) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from rims_rl.tasks.drawing.styles import model_name
 from rims_rl.tasks.wanted import wanted
 
 _STEP = 2
-_QUICK = {"epochs": 4, "train_size": 160}
 _CLAIM = (
     "with sparse activation the prediction goes on without the masked RIM; with most RIMs active "
     "they co-adapt"
@@ -37,7 +36,7 @@ def draw_masking(rims: int, active: int, runs: Runs) -> Drawing:
         active: k_A.
         runs: trains and finds the model; the first seed's is drawn, the numbers are of all.
     """
-    model = wanted("moving-mnist", {"num_rims": rims, "num_active": active}, _QUICK)
+    model = wanted("moving-mnist", {"num_rims": rims, "num_active": active})
     stored = runs.every_seed(model)
     effects = {run.seed: masking_effects(run) for run in stored}
     shown = stored[0]

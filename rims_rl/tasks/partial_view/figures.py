@@ -18,14 +18,13 @@ from rims_rl.tasks.wanted import planned, wanted
 
 _TASK = "partial-view"
 _LEARNED = ("rim", "lstm", "rmc")
-_QUICK = {"epochs": 3, "train_size": 192}
 _SCORES = {"f1": "F1 score", "balanced_accuracy": "balanced accuracy"}
 _CLAIM = "RIMs are ahead of LSTM and RMC out of distribution; TTO is the upper bound"
 
 
 def view_models() -> list[Wanted]:
     """The models of the comparison: three that learn, and the oracle."""
-    learned = [wanted(_TASK, {"core": core}, _QUICK) for core in _LEARNED]
+    learned = [wanted(_TASK, {"core": core}) for core in _LEARNED]
     nothing_to_learn = {"epochs": 1, "train_size": 1, "valid_size": 1}
     return [*learned, wanted(_TASK, {"core": "tto", **nothing_to_learn})]
 
