@@ -16,7 +16,7 @@ from typing import Any
 from rims_rl.runs import session
 from rims_rl.runs.checkpoints import newest_checkpoint
 from rims_rl.runs.folder import CHECKPOINTS, CONFIG, PROGRESS, is_locked
-from rims_rl.runs.options import Plan
+from rims_rl.runs.options import Plan, Track
 from rims_rl.runs.trainee import Kind
 
 
@@ -29,12 +29,14 @@ class Job:
         values: the options that differ from presets and defaults, without the run's folder.
         plan: all options.
         folder: of the run.
+        track: whether the training reports to Weights & Biases, as ``--track``.
     """
 
     kind: Kind[Any]
     values: Mapping[str, Any]
     plan: Plan
     folder: Path
+    track: Track = "off"
 
     @property
     def title(self) -> str:
@@ -70,7 +72,7 @@ class Job:
         Args:
             threads: of torch; 0 for what the settings say.
         """
-        here = ["--track", "off", *(["--threads", str(threads)] if threads else [])]
+        here = ["--track", self.track, *(["--threads", str(threads)] if threads else [])]
         if (self.folder / CONFIG).exists():
             checkpoints = self.folder / CHECKPOINTS
             if newest_checkpoint(checkpoints, self.kind.facts) is not None:
@@ -80,7 +82,7 @@ class Job:
     def command(self) -> str:
         """The command of a new run, ready to paste into a shell."""
         arguments = [*self.kind.arguments(self.values), "--run-dir", str(self.folder)]
-        return session.command_line(self.kind, [*arguments, "--track", "off"])
+        return session.command_line(self.kind, [*arguments, "--track", self.track])
 
     @property
     def is_busy(self) -> bool:

@@ -17,8 +17,11 @@ from rims_rl.experiments.job import Job
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import CONFIG, safe_name
-from rims_rl.runs.options import Plan
+from rims_rl.runs.options import Plan, Track
 from rims_rl.runs.trainee import Kind
+
+#: Where commands look for runs.
+STORE = Path("runs") / "figures"
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Runs:
         executor: trains what is missing.
         only: pattern of the titles of runs that may be trained, e.g. ``copying, lstm-*``.
         published: folder of the results of runs that may lie on other machines; None: of none.
+        track: whether trainings report to Weights & Biases, as ``--track`` of a run.
     """
 
     def __init__(
@@ -112,12 +116,13 @@ class Runs:
         executor: Executor | None = None,
         only: str = "*",
         published: Path | None = None,
+        track: Track = "off",
     ) -> None:
         self.root, self.seeds, self.quick = root, tuple(seeds), quick
         self.budget = budget or Budget()
         self.used: dict[Path, StoredRun] = {}
         self._executor, self._only = executor or OneByOne(), only
-        self._published = published
+        self._published, self._track = published, track
 
     def prepare(self, models: Sequence[Wanted], *, numbers_only: bool = False) -> None:
         """Trains what is missing of some models and may be trained, several at once.
@@ -140,9 +145,7 @@ class Runs:
             train_all(missing, self._executor)
         if not any(self._has(job, numbers_only) for job in jobs):
             titles = "; ".join(dict.fromkeys(self.job(m, self.seeds[0]).title for m in models))
-            raise UsageError(
-                f"nothing is stored, and --train {self._only!r} matches none of: {titles}"
-            )
+            raise UsageError(f"nothing is stored, and {self._only!r} matches none of: {titles}")
 
     def every_seed(self, model: Wanted) -> list[StoredRun]:
         """The runs of a model, one for each seed that is stored or may be trained; at least one.
@@ -181,7 +184,7 @@ class Runs:
         digest = hashlib.sha256(plan.identity().encode()).hexdigest()[:8]
         model_folder = f"{safe_name(plan.label())}-{digest}"
         folder = self.root / safe_name(plan.subject) / model_folder / f"seed{seed}"
-        return Job(model.kind, values, plan, folder)
+        return Job(model.kind, values, plan, folder, self._track)
 
     def _may_train(self, job: Job) -> bool:
         return fnmatch.fnmatchcase(job.title, self._only)

@@ -168,7 +168,10 @@ def _run(session: Session[PlanType]) -> int:
 
 def _facts(session: Session[PlanType]) -> dict[str, Any]:
     trainee = session.trainee
-    facts = {"exp_name": session.plan.label(), "param_count": trainee.param_count}
+    plan = session.plan
+    # As CleanRL and openrlbenchmark call them.
+    names = {"env_id": plan.subject, "exp_name": plan.label()}
+    facts = {**names, "param_count": trainee.param_count}
     return {**facts, **trainee.facts()}
 
 

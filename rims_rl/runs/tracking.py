@@ -24,6 +24,9 @@ CONNECT_TIMEOUT = 30
 
 Mode = Literal["online", "offline", "disabled"]
 
+#: W&B's own variable: tags for all runs of a process, by commas.
+TAGS = "WANDB_TAGS"
+
 
 class WandbWriter(KVWriter):
     """Sends each dump of SB3's logger to a W&B run, on the ``global_step`` axis.
@@ -102,7 +105,7 @@ def open_run(
         "job_type": "train",
         "name": f"{plan.subject}__{plan.label()}__seed{plan.run.seed}",
         "group": plan.group(),
-        "tags": plan.tags(),
+        "tags": [*plan.tags(), *filter(None, os.environ.get(TAGS, "").split(","))],
         "config": {**plan.flat(), **facts},
         **about,
     }

@@ -109,7 +109,7 @@ def test_a_figure_draws_what_is_stored(runs, capsys):
         assert main([name, *ARGUMENTS, "--train", "none"]) == 0
     assert main(["fig13", *ARGUMENTS, "--train", "none"]) == 2
     refusal = capsys.readouterr().err
-    assert "nothing is stored, and --train 'none' matches none of: partial-view, rim" in refusal
+    assert "nothing is stored, and 'none' matches none of: partial-view, rim" in refusal
     assert len(refusal.splitlines()) == 1
 
 

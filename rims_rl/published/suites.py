@@ -1,0 +1,150 @@
+"""Suites: games x cores x seeds with the same settings, from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rims_rl.envs.suites import spec_of
+from rims_rl.experiments.store import Wanted
+from rims_rl.published.cores import Options, wanted
+from rims_rl.runs.errors import UsageError
+from rims_rl.training.trainee import AGENTS
+
+_SHIPPED = "configs/suites"
+_KEYS = {"title", "games", "cores", "options", "budgets"}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Games that are learned with several cores.
+
+    Attributes:
+        name: of the file.
+        title: for people.
+        games: options of each game, ``env`` among them.
+        cores: what distinguishes each core, by the name under which it is shown.
+        options: of all runs, those of the budget among them.
+        seeds: of each core in each game.
+    """
+
+    name: str
+    title: str
+    games: Sequence[Options]
+    cores: Mapping[str, Options]
+    options: Options
+    seeds: int
+
+    def models(self) -> dict[tuple[str, str], Wanted]:
+        """What is to be trained, by the game's environment and the core's name."""
+        return {
+            (str(game["env"]), name): wanted({**self.options, **game}, core)
+            for game in self.games
+            for name, core in self.cores.items()
+        }
+
+
+def suite_names() -> list[str]:
+    """Those that come with the package."""
+    return sorted(f.name.removesuffix(".yaml") for f in _shipped().iterdir())
+
+
+def suite_titles() -> dict[str, str]:
+    """What each of them is, by name."""
+    return {name: _content(name)["title"] for name in suite_names()}
+
+
+def read_suite(name: str, budget: str | None = None) -> Suite:
+    """Reads a suite and checks all of it.
+
+    Args:
+        name: one that comes with the package, or a YAML file.
+        budget: one of its budgets; the first if None.
+
+    Raises:
+        UsageError: it cannot be read, or names a key, a game, a core or an option that is not
+            there.
+    """
+    content = _content(name)
+    budgets = _budgets(name, content)
+    if budget is None:
+        budget = next(iter(budgets))
+    if budget not in budgets:
+        raise UsageError(f"--budget {budget}: suite {name} has {', '.join(budgets)}")
+    limits = dict(budgets[budget])
+    seeds, chosen = limits.pop("seeds", 3), limits.pop("games", None)
+    if not isinstance(seeds, int) or seeds < 1:
+        raise UsageError(f"suite {name}: seeds must be a whole number of at least 1, got {seeds}")
+    suite = Suite(
+        name=Path(name).stem,
+        title=str(content["title"]),
+        games=_games(name, content["games"], chosen),
+        cores={str(core): options or {} for core, options in content["cores"].items()},
+        options={**content.get("options", {}), **limits},
+        seeds=seeds,
+    )
+    try:
+        models = suite.models()
+    except ValueError as error:  # an unknown core
+        raise UsageError(f"suite {name}: {error}") from None
+    for (env, core), model in models.items():
+        _check(f"suite {name}, {env}, {core}", env, model)
+    return suite
+
+
+def _check(where: str, env: str, model: Wanted) -> None:
+    values = AGENTS.check_options(env, model.options, where)
+    try:
+        spec_of(env)
+        AGENTS.plan(values)
+    except (ValueError, UsageError) as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _games(name: str, entries: Sequence[Any], chosen: Sequence[str] | None) -> list[Options]:
+    games: list[Options] = [e if isinstance(e, dict) else {"env": e} for e in entries]
+    by_env = {str(game.get("env")): game for game in games}
+    for env in chosen or ():
+        if env not in by_env:
+            raise UsageError(f"suite {name}: a budget has {env}, which is not among its games")
+    return games if chosen is None else [by_env[env] for env in chosen]
+
+
+def _budgets(name: str, content: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    budgets = content.get("budgets", {"all": {}})
+    if not isinstance(budgets, dict) or not all(isinstance(b, dict) for b in budgets.values()):
+        raise UsageError(f"suite {name}: budgets must be options by name")
+    return budgets
+
+
+def _content(name: str) -> Mapping[str, Any]:
+    shipped = _shipped() / f"{name}.yaml"
+    try:
+        text = (shipped if shipped.is_file() else Path(name)).read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UsageError(
+            f"suite {name} cannot be read ({reason}): choose from {', '.join(suite_names())}, or "
+            "give a YAML file"
+        ) from None
+    if not isinstance(content, dict):
+        raise UsageError(f"suite {name}: not a mapping; it needs games and cores")
+    if unknown := set(content) - _KEYS:
+        raise UsageError(
+            f"suite {name}: unknown key {', '.join(map(str, unknown))}; there are "
+            f"{', '.join(sorted(_KEYS))}"
+        )
+    for key, kind in (("games", list), ("cores", dict)):
+        if not isinstance(content.get(key), kind) or not content[key]:
+            raise UsageError(f"suite {name}: it needs {key}, a {kind.__name__} with something in")
+    return {"title": name, **content}
+
+
+def _shipped() -> Any:
+    return resources.files("rims_rl") / _SHIPPED

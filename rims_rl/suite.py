@@ -1,0 +1,102 @@
+"""The command ``python -m rims_rl.suite``: trains games x cores x seeds."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from rims_rl.experiments.command import (
+    GOES_ON,
+    Parser,
+    add_executor_options,
+    chosen_executor,
+    create_folder,
+    positive,
+    run_command,
+)
+from rims_rl.experiments.store import STORE, Runs
+from rims_rl.published.suites import Suite, read_suite, suite_titles
+from rims_rl.runs.options import Track
+from rims_rl.runs.tracking import TAGS
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains what is missing of the suite that the command line names.
+
+    Args:
+        argv: the arguments; those of the process by default.
+
+    Returns:
+        The exit status, see `rims_rl.experiments.command.run_command`.
+    """
+    return run_command("suite", _parser(), argv, _train)
+
+
+def _train(options: argparse.Namespace, command: str) -> int:
+    suite = read_suite(options.suite, options.budget)
+    create_folder(options.runs, "--runs")
+    # The trainings' own variable, so that they are found together at Weights & Biases.
+    os.environ[TAGS] = ",".join(filter(None, (os.environ.get(TAGS), suite.name)))
+    runs = Runs(
+        options.runs,
+        range(options.seeds or suite.seeds),
+        executor=chosen_executor(_parser(), options),
+        only=options.only,
+        track=options.track,
+    )
+    runs.prepare(list(suite.models().values()))
+    _tell(suite, runs)
+    return 0
+
+
+def _tell(suite: Suite, runs: Runs) -> None:
+    """Says what is there, and what to do with it."""
+    models = suite.models()
+    stored = {key: len(runs.stored(model)) for key, model in models.items()}
+    count, total = sum(stored.values()), len(models) * len(runs.seeds)
+    print(f"{count} of {total} runs of {suite.title} are here")
+    for (env, core), count in stored.items():
+        if count < len(runs.seeds):
+            print(f"  missing: {env}, {core}: {len(runs.seeds) - count} of {len(runs.seeds)} seeds")
+    print(f"compare  python -m rims_rl.compare {runs.root}", flush=True)
+
+
+def _parser() -> Parser:
+    listing = "\n".join(f"  {name:<16}{title}" for name, title in suite_titles().items())
+    parser = Parser(
+        "suite",
+        "Train agents in several games, with several cores and seeds and the same settings.",
+        f"suites:\n{listing}\n\n{GOES_ON}",
+    )
+    parser.add_argument(
+        "suite", metavar="SUITE", help="one of the names below, or a YAML file like theirs"
+    )
+    parser.add_argument(
+        "--budget", metavar="NAME", help="how long and how many seeds: paper, cpu [the first]"
+    )
+    parser.add_argument("--seeds", type=positive, metavar="N", help="of each core [the budget's]")
+    parser.add_argument(
+        "--only",
+        metavar="PATTERN",
+        default="*",
+        help="train only runs with such a title, e.g. 'Pong*, lstm-*' [*]",
+    )
+    add_executor_options(parser)
+    parser.add_argument(
+        "--track",
+        choices=get_args(Track),
+        default="off",
+        help="Weights & Biases, as --track of rims_rl.train [off]",
+    )
+    parser.add_argument(
+        "--runs", type=Path, metavar="DIR", default=STORE, help=f"trained runs [{STORE}]"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

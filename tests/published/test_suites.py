@@ -1,0 +1,108 @@
+"""Suites: those that come along, one of a file from nothing, refusals of one line."""
+
+import csv
+import json
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rims_rl.published.suites import read_suite, suite_names
+from rims_rl.suite import main
+from tests.test_train import history_steps
+
+pytestmark = pytest.mark.usefixtures("in_empty_folder")
+
+TINY = {
+    "title": "tiny",
+    "games": ["CartPole-v1", {"env": "MinAtar/Breakout-v1", "features_dim": 8}],
+    "cores": {"LSTM": {"core": "lstm"}, "RIM": {}},
+    "options": {
+        "n_envs": 2, "n_steps": 8, "n_minibatches": 1, "n_epochs": 1, "hidden_size": 12,
+        "device": "cpu", "eval_every": 0, "total_timesteps": 16,
+    },
+    "budgets": {"one": {"seeds": 1, "games": ["CartPole-v1"]}, "two": {"seeds": 2}},
+}  # fmt: skip
+
+
+@pytest.fixture
+def tiny(in_empty_folder):
+    Path("tiny.yaml").write_text(yaml.safe_dump(TINY))
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_those_that_come_along(name):
+    sizes = {"atari57": 57, "atari41": 41, "atari30": 30, "minatar": 5, "popgym": 14}
+    paper, cpu = read_suite(name, "paper"), read_suite(name, "cpu")
+    assert read_suite(name) == paper
+    assert len(paper.games) == sizes.get(name, 1)
+    assert cpu.options["total_timesteps"] < paper.options["total_timesteps"]
+    assert len(paper.models()) == len(paper.games) * len(paper.cores)
+    if name.startswith("atari"):
+        assert (paper.seeds, paper.options["total_timesteps"]) == (3, 10_000_000)
+
+
+def test_games_of_the_atari_suites_are_those_of_the_tables():
+    data = resources.files("rims_rl") / "published" / "data"
+    for suite, table in (("atari57", "atari_human_random"), ("atari41", "atari_table7")):
+        rows = csv.DictReader((data / f"{table}.csv").read_text().splitlines())
+        envs = [str(game["env"]) for game in read_suite(suite).games]
+        games = [env.removeprefix("ALE/").replace("NoFrameskip", "")[:-3] for env in envs]
+        assert games == [row["game"] for row in rows]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_from_nothing_with_a_pattern_and_on(capsys):
+    argv = ["tiny.yaml", "--budget", "two", "--jobs", "2", "--runs", "r"]
+    assert main([*argv, "--only", "CartPole*, lstm*", "--track", "offline"]) == 0
+    out = capsys.readouterr().out
+    assert "runs to train: 2\n" in out
+    assert "2 of 8 runs of tiny are here" in out
+    assert "missing: MinAtar/Breakout-v1, RIM: 2 of 2 seeds" in out
+    (wandb, *_) = Path("r/CartPole-v1").glob("lstm-*/seed0/wandb")
+    _, runs = history_steps(wandb)
+    assert "tiny" in runs[0]["tags"]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "runs to train: 6\n" in out
+    assert "8 of 8 runs of tiny are here\ncompare  python -m rims_rl.compare r" in out
+    assert main(argv) == 0
+    assert "to train" not in capsys.readouterr().out
+    results = [json.loads(path.read_text()) for path in Path("r").rglob("results.json")]
+    assert len(results) == 8
+    assert {run["timesteps"] for run in results} == {16}
+
+
+@pytest.mark.usefixtures("tiny")
+def test_dry_run_prints_the_commands_of_a_budget(capsys):
+    assert main(["tiny.yaml", "--dry-run", "--runs", "r"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("python -m rims_rl.train ") for line in lines)
+    assert not list(Path("r").rglob("*.yaml"))
+
+
+CHANGES = {
+    "no such suite": ({}, ["atari58"], "choose from atari30, atari41"),
+    "no such budget": ({}, ["--budget", "small"], "--budget small: suite tiny.yaml has one, two"),
+    "no games": ({"games": []}, [], "it needs games"),
+    "no such game": ({"games": ["CartPole-v9"], "budgets": {}}, [], "did you mean CartPole-v1"),
+    "no such core": ({"cores": {"X": {"core": "mamba"}}}, [], "choose from rim, lstm"),
+    "no such option": ({"options": {"learning_rat": 1}}, [], "learning_rat"),
+    "no such key": ({"game": []}, [], "unknown key game"),
+    "a budget of other games": ({"budgets": {"a": {"games": ["Pong"]}}}, [], "not among its games"),
+    "no seeds": ({"budgets": {"a": {"seeds": 0}}}, [], "seeds must be a whole number"),
+    "a value out of range": ({"options": {"n_envs": 0}}, [], "--n-envs"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "argv", "words"), CHANGES.values(), ids=CHANGES)
+def test_refusal_is_one_line_and_creates_nothing(change, argv, words, capsys):
+    budgets = change.get("budgets", TINY["budgets"]) or {"all": {}}
+    Path("tiny.yaml").write_text(yaml.safe_dump({**TINY, **change, "budgets": budgets}))
+    suite = [] if argv and not argv[0].startswith("-") else ["tiny.yaml"]
+    assert main([*suite, *argv, "--runs", "r"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert not Path("r").exists()
