@@ -1,0 +1,106 @@
+"""Scores of several games and seeds as one number each, with intervals (Agarwal et al. 2021).
+
+Scores are given as a list of arrays, one for each game with a number for each seed; games may have
+different numbers of seeds. Statistics also take resamples of them, (num_resamples, num_seeds)
+each, and work along the last axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rims_rl.comparison.record import Array
+from rims_rl.experiments.statistics import CONFIDENCE, RESAMPLES, interquartile_mean
+
+Scores = Sequence[Array]
+Statistic = Callable[[Scores], Any]
+
+#: The score that the optimality gap is counted from: human level, or the baseline's.
+OPTIMAL = 1.0
+
+
+def pooled_iqm(scores: Scores) -> Any:
+    """Mean of the middle half of all runs, whatever their game."""
+    return interquartile_mean(np.concatenate(scores, axis=-1))
+
+
+def median_of_games(scores: Scores) -> Any:
+    """Median over games of the mean over seeds."""
+    return np.median(_game_means(scores), axis=0)
+
+
+def mean_of_games(scores: Scores) -> Any:
+    """Mean over games of the mean over seeds."""
+    return np.mean(_game_means(scores), axis=0)
+
+
+def optimality_gap(scores: Scores) -> Any:
+    """How far runs stay below `OPTIMAL` on average; more than that does not count."""
+    return OPTIMAL - np.minimum(np.concatenate(scores, axis=-1), OPTIMAL).mean(axis=-1)
+
+
+#: By the names under which they are shown; less is better for the last.
+AGGREGATES: Mapping[str, Statistic] = {
+    "IQM": pooled_iqm,
+    "median": median_of_games,
+    "mean": mean_of_games,
+    "optimality gap": optimality_gap,
+}
+
+
+def performance_profile(scores: Scores, levels: Array) -> Any:
+    """The share of runs above each level (..., num_levels)."""
+    runs = np.concatenate(scores, axis=-1)
+    # A level at a time: all at once would be (resamples x runs x levels).
+    return np.stack([(runs > level).mean(axis=-1) for level in levels], axis=-1)
+
+
+def probability_of_improvement(scores: Scores, others: Scores) -> Any:
+    """How likely a run is better than another core's in the same game, mean over games.
+
+    Ties count half, so that equal groups give 0.5 (Mann-Whitney's U over the number of pairs).
+    """
+    return np.mean([_better(a, b) for a, b in zip(scores, others, strict=True)], axis=0)
+
+
+def stratified_bootstrap(
+    statistic: Callable[..., Any],
+    *groups: Scores,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> tuple[Any, Any] | None:
+    """Where a statistic lies with 95% confidence: percentiles over seeds drawn anew in each game.
+
+    Args:
+        statistic: of one group of scores or of several.
+        *groups: those groups.
+        rng: draws the resamples.
+        resamples: how many.
+
+    Returns:
+        Both ends, shaped like the statistic; None where every game has one seed alone, which tells
+        nothing of the spread.
+    """
+    if max(len(game) for scores in groups for game in scores) < 2:
+        return None
+    drawn = [[_resampled(game, resamples, rng) for game in scores] for scores in groups]
+    values = statistic(*drawn)
+    low, high = np.quantile(values, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), axis=0)
+    return low, high
+
+
+def _resampled(values: Array, resamples: int, rng: np.random.Generator) -> Array:
+    return values[rng.integers(len(values), size=(resamples, len(values)))]
+
+
+def _game_means(scores: Scores) -> Array:
+    return np.stack([game.mean(axis=-1) for game in scores])
+
+
+def _better(a: Array, b: Array) -> Any:
+    above = a[..., :, None] > b[..., None, :]
+    equal = a[..., :, None] == b[..., None, :]
+    return (above + 0.5 * equal).mean(axis=(-2, -1))

@@ -1,0 +1,344 @@
+"""Runs side by side: one arm for each core in each game, what it scored, what does not fit."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from rims_rl.comparison.games import Reference, atari_game, references
+from rims_rl.comparison.record import Array, Record
+from rims_rl.experiments.curves import Curve
+from rims_rl.experiments.statistics import interquartile_mean
+
+#: Windows of equal length in which returns are averaged, and how many of them count as the end.
+WINDOWS, LAST = 40, 4
+#: Options that may differ between the cores of a comparison, or do not change what comes out.
+OWN = frozenset(
+    ("core", "core_kwargs", "hidden_size", "num_rims", "num_active", "variant", "shared_core",
+     "seed", "device", "threads", "run_dir", "track", "keep_checkpoints", "checkpoint_every",
+     "eval_every", "eval_episodes", "eval_deterministic", "total_timesteps")
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """The runs of one core in one game, which differ in their seed alone.
+
+    Attributes:
+        env: environment's id.
+        core: name, the same in every game.
+        records: of its seeds.
+        limit: agent steps up to which all cores of the game are compared.
+    """
+
+    env: str
+    core: str
+    records: Sequence[Record]
+    limit: float
+
+    @cached_property
+    def curve(self) -> Curve:
+        """Mean returns in windows, (num_seeds x num_windows)."""
+        edges = np.linspace(0, self.limit, WINDOWS + 1)
+        return Curve(edges[1:], np.stack([_means(r.steps, r.returns, edges) for r in self.records]))
+
+    @cached_property
+    def final(self) -> Array:
+        """Mean return of the episodes of the last windows, for each seed (num_seeds,)."""
+        return np.array([_mean_after(r, self.limit) for r in self.records])
+
+    @cached_property
+    def best(self) -> Array:
+        """The largest mean of a window, for each seed (num_seeds,)."""
+        best: Array = np.nanmax(self.curve.values, axis=1)
+        return best
+
+    @cached_property
+    def area(self) -> Array:
+        """Mean return over training: the area under the curve by its length (num_seeds,)."""
+        area: Array = np.nanmean(self.curve.values, axis=1)
+        return area
+
+    def steps_to(self, threshold: float) -> list[float | None]:
+        """Where each seed's windows first reach a return; None where they never do."""
+        reached = self.curve.values >= threshold
+        ends = self.curve.timesteps
+        return [float(ends[row.argmax()]) if row.any() else None for row in reached]
+
+    @property
+    def speed(self) -> float | None:
+        """Agent steps a second, the median over seeds."""
+        rates = [r.reached / r.hours[-1] / 3600 for r in self.records
+                 if r.hours is not None and len(r.hours) and r.hours[-1] > 0]  # fmt: skip
+        return float(np.median(rates)) if rates else None
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of weights, the largest of its runs."""
+        return max((r.parameters for r in self.records if r.parameters), default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Several cores in several games.
+
+    Attributes:
+        arms: by environment and core; not every core need be in every game.
+        baseline: the core that others are measured by; None if it is not there.
+        problems: what a reader must know, a sentence each.
+    """
+
+    arms: Mapping[tuple[str, str], Arm]
+    baseline: str | None
+    problems: Sequence[str]
+
+    @property
+    def envs(self) -> list[str]:
+        """Environments, in order."""
+        return sorted({env for env, _ in self.arms})
+
+    @property
+    def cores(self) -> list[str]:
+        """Cores, the baseline first."""
+        names = sorted({core for _, core in self.arms})
+        return sorted(names, key=lambda name: name != self.baseline)
+
+    @property
+    def shared_envs(self) -> list[str]:
+        """Games in which every core has finished runs: what is counted together."""
+        return [e for e in self.envs if all(self._has_scores(e, core) for core in self.cores)]
+
+    @property
+    def scale(self) -> str:
+        """What scores of different games are made comparable by: ``human`` or ``baseline``."""
+        return "human" if all(map(atari_game, self.envs)) else "baseline"
+
+    def normalised(self, env: str, returns: Array) -> Array:
+        """Returns as shares: 0 is a random agent (or 0), 1 a human or the baseline's mean."""
+        game = atari_game(env)
+        reference = references()[game] if game else Reference(random=0.0, human=0.0)
+        top = reference.human
+        if self.scale == "baseline":
+            assert self.baseline is not None
+            top = float(self.arms[env, self.baseline].final.mean())
+        return (returns - reference.random) / (top - reference.random)
+
+    def scores(self, core: str) -> list[Array]:
+        """Normalised final returns of a core in `shared_envs`, an array of seeds for each."""
+        return [self.normalised(env, self.arms[env, core].final) for env in self.shared_envs]
+
+    def improvement(self, env: str, core: str) -> float:
+        """100 x (core - baseline) / |baseline - random|, of interquartile means of final returns.
+
+        The paper's figures 5, 17 and 18 show a relative improvement and give no formula; random is
+        0 for games without a published score of a random agent.
+        """
+        assert self.baseline is not None
+        ours, theirs = (
+            float(interquartile_mean(self.arms[env, name].final)) for name in (core, self.baseline)
+        )
+        game = atari_game(env)
+        random = references()[game].random if game else 0.0
+        return 100 * (ours - theirs) / max(abs(theirs - random), 1e-9)
+
+    def _has_scores(self, env: str, core: str) -> bool:
+        return (env, core) in self.arms
+
+
+def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
+    """Puts runs side by side.
+
+    Runs of a core whose settings differ become cores of their own, with the difference in their
+    names; cores of different lengths are compared up to the shortest; both is told, and so is
+    what is missing.
+
+    Args:
+        records: of the runs.
+        baseline: beginning of the name of the core that others are measured by.
+    """
+    problems: list[str] = []
+    whole = _unique(_finished(records, problems), problems)
+    by_arm = _arms(whole)
+    names = {core for _, core in by_arm}
+    found = sorted(name for name in names if name.startswith(baseline))
+    chosen = found[0] if found else None
+    if chosen is None and names:
+        problems.append(f"no core is called {baseline}...: nothing is measured by a baseline")
+    arms: dict[tuple[str, str], Arm] = {}
+    for env in sorted({env for env, _ in by_arm}):
+        of_env = {core: runs for (e, core), runs in by_arm.items() if e == env}
+        limit = _limit(env, of_env, problems)
+        problems += _differing(env, of_env, chosen)
+        arms |= {(env, core): Arm(env, core, runs, limit) for core, runs in of_env.items()}
+    problems += _missing(arms, names)
+    problems += [
+        f"{env}: a human scores hardly more than a random agent; its normalised score says little"
+        for env in sorted({env for env, _ in arms})
+        if (game := atari_game(env)) and references()[game].is_close
+    ]
+    return Comparison(arms, chosen, problems)
+
+
+def _finished(records: Iterable[Record], problems: list[str]) -> list[Record]:
+    whole = []
+    for record in records:
+        if record.reached < 0.9 * record.total:
+            problems.append(
+                f"left out: {record.source} reached {record.reached:,.0f} of "
+                f"{record.total:,.0f} agent steps"
+            )
+        else:
+            whole.append(record)
+    return whole
+
+
+def _unique(records: Iterable[Record], problems: list[str]) -> list[Record]:
+    """Each run once, though two sources may have it."""
+    kept: dict[str, Record] = {}
+    for record in records:
+        key = json.dumps([record.env, record.core, record.seed, _settings(record), record.total])
+        if key in kept and record.seed is not None:
+            problems.append(f"left out: {record.source} has the settings of {kept[key].source}")
+        else:
+            kept[key if record.seed is not None else record.source] = record
+    return list(kept.values())
+
+
+def _settings(record: Record) -> str:
+    """What must be the same for runs to be seeds of each other."""
+    ours = {k: v for k, v in record.settings.items() if k not in OWN or k in _OF_CORE}
+    return json.dumps(ours, sort_keys=True, default=str)
+
+
+_OF_CORE = ("core", "core_kwargs", "hidden_size", "num_rims", "num_active", "variant",
+            "shared_core")  # fmt: skip
+
+
+def _arms(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    """Runs by environment and name; names leave out what is the same in all of a game."""
+    stems = _stems(records)
+    groups: dict[tuple[str, str, str, float], list[Record]] = defaultdict(list)
+    for record in records:
+        name = stems[record.env, record.core]
+        groups[record.env, name, _settings(record), record.total].append(record)
+    by_name: dict[tuple[str, str], list[list[Record]]] = defaultdict(list)
+    for (env, name, _, _), runs in groups.items():
+        by_name[env, name].append(runs)
+    arms = {}
+    for (env, name), several in by_name.items():
+        for runs in several:
+            arms[env, name + _difference(runs[0], several)] = runs
+    return arms
+
+
+def _stems(records: Sequence[Record]) -> dict[tuple[str, str], str]:
+    """Names of labels such as ``lstm-h120-separate``, without what all cores of a game share.
+
+    Neither have they the number of units, where that leaves them different.
+    """
+    labels: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        labels[record.env].add(record.core)
+    stems: dict[tuple[str, str], str] = {}
+    for env, names in labels.items():
+        parts = {name: name.split("-") for name in names}
+        shared = (
+            set.intersection(*(set(p[1:]) for p in parts.values())) if len(parts) > 1 else set()
+        )
+        brief = {
+            n: [x for i, x in enumerate(p) if not i or x not in shared] for n, p in parts.items()
+        }
+        short = {name: "-".join(x for x in p if not _says_units(x)) for name, p in brief.items()}
+        unique = len(set(short.values())) == len(names)
+        stems |= {(env, n): short[n] if unique else "-".join(p) for n, p in brief.items()}
+    return stems
+
+
+def _says_units(part: str) -> bool:
+    return part[:1] == "h" and part[1:].isdecimal()
+
+
+def _difference(record: Record, groups: Sequence[Sequence[Record]]) -> str:
+    """What tells a group of runs from others of the same name, as a suffix."""
+    others = [runs[0] for runs in groups if runs[0] is not record]
+    mine = {**record.settings, "total_timesteps": record.total}
+    keys = sorted(
+        key for key in mine
+        if (key not in OWN or key in _OF_CORE or key == "total_timesteps")
+        and any(mine[key] != {**o.settings, "total_timesteps": o.total}.get(key) for o in others)
+    )  # fmt: skip
+    return f" ({', '.join(f'{key} {_short(mine[key])}' for key in keys)})" if keys else ""
+
+
+def _short(value: Any) -> str:
+    return f"{value:,.0f}" if isinstance(value, float) and value >= 1000 else str(value)
+
+
+def _limit(env: str, arms: Mapping[str, Sequence[Record]], problems: list[str]) -> float:
+    totals = {core: min(r.total for r in runs) for core, runs in arms.items()}
+    shortest = min(totals.values())
+    longer = [f"{core} {total:,.0f}" for core, total in totals.items() if total > shortest]
+    if longer:
+        problems.append(
+            f"{env}: compared up to {shortest:,.0f} agent steps, though some had more: "
+            f"{', '.join(longer)}"
+        )
+    return shortest
+
+
+def _differing(
+    env: str, arms: Mapping[str, Sequence[Record]], baseline: str | None
+) -> Iterable[str]:
+    """Settings in which a core differs from the baseline, beside the core's own."""
+    first = arms.get(baseline or "") or next(iter(arms.values()))
+    reference = first[0].settings
+    for core, runs in arms.items():
+        mine = runs[0].settings
+        keys = [k for k in sorted(set(mine) & set(reference)) if k not in OWN]
+        different = [f"{k} {mine[k]}, not {reference[k]}" for k in keys if mine[k] != reference[k]]
+        if different:
+            yield f"{env}: {core} has other settings: {'; '.join(different)}"
+
+
+def _missing(arms: Mapping[tuple[str, str], Arm], names: Iterable[str]) -> Iterable[str]:
+    """What keeps a core from being counted in all games, a sentence for each core."""
+    envs = sorted({env for env, _ in arms})
+    seeds = {key: len(arm.records) for key, arm in arms.items()}
+    most = {env: max(n for (e, _), n in seeds.items() if e == env) for env in envs}
+    for core in sorted(names):
+        absent = [env for env in envs if (env, core) not in arms]
+        fewer = [
+            f"{env} {seeds[env, core]} of {most[env]}"
+            for env in envs
+            if seeds.get((env, core), most[env]) < most[env]
+        ]
+        if absent:
+            yield f"missing: {core} has no runs in {', '.join(absent)}"
+        if fewer:
+            yield f"missing: {core} has fewer seeds in {', '.join(fewer)}"
+
+
+def _means(steps: Array, returns: Array, edges: Array) -> Array:
+    """Means of the returns in windows that include their end; NaN where there are none."""
+    window = np.searchsorted(edges, steps, side="left") - 1
+    inside = (window >= 0) & (window < len(edges) - 1)
+    sums = np.bincount(window[inside], returns[inside], minlength=len(edges) - 1)
+    counts = np.bincount(window[inside], minlength=len(edges) - 1)
+    means: Array = np.full(len(edges) - 1, np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return means
+
+
+def _mean_after(record: Record, limit: float) -> float:
+    """Mean return of the last windows' episodes; of the last episode before if there are none."""
+    start = limit * (1 - LAST / WINDOWS)
+    late = (record.steps > start * (1 + 1e-12)) & (record.steps <= limit * (1 + 1e-12))
+    if late.any():
+        return float(record.returns[late].mean())
+    return float(record.returns[record.steps <= limit][-1])

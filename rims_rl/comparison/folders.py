@@ -1,0 +1,116 @@
+"""Runs in folders of this machine: run folders, stores of them, and published results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rims_rl.comparison.record import Array, Record
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.folder import COMMAND, CONFIG, EPISODES, PROGRESS, RESULTS
+from rims_rl.training.trainee import AGENTS
+
+_STEPS, _ELAPSED = "time/total_timesteps", "time/time_elapsed"
+
+
+def read_folder(folder: Path) -> list[Record]:
+    """All agents' runs in a folder, at any depth.
+
+    Args:
+        folder: a run, or with runs or published ``results.json`` somewhere in it.
+
+    Raises:
+        UsageError: a run cannot be read.
+    """
+    return [*map(_of_run, _runs(folder)), *_published(folder)]
+
+
+def _runs(folder: Path) -> Iterator[Path]:
+    for config in sorted(folder.rglob(CONFIG)):
+        if (config.parent / EPISODES).exists():
+            yield config.parent
+
+
+def _of_run(folder: Path) -> Record:
+    try:
+        plan = AGENTS.stored_plan(folder / CONFIG, {})
+        episodes = pd.read_csv(folder / EPISODES).dropna(subset=["timesteps", "return"])
+        command = folder / COMMAND
+        return Record(
+            source=str(folder),
+            env=plan.subject,
+            core=plan.label(),
+            seed=plan.run.seed,
+            steps=_numbers(episodes["timesteps"]),
+            returns=_numbers(episodes["return"]),
+            total=float(plan.run.total_timesteps),
+            hours=_hours(folder / PROGRESS, _numbers(episodes["timesteps"])),
+            settings=plan.flat(),
+            parameters=_parameters(folder / RESULTS),
+            command=command.read_text().splitlines()[0] if command.exists() else None,
+        )
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise UsageError(f"{folder} cannot be read as a run: {error}") from None
+
+
+def _hours(progress: Path, steps: Array) -> Array | None:
+    """Hours of training at some steps; a resumed run counts on where it stopped."""
+    table = pd.read_csv(progress)
+    if _ELAPSED not in table:
+        return None
+    table = table[[_STEPS, _ELAPSED]].dropna()
+    elapsed = _numbers(table[_ELAPSED])
+    if not len(elapsed):
+        return None
+    passed = np.diff(elapsed, prepend=0.0)
+    seconds = np.cumsum(np.where(passed < 0, elapsed, passed))
+    return np.asarray(np.interp(steps, _numbers(table[_STEPS]), seconds / 3600))
+
+
+def _parameters(results: Path) -> int | None:
+    if not results.exists():
+        return None
+    count: int | None = json.loads(results.read_text(encoding="utf-8")).get("param_count")
+    return count
+
+
+def _published(folder: Path) -> Iterator[Record]:
+    """Results of runs that lie elsewhere, which have the means of windows."""
+    for file in sorted(folder.rglob("seed*.json")):
+        try:
+            results = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{file} cannot be read as results of a run: {error}") from None
+        if isinstance(results, dict) and {"env", "model", "windows"} <= set(results):
+            yield _of_results(file, results)
+
+
+def _of_results(file: Path, results: dict[str, Any]) -> Record:
+    windows, config = results["windows"], results.get("config", {})
+    ends, returns = (np.array(windows[name], dtype=float) for name in ("timesteps", "return"))
+    known = ~np.isnan(returns)
+    return Record(
+        source=str(file),
+        env=results["env"],
+        core=results["model"],
+        seed=config.get("seed", _number_in(file.stem)),
+        steps=ends[known],
+        returns=returns[known],
+        total=float(ends[-1]),
+        settings=config,
+        parameters=results.get("param_count"),
+    )
+
+
+def _number_in(stem: str) -> int | None:
+    digits = stem.removeprefix("seed")
+    return int(digits) if digits.isdecimal() else None
+
+
+def _numbers(column: Any) -> Array:
+    return np.asarray(column, dtype=np.float64)

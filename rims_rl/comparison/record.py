@@ -1,0 +1,48 @@
+"""What a comparison knows of a run, wherever it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """The returns of a run while it learned.
+
+    Attributes:
+        source: where it was read, for people.
+        env: environment's id.
+        core: what is compared, such as the core with its sizes.
+        seed: of the run; None if it does not say.
+        steps: agent steps at which episodes ended, in order (num_episodes,).
+        returns: of those episodes, unclipped (num_episodes,).
+        total: agent steps that it was to learn from.
+        hours: since its start, at the same episodes (num_episodes,); None if it does not say.
+        settings: its options by name.
+        parameters: number of its weights.
+        command: that began it.
+    """
+
+    source: str
+    env: str
+    core: str
+    seed: int | None
+    steps: Array
+    returns: Array
+    total: float
+    hours: Array | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    parameters: int | None = None
+    command: str | None = None
+
+    @property
+    def reached(self) -> float:
+        """Agent steps at its last episode's end; 0 if none ended."""
+        return float(self.steps[-1]) if len(self.steps) else 0.0
