@@ -103,9 +103,9 @@ def house() -> None:
     """The packages: what stands higher imports what stands lower."""
     parts = [
         f'<polygon points="380,8 752,92 8,92" fill="{RED}"/>',
-        text(380, 62, "train.py   evaluate.py   figures.py", 15, weight=600),
-        text(380, 81, "thin commands", 12),
-        box(30, 100, 700, 52, PURPLE, "published", "comparisons of agents; all figures by name"),
+        text(380, 66, "train.py · evaluate.py · figures.py · suite.py", 14, weight=600),
+        text(380, 84, "thin commands", 12),
+        box(30, 100, 700, 52, PURPLE, "published", "comparisons, suites; all figures by name"),
         box(30, 160, 346, 56, OCHRE, "tasks", "supervised tasks, a folder each"),
         box(384, 160, 346, 56, OCHRE, "training", "agents on the harness"),
         box(30, 224, 228, 56, BLUE, "experiments", "store of runs, executors, statistics"),
