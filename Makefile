@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 NATIVE := $(wildcard rims_rl/core/scan/native/*)
 
-.PHONY: help train test lint format check
+.PHONY: help train test lint format check docs
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -34,6 +34,9 @@ format: .venv/installed-dev  ## put all code into the project's form
 
 check: lint test  ## what a change must pass
 
+docs: .venv/installed-docs  ## build the site: docs/_build/index.html
+	$(BIN)/sphinx-build -W --keep-going --quiet docs docs/_build
+
 .venv: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt $(NATIVE)
@@ -43,4 +46,8 @@ check: lint test  ## what a change must pass
 
 .venv/installed-dev: .venv/installed
 	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	$(INSTALL) --editable '.[docs]'
 	touch $@

@@ -22,7 +22,7 @@ class NonFiniteError(RuntimeError):
 
 
 def activation_entropy(frequencies: Tensor) -> float:
-    """How much the choice of active RIMs varies, from how often each is active.
+    """Measures how much the choice of active RIMs varies, from how often each is active.
 
     The mean over RIMs of the binary entropy of "is it active?", divided by its largest possible
     value with as many RIMs active: 0 if always the same RIMs are active, 1 if all equally often.

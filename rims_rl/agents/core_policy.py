@@ -167,7 +167,7 @@ class CorePolicy(RecurrentActorCriticPolicy):
     def active_sets(
         self, obs: PyTorchObs, states: tuple[Tensor, Tensor], episode_starts: Tensor
     ) -> Tensor:
-        """Which of the actor's RIMs are active at each step of some sequences.
+        """Tells which of the actor's RIMs are active at each step of some sequences.
 
         Args:
             obs: observations (T * N, ...), ordered by step.

@@ -23,7 +23,7 @@ Selection = Callable[[Tensor, Tensor, int, float], Tensor]
 
 
 def soft_edge(attention: Tensor, active: Tensor, num_active: int, width: float) -> Tensor:
-    """How far each RIM moves: 1 for clear winners, less the closer it is to the first loser.
+    """Distances that RIMs move: 1 for clear winners, less the closer one is to the first loser.
 
     m_k = min((a_k - a_first_loser) / width, 1) for active RIMs, 0 for the others. Where two RIMs
     change places both have m = 0, so that the state is continuous in weights and inputs, and m
@@ -51,7 +51,7 @@ SELECTIONS: dict[str, Selection | None] = {"hard": None, "soft": soft_edge}
 
 @dataclass(frozen=True)
 class CommunicationForm:
-    """How what an active RIM reads of the others changes its state.
+    """The change of an active RIM's state by what it reads of the others.
 
     Attributes:
         change: from the state (B, K, H) and the message (B, K, O * H) to what is added to the

@@ -38,11 +38,18 @@ from rims_rl.core.scan.operation import (
 
 
 class RIMInfo(NamedTuple):
-    """What happened inside the core, for analysis."""
+    """Choices that a core made at each step, for analysis.
 
-    active_mask: Tensor  # (T, B, K) bool
-    input_attention: Tensor | None  # (T, B, K), on the real input; None without the attention
-    communication_attention: Tensor | None  # (T, B, N, K, K), a row for each reader; inactive: 0
+    Attributes:
+        active_mask: which RIMs were active, bool (T, B, K).
+        input_attention: of each RIM on the real input (T, B, K); None without the attention.
+        communication_attention: of each reader on all RIMs (T, B, N, K, K), a row for each reader,
+            zeros for inactive ones; None without communication.
+    """
+
+    active_mask: Tensor
+    input_attention: Tensor | None
+    communication_attention: Tensor | None
 
 
 class RIM(Core):

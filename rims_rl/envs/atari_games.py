@@ -22,7 +22,7 @@ Frame = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class AtariSettings:
-    """How an Atari game is presented to the agent; the defaults are the usual preprocessing.
+    """The way an Atari game is presented to the agent; the defaults are the usual preprocessing.
 
     Attributes:
         episodic_life: Whether a lost life ends the agent's episode (the game itself goes on).
