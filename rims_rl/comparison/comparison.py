@@ -7,14 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from rims_rl.comparison.games import Reference, atari_game, references
+from rims_rl.comparison.games import atari_game, references
 from rims_rl.comparison.record import Array, Record
 from rims_rl.experiments.curves import Curve
-from rims_rl.experiments.statistics import interquartile_mean
 
 #: Windows of equal length in which returns are averaged, and how many of them count as the end.
 WINDOWS, LAST = 40, 4
@@ -84,6 +83,18 @@ class Arm:
         return max((r.parameters for r in self.records if r.parameters), default=None)
 
 
+class Anchors(NamedTuple):
+    """Returns of a game that are 0 and 1 on the scale of its scores.
+
+    Attributes:
+        floor: of a random agent; of all cores when they begin to learn, where that is not known.
+        top: of a human; of the best core in the end, where that is not known.
+    """
+
+    floor: float
+    top: float
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Several cores in several games.
@@ -111,44 +122,48 @@ class Comparison:
 
     @property
     def shared_envs(self) -> list[str]:
-        """Games in which every core has finished runs: what is counted together."""
-        return [e for e in self.envs if all(self._has_scores(e, core) for core in self.cores)]
+        """Games that every core has runs in and somebody learned: what is counted together."""
+        return [
+            env
+            for env in self.envs
+            if all((env, core) in self.arms for core in self.cores)
+            and self.anchors(env).top > self.anchors(env).floor
+        ]
 
     @property
     def scale(self) -> str:
-        """What scores of different games are made comparable by: ``human`` or ``baseline``."""
-        return "human" if all(map(atari_game, self.envs)) else "baseline"
+        """What scores of different games are made comparable by: ``human`` or ``best``."""
+        return "human" if all(map(atari_game, self.envs)) else "best"
+
+    def anchors(self, env: str) -> Anchors:
+        """Between which returns a game's scores are counted."""
+        game = atari_game(env)
+        if game and self.scale == "human":
+            reference = references()[game]
+            return Anchors(reference.random, reference.human)
+        arms = [arm for (e, _), arm in self.arms.items() if e == env]
+        begin = [row[~np.isnan(row)][0] for arm in arms for row in arm.curve.values]
+        return Anchors(float(np.mean(begin)), max(float(arm.final.mean()) for arm in arms))
 
     def normalised(self, env: str, returns: Array) -> Array:
-        """Returns as shares: 0 is a random agent (or 0), 1 a human or the baseline's mean."""
-        game = atari_game(env)
-        reference = references()[game] if game else Reference(random=0.0, human=0.0)
-        top = reference.human
-        if self.scale == "baseline":
-            assert self.baseline is not None
-            top = float(self.arms[env, self.baseline].final.mean())
-        return (returns - reference.random) / (top - reference.random)
+        """Returns on the scale of the `anchors`: 0 is the floor, 1 the top."""
+        floor, top = self.anchors(env)
+        return (returns - floor) / (top - floor)
 
     def scores(self, core: str) -> list[Array]:
         """Normalised final returns of a core in `shared_envs`, an array of seeds for each."""
         return [self.normalised(env, self.arms[env, core].final) for env in self.shared_envs]
 
     def improvement(self, env: str, core: str) -> float:
-        """100 x (core - baseline) / |baseline - random|, of interquartile means of final returns.
+        """How much better than the baseline a core ends, in percent (Wang et al. 2016).
 
-        The paper's figures 5, 17 and 18 show a relative improvement and give no formula; random is
-        0 for games without a published score of a random agent.
+        100 x (core - baseline) / (max(top, baseline) - floor), of mean final returns. The paper's
+        figures 5, 17 and 18 show a relative improvement and give no formula.
         """
         assert self.baseline is not None
-        ours, theirs = (
-            float(interquartile_mean(self.arms[env, name].final)) for name in (core, self.baseline)
-        )
-        game = atari_game(env)
-        random = references()[game].random if game else 0.0
-        return 100 * (ours - theirs) / max(abs(theirs - random), 1e-9)
-
-    def _has_scores(self, env: str, core: str) -> bool:
-        return (env, core) in self.arms
+        ours, theirs = (float(self.arms[env, c].final.mean()) for c in (core, self.baseline))
+        floor, top = self.anchors(env)
+        return 100 * (ours - theirs) / max(max(top, theirs) - floor, 1e-9)
 
 
 def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
@@ -177,12 +192,18 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
         problems += _differing(env, of_env, chosen)
         arms |= {(env, core): Arm(env, core, runs, limit) for core, runs in of_env.items()}
     problems += _missing(arms, names)
+    comparison = Comparison(arms, chosen, problems)
+    problems += [
+        f"{env}: nobody learned anything; it does not count in what is counted together"
+        for env in comparison.envs
+        if comparison.anchors(env).top <= comparison.anchors(env).floor
+    ]
     problems += [
         f"{env}: a human scores hardly more than a random agent; its normalised score says little"
-        for env in sorted({env for env, _ in arms})
-        if (game := atari_game(env)) and references()[game].is_close
+        for env in comparison.envs
+        if comparison.scale == "human" and references()[atari_game(env) or ""].is_close
     ]
-    return Comparison(arms, chosen, problems)
+    return comparison
 
 
 def _finished(records: Iterable[Record], problems: list[str]) -> list[Record]:

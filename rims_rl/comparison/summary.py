@@ -1,0 +1,211 @@
+"""A comparison as numbers: what tables, pictures and the report show, ready for JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rims_rl.comparison.aggregate import (
+    AGGREGATES,
+    Scores,
+    performance_profile,
+    pooled_iqm,
+    probability_of_improvement,
+    stratified_bootstrap,
+)
+from rims_rl.comparison.comparison import Arm, Comparison
+from rims_rl.comparison.games import atari_game, table7
+from rims_rl.comparison.record import Array
+from rims_rl.experiments.statistics import INTERVAL_METHOD, over_seeds
+
+#: Normalised scores at which performance profiles are drawn.
+LEVELS: Array = np.linspace(0.0, 2.0, 41)
+#: Emulator frames of an agent step in Atari's usual preprocessing.
+ATARI_FRAMES = 4
+
+
+def summarise(comparison: Comparison, threshold: float | None = None) -> dict[str, Any]:
+    """All numbers of a comparison.
+
+    Args:
+        comparison: of runs.
+        threshold: return of which it is told when runs reach it; None for what the baseline has
+            in the end in each game.
+
+    Returns:
+        ``baseline``, ``scale``, ``intervals`` (how they are made), ``envs``, ``cores``,
+        ``problems``; ``arms``: for each core in each game its curve, scores and settings;
+        ``together``: aggregates over the games that all cores have; ``improvement`` over the
+        baseline in percent by core and game; ``paper``: table 7 beside ours, by game.
+    """
+    rng = np.random.default_rng(0)
+    return {
+        "baseline": comparison.baseline,
+        "scale": comparison.scale,
+        "intervals": INTERVAL_METHOD,
+        "envs": comparison.envs,
+        "cores": comparison.cores,
+        "problems": list(comparison.problems),
+        "arms": [_arm(comparison, arm, threshold, rng) for arm in comparison.arms.values()],
+        "together": _together(comparison, rng),
+        "improvement": _improvement(comparison),
+        "paper": _paper(comparison),
+    }
+
+
+def _arm(
+    comparison: Comparison, arm: Arm, threshold: float | None, rng: np.random.Generator
+) -> dict[str, Any]:
+    low, high = arm.curve.interval(rng)
+    return {
+        "env": arm.env,
+        "core": arm.core,
+        "seeds": [record.seed for record in arm.records],
+        "parameters": arm.parameters,
+        "steps_per_second": arm.speed,
+        "frames_per_step": ATARI_FRAMES if atari_game(arm.env) else 1,
+        "curve": {
+            "steps": arm.curve.timesteps.tolist(),
+            "hours": _hours(arm),
+            "center": _numbers(arm.curve.center()),
+            "low": _numbers(low),
+            "high": _numbers(high),
+            "each_seed": [_numbers(row) for row in arm.curve.values],
+        },
+        "final": over_seeds(arm.final.tolist(), rng),
+        "best": over_seeds(arm.best.tolist(), rng),
+        "area": over_seeds(arm.area.tolist(), rng),
+        "threshold": _threshold(comparison, arm, threshold),
+        "settings": dict(arm.records[0].settings),
+        "runs": [
+            {"source": record.source, "seed": record.seed, "command": record.command}
+            for record in arm.records
+        ],
+    }
+
+
+def _hours(arm: Arm) -> list[float | None]:
+    """Hours of training at the ends of the windows, the mean over the seeds that say them."""
+    ends = arm.curve.timesteps
+    timed = [np.interp(ends, r.steps, r.hours) for r in arm.records if r.hours is not None]
+    return _numbers(np.mean(timed, axis=0)) if timed else [None] * len(ends)
+
+
+def _threshold(comparison: Comparison, arm: Arm, threshold: float | None) -> dict[str, Any] | None:
+    """The agent steps after which each seed has a return; None where there is none to reach."""
+    key = arm.env, comparison.baseline or ""
+    if threshold is None:
+        if key not in comparison.arms:
+            return None
+        threshold = float(np.mean(comparison.arms[key].final))
+    return {"return": threshold, "steps": arm.steps_to(threshold)}
+
+
+def _together(comparison: Comparison, rng: np.random.Generator) -> dict[str, Any] | None:
+    envs = comparison.shared_envs
+    if not envs:
+        return None
+    scores = {core: comparison.scores(core) for core in comparison.cores}
+    base = scores.get(comparison.baseline or "")
+    return {
+        "envs": envs,
+        "cores": {
+            core: {
+                **{name: _estimate(of, own, rng=rng) for name, of in AGGREGATES.items()},
+                "probability of improvement": None
+                if base is None or core == comparison.baseline
+                else _estimate(probability_of_improvement, own, base, rng=rng),
+                "profile": _profile(own, rng),
+                "curve": _curve(comparison, core, rng),
+            }
+            for core, own in scores.items()
+        },
+    }
+
+
+def _estimate(statistic: Any, *groups: Scores, rng: np.random.Generator) -> dict[str, Any]:
+    bounds = stratified_bootstrap(statistic, *groups, rng=rng)
+    interval = None if bounds is None else [float(bound) for bound in bounds]
+    return {"value": float(statistic(*groups)), "interval": interval}
+
+
+def _profile(scores: Scores, rng: np.random.Generator) -> dict[str, Any]:
+    def shares(resampled: Scores) -> Any:
+        return performance_profile(resampled, LEVELS)
+
+    bounds = stratified_bootstrap(shares, scores, rng=rng, resamples=2000)
+    low, high = (None, None) if bounds is None else (bounds[0].tolist(), bounds[1].tolist())
+    return {"levels": LEVELS.tolist(), "share": shares(scores).tolist(), "low": low, "high": high}
+
+
+def _curve(comparison: Comparison, core: str, rng: np.random.Generator) -> dict[str, Any]:
+    """Interquartile mean of normalised returns over all games, by the share of the training."""
+    arms = [comparison.arms[env, core] for env in comparison.shared_envs]
+    values = [comparison.normalised(arm.env, arm.curve.values) for arm in arms]
+    count = values[0].shape[1]
+    points = [_point([game[:, window] for game in values], rng) for window in range(count)]
+    return {
+        "share_of_training": [(window + 1) / count for window in range(count)],
+        **{name: [point[name] for point in points] for name in ("center", "low", "high")},
+    }
+
+
+def _point(columns: Scores, rng: np.random.Generator) -> dict[str, float | None]:
+    known = [column[~np.isnan(column)] for column in columns]
+    if not all(map(len, known)):  # a game has not ended an episode by then
+        return {"center": None, "low": None, "high": None}
+    low, high = stratified_bootstrap(pooled_iqm, known, rng=rng, resamples=2000) or (None, None)
+    return {"center": float(pooled_iqm(known)), "low": low, "high": high}
+
+
+def _improvement(comparison: Comparison) -> dict[str, dict[str, float]]:
+    if comparison.baseline is None:
+        return {}
+    return {
+        core: {
+            env: comparison.improvement(env, core)
+            for env in comparison.envs
+            if (env, core) in comparison.arms and (env, comparison.baseline) in comparison.arms
+        }
+        for core in comparison.cores
+        if core != comparison.baseline
+    }
+
+
+def _paper(comparison: Comparison) -> dict[str, dict[str, Any]]:
+    """Table 7 beside ours: whether both say the same of which is better, by game."""
+    found = {}
+    for env in comparison.envs:
+        game = atari_game(env)
+        if game is None or game not in table7():
+            continue
+        theirs = table7()[game]
+        ours = {
+            core: float(np.mean(comparison.arms[env, core].final))
+            for core in comparison.cores
+            if (env, core) in comparison.arms
+        }
+        found[env] = {"game": game, **theirs, "ours": ours, "agreement": _agreement(ours, theirs)}
+    return found
+
+
+def _agreement(ours: Mapping[str, float], theirs: Mapping[str, float]) -> str | None:
+    """Whether RIM and LSTM stand in the same order; None where one of ours is missing."""
+    rims = [score for core, score in ours.items() if core.startswith("rim")]
+    lstms = [score for core, score in ours.items() if core.startswith("lstm")]
+    if not rims or not lstms:
+        return None
+    same = _sign(rims[0] - lstms[0]) == _sign(theirs["rims_ppo"] - theirs["lstm_ppo"])
+    return "same order" if same else "other order"
+
+
+def _sign(value: float) -> int:
+    return int(np.sign(value))
+
+
+def _numbers(values: Sequence[float] | Array) -> list[float | None]:
+    """For JSON, which has no NaN."""
+    return [None if math.isnan(v) else float(f"{v:.6g}") for v in values]
