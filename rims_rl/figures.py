@@ -45,8 +45,9 @@ def _make(options: argparse.Namespace, command: str) -> int:
     if options.quick and options.budget:
         raise UsageError("--quick has its own budget: leave out it or --budget")
     root = options.runs or (Path(f"{STORE}-quick") if options.quick else STORE)
-    create_folder(root, "--runs")
-    create_folder(options.out, "--out")
+    if not options.dry_run:
+        create_folder(root, "--runs")
+        create_folder(options.out, "--out")
     runs = Runs(
         root,
         range(seeds),
@@ -57,6 +58,8 @@ def _make(options: argparse.Namespace, command: str) -> int:
         published=None if options.quick else options.out / "runs",
     )
     drawing = figure.make(runs)
+    if options.dry_run:
+        return 0  # there is nothing to train
     picture = write_figure(figure, drawing, runs, options.out, command)
     if drawing.markdown:
         print(f"\n{drawing.markdown}\n")

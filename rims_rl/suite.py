@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace, command: str) -> int:
     suite = read_suite(options.suite, options.budget)
-    create_folder(options.runs, "--runs")
+    if not options.dry_run:
+        create_folder(options.runs, "--runs")
     # The trainings' own variable, so that they are found together at Weights & Biases.
     os.environ[TAGS] = ",".join(filter(None, (os.environ.get(TAGS), suite.name)))
     runs = Runs(
@@ -49,7 +50,8 @@ def _train(options: argparse.Namespace, command: str) -> int:
         track=options.track,
     )
     runs.prepare(list(suite.models().values()))
-    _tell(suite, runs)
+    if not options.dry_run:
+        _tell(suite, runs)
     return 0
 
 

@@ -21,6 +21,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rims_rl import make_vec_env
 from rims_rl.evaluate import main as evaluate
+from rims_rl.experiments.store import Runs
+from rims_rl.tasks.__main__ import main as train_a_task
 from rims_rl.train import main
 from rims_rl.training.parser import read_yaml
 from tests.processes import finish, start, wait_for
@@ -383,6 +385,18 @@ def test_a_damaged_model_is_one_line(damage, capsys):
     assert evaluate(["r", "--episodes", "1"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "r/model.zip" in line
+
+
+def test_a_run_of_a_task_is_resumed_and_read_by_its_own_command(capsys, tiny):
+    run = Runs(Path("r"), [0], quick=True).every_seed(tiny())[0].folder
+    capsys.readouterr()
+    assert main(["--resume", str(run)]) == 2
+    assert f"continue it with python -m rims_rl.tasks --resume {run}" in capsys.readouterr().err
+    assert evaluate([str(run)]) == 2
+    assert "is no run of an agent: its test is in" in capsys.readouterr().err
+    assert main([*TINY, "--total-timesteps", "64", "--track", "off", "--run-dir", "a"]) == 0
+    assert train_a_task(["--resume", "a"]) == 2
+    assert "continue it with python -m rims_rl.train --resume a" in capsys.readouterr().err
 
 
 @pytest.mark.gpu

@@ -3,7 +3,7 @@
 from rims_rl.envs.atari import AtariVecEnv
 from rims_rl.envs.atari_games import AtariSettings
 from rims_rl.envs.make import make_vec_env
-from rims_rl.envs.suites import Suite, UnknownEnvError, suite_of
+from rims_rl.envs.registry import Suite, UnknownEnvError, suite_of
 
 __all__ = [
     "AtariSettings",

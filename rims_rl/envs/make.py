@@ -14,7 +14,7 @@ from rims_rl.envs.atari_games import AtariSettings
 from rims_rl.envs.minatar import make_minatar
 from rims_rl.envs.minigrid import make_minigrid
 from rims_rl.envs.popgym import make_popgym
-from rims_rl.envs.suites import Suite, spec_of, suite_of
+from rims_rl.envs.registry import Suite, spec_of, suite_of
 
 AnyEnv = gym.Env[Any, Any]
 

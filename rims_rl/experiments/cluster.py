@@ -73,7 +73,7 @@ class Ray:
 
 def train(job: Job) -> int:
     """Trains a run on one of the cluster's machines, and returns the exit status."""
-    status = 0
+    status = 1  # if it never comes to train here
     for _ in range(1 + RETRIES):
         job.wait_while_busy()
         if job.is_done:

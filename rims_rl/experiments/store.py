@@ -138,6 +138,9 @@ class Runs:
             TrainingStoppedError: a training did not get to its end.
         """
         jobs = self.jobs(models)
+        subjects = sorted({job.plan.subject for job in jobs})
+        if self.budget.options and not any(map(self.budget.of, subjects)):
+            raise UsageError(f"--budget {self.budget.name} says nothing of {', '.join(subjects)}")
         missing = [job for job in jobs
                    if not self._has(job, numbers_only) and self._may_train(job)]  # fmt: skip
         if missing:

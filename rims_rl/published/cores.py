@@ -51,8 +51,6 @@ OTHERS: Mapping[str, Options] = {
     "RIM as released": {"variant": "released"},
 }
 
-ALL: Mapping[str, Options] = {**CORES, **PARTS, **OTHERS}
-
 #: What ``--quick`` has instead of a preset's sizes: nothing is learned.
 QUICK: Options = {
     "n_envs": 4, "n_steps": 16, "total_timesteps": 640, "hidden_size": 12, "threads": 1,

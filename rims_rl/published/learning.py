@@ -191,7 +191,7 @@ def over_runs(runs: Runs, task: Task, rng: Generator) -> dict[str, Any]:
         if not stored:
             continue
         curves = [curve_of(run) for run in stored]
-        ends = [curve[-1] or math.nan for curve in curves]
+        ends = [math.nan if curve[-1] is None else curve[-1] for curve in curves]
         if task.evaluated:
             ends = [run.results["last_evaluation"]["eval/mean_reward"] for run in stored]
         means = [float(np.nanmean(np.array(curve, dtype=float))) for curve in curves]

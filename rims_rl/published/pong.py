@@ -50,7 +50,7 @@ def _at_the_end(run: StoredRun) -> dict[str, Any]:
         "return": windows["return"][-1],
         "steps to threshold": steps_to(run, THRESHOLD),
         "explained variance": windows["train/explained_variance"][-1],
-        "entropy": -(windows["train/entropy_loss"][-1] or 0.0),
+        "entropy": _negative(windows["train/entropy_loss"][-1]),
         "largest state": state["largest"],
         "share of steps each RIM is active": [values[-1] for values in _activity(run)],
     }
@@ -67,6 +67,10 @@ def _row(name: str, end: Mapping[str, Any]) -> list[str]:
         "never" if passed is None else f"{passed:,}",
         *map(_text, numbers),
     ]
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
 
 
 def _text(value: float | None) -> str:

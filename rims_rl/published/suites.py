@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from rims_rl.envs.suites import spec_of
+from rims_rl.envs.registry import spec_of
 from rims_rl.experiments.store import Wanted
 from rims_rl.published.cores import Options, wanted
 from rims_rl.runs.errors import UsageError

@@ -13,10 +13,12 @@ def check_device(device: str) -> str:
     Raises:
         UsageError: it does not; SB3 would go on with the CPU without a word.
     """
-    try:
-        kind = "cpu" if device == "auto" else torch.device(device).type
-    except RuntimeError:
-        raise UsageError(f"--device {device}: use auto, cpu, cuda or cuda:N") from None
-    if kind == "cuda" and not torch.cuda.is_available():
+    kind, _, number = device.partition(":")
+    if device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and number.isdecimal()):
+        raise UsageError(f"--device {device}: use auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count()
+    if kind == "cuda" and not count:
         raise UsageError(f"--device {device}: no CUDA device here; use --device cpu or auto")
+    if number and int(number) >= count:
+        raise UsageError(f"--device {device}: this machine has cuda:0 to cuda:{count - 1}")
     return device

@@ -88,6 +88,29 @@ def check_new_folder(folder: Path) -> None:
     check_writable(folder)
 
 
+def begun_with(folder: Path) -> str | None:
+    """The command that began a run, such as ``train``; None if the folder does not say."""
+    try:
+        command = (folder / COMMAND).read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r"rims_rl\.(\w+)", command)
+    return found[1] if found else None
+
+
+def check_begun_with(command: str, folder: Path) -> None:
+    """Refuses to resume a run of another command.
+
+    Raises:
+        UsageError: with the command that resumes it.
+    """
+    if (other := begun_with(folder)) not in (None, command):
+        raise UsageError(
+            f"{folder} is a run of rims_rl.{other}: "
+            f"continue it with python -m rims_rl.{other} --resume {folder}"
+        )
+
+
 def resumed_folder(
     folder: Path,
     read_config: Callable[[Path], Config],

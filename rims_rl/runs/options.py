@@ -54,8 +54,9 @@ class Plan(abc.ABC):
 
     run: PlaceOptions
 
-    #: Options that change where and how a run is computed, not what comes out.
-    ELSEWHERE: ClassVar[frozenset[str]] = frozenset(
+    #: Options that `identity` leaves out: the seed, which stands beside it, and where and how a run
+    #: is computed.
+    NOT_IN_IDENTITY: ClassVar[frozenset[str]] = frozenset(
         ("seed", "device", "threads", "run_dir", "track", "checkpoint_every")
     )
 
@@ -70,7 +71,7 @@ class Plan(abc.ABC):
 
     @abc.abstractmethod
     def cell(self) -> Mapping[str, Any]:
-        """What the model's options mean today, beyond what they say."""
+        """The model's options with today's defaults: with others it is another run."""
 
     @abc.abstractmethod
     def group(self) -> str:
@@ -95,7 +96,8 @@ class Plan(abc.ABC):
 
     def identity(self) -> str:
         """What tells runs apart beside their seed, as text."""
-        chosen = {name: value for name, value in self.flat().items() if name not in self.ELSEWHERE}
+        left_out = self.NOT_IN_IDENTITY
+        chosen = {name: value for name, value in self.flat().items() if name not in left_out}
         cell = self.cell()
         return json.dumps({**chosen, **({"cell": cell} if cell else {})}, sort_keys=True)
 

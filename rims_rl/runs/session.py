@@ -110,6 +110,7 @@ def resumed_session(
     Raises:
         UsageError: there is nothing to continue, or not as asked.
     """
+    files.check_begun_with(kind.command, folder)
     plan, checkpoint = files.resumed_folder(
         folder,
         lambda file: kind.stored_plan(file, changes),

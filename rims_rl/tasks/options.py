@@ -109,7 +109,7 @@ class TaskPlan(Plan, Generic[Options]):
     learning: LearningOptions
     quick: bool = False
 
-    ELSEWHERE = Plan.ELSEWHERE | {"cache_dir"}
+    NOT_IN_IDENTITY = Plan.NOT_IN_IDENTITY | {"cache_dir"}
 
     @classmethod
     def from_flat(

@@ -16,7 +16,7 @@ import yaml
 
 from rims_rl.core.options import of_version_0_1
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.folder import CONFIG, folder_version
+from rims_rl.runs.folder import CONFIG, check_begun_with, folder_version
 from rims_rl.runs.options import option_names
 from rims_rl.runs.parser import (
     HelpFormatter,
@@ -180,6 +180,7 @@ def _resumed_task(argv: Sequence[str]) -> str:
         raise UsageError(f"no task given: choose from {', '.join(TASKS)}")
     if not (Path(folder) / CONFIG).is_file():
         raise UsageError(f"--resume {folder}: no run there (it has no {CONFIG})")
+    check_begun_with("tasks", Path(folder))
     return str(read_config(Path(folder) / CONFIG)["task"])
 
 

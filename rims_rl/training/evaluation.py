@@ -26,7 +26,7 @@ from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import nearest_existing, sha256, write_text
 from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_environment, safe_name
-from rims_rl.runs.options import Track, at_least, flag
+from rims_rl.runs.options import Track, at_least, check_seed, flag
 from rims_rl.runs.parser import HelpFormatter, metavar, parsed
 from rims_rl.runs.tracking import WandbWriter, open_run, sync_hint
 from rims_rl.training.building import make_env, whole_games
@@ -79,7 +79,7 @@ class Request:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "episodes", "video_steps")
-        at_least(self, 0, "seed")
+        check_seed(self.seed)
         if self.video is not None and Path(self.video).suffix not in VIDEO_FORMATS:
             raise UsageError(f"--video {self.video}: the name must end in .mp4 or .gif")
 

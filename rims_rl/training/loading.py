@@ -13,7 +13,7 @@ from sb3_contrib import RecurrentPPO
 from rims_rl.runs.checkpoints import newest_checkpoint
 from rims_rl.runs.device import check_device
 from rims_rl.runs.errors import UsageError, warn
-from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, CONFIG, MODEL
+from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, CONFIG, MODEL, RESULTS, begun_with
 from rims_rl.runs.parser import read_mapping
 from rims_rl.training.checkpoints import FACTS
 from rims_rl.training.parser import read_yaml
@@ -117,4 +117,6 @@ def _model_file(folder: Path, checkpoint: str) -> Path:
         return newest.file
     if (folder / MODEL).is_file():
         return folder / MODEL
+    if begun_with(folder) == "tasks":
+        raise UsageError(f"{folder} is no run of an agent: its test is in {folder / RESULTS}")
     raise UsageError(f"{folder} holds no model: neither an intact checkpoint nor {MODEL}")

@@ -117,9 +117,9 @@ class PPOOptions:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "n_steps", "n_minibatches", "n_epochs")
-        at_least(self, 0.0, "learning_rate", "ent_coef", "vf_coef")
+        at_least(self, 0.0, "ent_coef", "vf_coef")
         in_unit_interval(self, "gamma", "gae_lambda")
-        above_zero(self, "clip_range", "max_grad_norm", "target_kl")
+        above_zero(self, "learning_rate", "clip_range", "max_grad_norm", "target_kl")
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class TrainPlan(Plan):
     core: PolicyOptions
     ppo: PPOOptions
 
-    ELSEWHERE = Plan.ELSEWHERE | {"keep_checkpoints"}
+    NOT_IN_IDENTITY = Plan.NOT_IN_IDENTITY | {"keep_checkpoints"}
 
     def __post_init__(self) -> None:
         n_envs, n_minibatches = self.env.n_envs, self.ppo.n_minibatches

@@ -111,7 +111,7 @@ def test_pictures_show_what_is_where(env_id):
 
 def test_importing_it_says_nothing_and_leaves_logging_alone():
     program = (
-        "import logging, rims_rl.envs.suites as suites; suites.suite_of('MinAtar/Breakout-v1');"
+        "import logging, rims_rl.envs as envs; envs.suite_of('MinAtar/Breakout-v1');"
         "print(logging.getLogger().handlers, logging.getLogger().filters)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

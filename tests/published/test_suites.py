@@ -44,7 +44,7 @@ def test_those_that_come_along(name):
 
 
 def test_games_of_the_atari_suites_are_those_of_the_tables():
-    data = resources.files("rims_rl") / "published" / "data"
+    data = resources.files("rims_rl") / "comparison" / "data"
     for suite, table in (("atari57", "atari_human_random"), ("atari41", "atari_table7")):
         rows = csv.DictReader((data / f"{table}.csv").read_text().splitlines())
         envs = [str(game["env"]) for game in read_suite(suite).games]
