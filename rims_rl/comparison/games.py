@@ -57,5 +57,5 @@ def atari_game(env: str) -> str | None:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    file = resources.files("rims_rl") / "published" / "data" / name
+    file = resources.files("rims_rl") / "comparison" / "data" / name
     return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))

@@ -193,17 +193,15 @@ def _paper(comparison: Comparison) -> dict[str, dict[str, Any]]:
 
 
 def _agreement(ours: Mapping[str, float], theirs: Mapping[str, float]) -> str | None:
-    """Whether RIM and LSTM stand in the same order; None where one of ours is missing."""
+    """Whether RIM and LSTM stand in the same order; None where one is missing or both are level."""
     rims = [score for core, score in ours.items() if core.startswith("rim")]
     lstms = [score for core, score in ours.items() if core.startswith("lstm")]
     if not rims or not lstms:
         return None
-    same = _sign(rims[0] - lstms[0]) == _sign(theirs["rims_ppo"] - theirs["lstm_ppo"])
-    return "same order" if same else "other order"
-
-
-def _sign(value: float) -> int:
-    return int(np.sign(value))
+    product = (rims[0] - lstms[0]) * (theirs["rims_ppo"] - theirs["lstm_ppo"])
+    if product == 0:
+        return None
+    return "same order" if product > 0 else "other order"
 
 
 def _numbers(values: Sequence[float] | Array) -> list[float | None]:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure as Picture
+
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.experiments.store import Runs, StoredRun
@@ -40,12 +42,7 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
         0.5, -0.01, content["note"], ha="center", va="top", color="firebrick", size=8
     )
     picture = folder / f"{figure.name}.png"
-    write_atomically(
-        picture,
-        lambda path: drawing.picture.savefig(
-            path, dpi=_DPI, bbox_inches="tight", facecolor="white"
-        ),
-    )
+    write_picture(drawing.picture, picture)
     write_text(picture.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
     if drawing.markdown:
         head = f"# {figure.title}\n\n    {command}\n"
@@ -55,6 +52,14 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
         for run in runs.used.values():
             run.publish()
     return picture
+
+
+def write_picture(picture: Picture, file: Path) -> None:
+    """Writes a picture in the format that the file's name ends with."""
+    write_atomically(
+        file,
+        lambda path: picture.savefig(path, dpi=_DPI, bbox_inches="tight", facecolor="white"),
+    )
 
 
 def _note(runs: Runs) -> str:

@@ -1,0 +1,158 @@
+"""Pictures of a comparison, drawn from its summary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+Summary = Mapping[str, Any]
+
+#: What the axis of learning curves shows.
+AXES = {"steps": "agent steps", "frames": "emulator frames", "hours": "hours of training"}
+#: Told apart by people who see colours differently, too (Okabe and Ito 2008).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_COLUMNS = 4
+
+
+def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
+    """Learning curves, a panel for each game.
+
+    Args:
+        summary: of the comparison.
+        axis: one of `AXES`.
+    """
+    envs, colours = summary["envs"], _colours(summary)
+    columns = min(_COLUMNS, len(envs))
+    rows = math.ceil(len(envs) / columns)
+    picture = Picture(figsize=(3.2 * columns + 0.3, 2.5 * rows + 0.6), layout="constrained")
+    panels = picture.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat[len(envs) :]:
+        axes.set_axis_off()
+    for axes, env in zip(panels.flat, envs, strict=False):
+        for arm in summary["arms"]:
+            if arm["env"] == env:
+                _draw_arm(axes, arm, axis, colours[arm["core"]])
+        axes.set_title(env, fontsize=9)
+        axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=8)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    picture.supxlabel(AXES[axis], fontsize=9)
+    picture.supylabel("return of training episodes", fontsize=9)
+    _legend(picture, panels.flat[0], colours)
+    return picture
+
+
+def draw_together(summary: Summary) -> Picture:
+    """All games together: curve, aggregates, profiles, probability of improvement."""
+    cores, colours = summary["together"]["cores"], _colours(summary)
+    picture = Picture(figsize=(12, 6.4), layout="constrained")
+    (curve, profile), (aggregates, better) = picture.subplots(2, 2)
+    for core, found in cores.items():
+        _band(curve, found["curve"], "share_of_training", "center", colours[core])
+        _band(profile, found["profile"], "levels", "share", colours[core])
+    curve.set_xlabel("share of the training")
+    curve.set_ylabel("normalised return, IQM")
+    profile.set_xlabel("normalised final return")
+    profile.set_ylabel("share of runs above it")
+    _draw_aggregates(aggregates, cores, colours)
+    _draw_better(better, cores, colours, summary["baseline"])
+    for axes in (curve, profile, aggregates, better):
+        axes.grid(alpha=0.3)
+    _legend(picture, curve, {core: colours[core] for core in cores})
+    games = len(summary["together"]["envs"])
+    picture.supxlabel(f"{games} games; {SCALES[summary['scale']]}", fontsize=9)
+    return picture
+
+
+def draw_improvement(summary: Summary) -> Picture:
+    """Relative improvement over the baseline, a bar for each game, sorted, a panel a core."""
+    cores, colours = summary["improvement"], _colours(summary)
+    games = max(map(len, cores.values()))
+    size = (3.8 * len(cores) + 1.8, 0.22 * games + 1.4)
+    picture = Picture(figsize=size, layout="constrained")
+    panels = picture.subplots(1, len(cores), squeeze=False)
+    for axes, (core, percent) in zip(panels.flat, cores.items(), strict=True):
+        ordered = sorted(percent.items(), key=lambda item: item[1])
+        axes.barh([env for env, _ in ordered], [p for _, p in ordered], color=colours[core])
+        axes.axvline(0, color="0.3", lw=1)
+        axes.set_title(f"{core} over {summary['baseline']}", fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.set_xlabel("improvement in %", fontsize=9)
+        axes.grid(alpha=0.3, axis="x")
+    return picture
+
+
+#: What 0 and 1 are on the scale of normalised returns.
+SCALES = {
+    "human": "0: a random agent, 1: a human",
+    "best": "0: all cores' first episodes, 1: the best core's last",
+}
+
+
+def _colours(summary: Summary) -> dict[str, str]:
+    names = summary["cores"]
+    return {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+
+
+def _draw_arm(axes: Axes, arm: Mapping[str, Any], axis: str, colour: str) -> None:
+    curve = dict(arm["curve"])
+    if axis == "hours":
+        if None in curve["hours"]:
+            return  # the runs do not say how long they took
+    elif axis == "frames":
+        curve["frames"] = [step * arm["frames_per_step"] for step in curve["steps"]]
+    _band(axes, curve, axis, "center", colour)
+
+
+def _band(axes: Axes, curve: Mapping[str, Any], x: str, y: str, colour: str) -> None:
+    along, center = np.array(curve[x], dtype=float), np.array(curve[y], dtype=float)
+    known = ~np.isnan(center)
+    axes.plot(along[known], center[known], color=colour, lw=1.5)
+    if curve["low"] is not None:
+        low, high = (np.array(curve[name], dtype=float)[known] for name in ("low", "high"))
+        axes.fill_between(along[known], low, high, color=colour, alpha=0.2, lw=0)
+
+
+def _draw_aggregates(axes: Axes, cores: Mapping[str, Any], colours: Mapping[str, str]) -> None:
+    names = ("IQM", "median", "mean", "optimality gap")
+    for number, (core, found) in enumerate(cores.items()):
+        places = [place + _shift(number, len(cores)) for place in range(len(names))]
+        for place, name in zip(places, names, strict=True):
+            _dot(axes, place, found[name], colours[core])
+    axes.set_xticks(range(len(names)), [*names[:-1], "optimality gap\n(less is better)"])
+    axes.set_ylabel("normalised final return")
+
+
+def _draw_better(
+    axes: Axes, cores: Mapping[str, Any], colours: Mapping[str, str], baseline: str | None
+) -> None:
+    others = [core for core, f in cores.items() if f["probability of improvement"]]
+    for place, core in enumerate(others):
+        _dot(axes, place, cores[core]["probability of improvement"], colours[core])
+    axes.axhline(0.5, color="0.3", lw=1, ls="--")
+    axes.set_xlim(-0.5, max(len(others), 1) - 0.5)
+    axes.set_ylim(0, 1)
+    axes.set_xticks(range(len(others)), others)
+    axes.set_ylabel(f"probability that a run\nis better than one of {baseline}")
+
+
+def _dot(axes: Axes, x: float, estimate: Mapping[str, Any], colour: str) -> None:
+    axes.plot(x, estimate["value"], "o", color=colour)
+    if estimate["interval"]:
+        axes.vlines(x, *estimate["interval"], color=colour, lw=2)
+
+
+def _shift(number: int, count: int) -> float:
+    return 0.12 * (number - (count - 1) / 2)
+
+
+def _legend(picture: Picture, axes: Axes, colours: Mapping[str, str]) -> None:
+    lines = [axes.plot([], [], color=colour, label=core)[0] for core, colour in colours.items()]
+    picture.legend(handles=lines, loc="outside upper center", ncols=6, frameon=False, fontsize=9)

@@ -1,0 +1,153 @@
+"""A comparison as tables: Markdown for people, rows for CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rims_rl.comparison.pictures import SCALES, Summary
+from rims_rl.experiments.statistics import with_interval
+from rims_rl.experiments.tables import Table, as_markdown
+
+#: Columns of `rows`.
+COLUMNS = ("env", "core", "seeds", "parameters", "steps_per_second", "final", "final_low",
+           "final_high", "best", "area", "seeds_at_threshold", "steps_to_threshold")  # fmt: skip
+
+
+def rows(summary: Summary) -> list[dict[str, Any]]:
+    """A row for each core in each game, with `COLUMNS`."""
+    return [_row(arm) for arm in summary["arms"]]
+
+
+def as_text(summary: Summary, command: str) -> str:
+    """The whole comparison in Markdown.
+
+    Args:
+        summary: of the comparison.
+        command: that makes it.
+    """
+    parts = [f"    {command}", _problems(summary["problems"]), _of_games(summary)]
+    if summary["together"]:
+        parts.append(_of_all(summary))
+    if summary["improvement"]:
+        parts.append(_of_improvement(summary))
+    if summary["paper"]:
+        parts.append(beside_paper(summary))
+    parts.append(f"Intervals: 95%, {summary['intervals']}, over the seeds of each game.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def beside_paper(summary: Summary) -> str:
+    """The paper's table 7 beside ours, game by game, and how often both agree."""
+    cores = summary["cores"]
+    head = ("game", "LSTM, paper", "RIMs, paper", *(f"{core}, ours" for core in cores), "agreement")
+    body = [
+        (
+            found["game"],
+            _text(found["lstm_ppo"]),
+            _text(found["rims_ppo"]),
+            *(_text(found["ours"].get(core)) for core in cores),
+            found["agreement"] or "",
+        )
+        for found in summary["paper"].values()
+    ]
+    agreements = [found["agreement"] for found in summary["paper"].values() if found["agreement"]]
+    same = agreements.count("same order")
+    title = (
+        f"The paper's table 7: RIM and LSTM in the same order in {same} of {len(agreements)} games"
+    )
+    return as_markdown(Table(title, head, body))
+
+
+def _problems(problems: Sequence[str]) -> str:
+    return (
+        "\n".join(["**To know**", "", *(f"- {problem}" for problem in problems)])
+        if problems
+        else ""
+    )
+
+
+def _of_games(summary: Summary) -> str:
+    head = ("game", "core", "seeds", "parameters", "steps/s", "return at the end", "best window",
+            "over training", "seeds that reach the baseline's end, after steps")  # fmt: skip
+    body = []
+    for arm, row in zip(summary["arms"], rows(summary), strict=True):
+        reached = row["seeds_at_threshold"]
+        steps = row["steps_to_threshold"]
+        cells = (
+            arm["env"],
+            arm["core"],
+            str(row["seeds"]),
+            "" if row["parameters"] is None else f"{row['parameters']:,}",
+            _text(row["steps_per_second"]),
+            with_interval(arm["final"]),
+            with_interval(arm["best"]),
+            with_interval(arm["area"]),
+            "" if reached is None else f"{reached}" + (f", {steps:,.0f}" if reached else ""),
+        )
+        body.append(cells)
+    return as_markdown(Table("Games: interquartile mean over seeds, 95% interval", head, body))
+
+
+def _of_all(summary: Summary) -> str:
+    found = summary["together"]
+    names = ("IQM", "median", "mean", "optimality gap", "probability of improvement")
+    body = [[core, *(_estimate(of[name]) for name in names)] for core, of in found["cores"].items()]
+    title = (
+        f"All games together: {len(found['envs'])} games that every core has; normalised return at "
+        f"the end, {SCALES[summary['scale']]}"
+    )
+    return as_markdown(Table(title, ("core", *names), body))
+
+
+def _of_improvement(summary: Summary) -> str:
+    cores = summary["improvement"]
+    body = [
+        [env, *(_percent(of.get(env)) for of in cores.values())]
+        for env in summary["envs"]
+        if any(env in of for of in cores.values())
+    ]
+    title = (
+        f"Improvement over {summary['baseline']}: 100 x (core - baseline) / (max(top, baseline) - "
+        f"floor), floor and top being {SCALES[summary['scale']]}"
+    )
+    return as_markdown(Table(title, ("game", *cores), body))
+
+
+def _row(arm: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = arm["final"]["interval"] or (None, None)
+    steps = None if arm["threshold"] is None else arm["threshold"]["steps"]
+    reached = [step for step in steps or () if step is not None]
+    values = (
+        arm["env"],
+        arm["core"],
+        len(arm["seeds"]),
+        arm["parameters"],
+        arm["steps_per_second"],
+        arm["final"]["interquartile mean"],
+        low,
+        high,
+        arm["best"]["interquartile mean"],
+        arm["area"]["interquartile mean"],
+        None if steps is None else len(reached),
+        float(np.median(reached)) if reached else None,
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _estimate(estimate: Mapping[str, Any] | None) -> str:
+    if estimate is None:
+        return ""
+    interval = estimate["interval"]
+    bounds = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
+    return f"{estimate['value']:.3g}{bounds}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:+.0f}"
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,0 +1,135 @@
+"""Arms side by side: names, limits, what is told, scores."""
+
+import numpy as np
+import pytest
+
+from rims_rl.comparison.comparison import LAST, WINDOWS, compare
+from rims_rl.comparison.games import atari_game, references, table7
+from rims_rl.comparison.summary import summarise
+from rims_rl.comparison.text import COLUMNS, as_text, rows
+from tests.comparison.records import TOTAL, record
+
+PONG = "PongNoFrameskip-v4"
+
+
+def test_cores_are_named_by_what_tells_them_apart():
+    labels = ["lstm-h120-separate", "rim-k6-4-h120-separate"]
+    assert compare(map(record, labels)).cores == ["lstm", "rim-k6-4"]
+    labels = ["lstm-h64", "rim-k6-4-h66", "rim-k6-5-h66"]
+    assert compare(map(record, labels)).cores == ["lstm", "rim-k6-4", "rim-k6-5"]
+    labels = ["lstm-h64", "lstm-h128"]
+    assert compare(map(record, labels)).cores == ["lstm-h128", "lstm-h64"]
+
+
+def test_windows_include_their_end_and_the_last_ones_are_the_end():
+    run = record(steps=np.array([25.0, 25.0, 26.0, 1000.0]), returns=np.array([1.0, 3.0, 7.0, 9.0]))
+    (arm,) = compare([run]).arms.values()
+    assert arm.curve.timesteps[0] == TOTAL / WINDOWS
+    np.testing.assert_array_equal(arm.curve.values[0, :2], [2.0, 7.0])
+    assert np.isnan(arm.curve.values[0, 2:-1]).all()
+    assert arm.final == [9.0]
+    late = TOTAL * (1 - LAST / WINDOWS)
+    run = record(steps=np.array([late, late + 1, TOTAL]), returns=np.array([1.0, 3.0, 5.0]))
+    (arm,) = compare([run]).arms.values()
+    assert arm.final == [4.0]
+    assert arm.best == [4.0 if late < TOTAL / WINDOWS else 5.0]
+
+
+def test_steps_to_a_return_and_speed():
+    (arm,) = compare([record(), record(seed=1, level=10.0)]).arms.values()
+    first, second = arm.steps_to(50.0)
+    assert first == pytest.approx(275.0)
+    assert second is None
+    assert arm.speed == pytest.approx(1.0)
+    assert arm.area[0] == pytest.approx(75.0, abs=2)
+
+
+def problems(*records):
+    return list(compare(records).problems)
+
+
+def test_what_does_not_fit_is_told_and_never_averaged():
+    assert problems(record(), record("gru-h8")) == []
+    (line,) = problems(record(), record("gru-h8", total=2000.0))
+    assert "compared up to 1,000 agent steps" in line
+    assert "gru 2,000" in line
+    other = {"core": "gru", "learning_rate": 0.1}
+    (line,) = problems(record(), record("gru-h8", settings=other))
+    assert "gru has other settings: learning_rate 0.1, not 0.001" in line
+    half = record(seed=1, steps=np.array([10.0, 500.0]), returns=np.array([1.0, 1.0]))
+    (line,) = problems(record(), half)
+    assert "left out: CartPole-v1/lstm-h8/1 reached 500 of 1,000" in line
+    (line,) = problems(record(), record(source="a copy"))
+    assert "left out: a copy has the settings of CartPole-v1/lstm-h8/0" in line
+    (line,) = problems(record("gru-h8"), record("rim-k6-4-h8"))
+    assert "no core is called lstm" in line
+    lines = problems(record(), record(seed=1), record("gru-h8"), record(env="Other-v0"))
+    assert lines == [
+        "missing: gru has no runs in Other-v0",
+        "missing: gru has fewer seeds in CartPole-v1 1 of 2",
+    ]
+
+
+def test_runs_of_other_settings_are_cores_of_their_own():
+    other = {"core": "lstm", "learning_rate": 0.1}
+    runs = [record(), record(seed=1), record(seed=1, settings=other)]
+    names = {"lstm (learning_rate 0.001)": 2, "lstm (learning_rate 0.1)": 1}
+    found = {core: len(arm.records) for (_, core), arm in compare(runs).arms.items()}
+    assert found == names
+
+
+def test_atari_scores_are_between_random_and_human():
+    comparison = compare([record(env=PONG, level=14.6), record("rim-k6-4-h8", env=PONG, level=0.0)])
+    assert comparison.scale == "human"
+    assert comparison.scores("lstm")[0] == pytest.approx([1.0])
+    random, human = references()["Pong"].random, references()["Pong"].human
+    assert comparison.scores("rim-k6-4")[0] == pytest.approx([-random / (human - random)])
+    assert comparison.improvement(PONG, "rim-k6-4") == pytest.approx(-1460 / (14.6 - random))
+
+
+def test_other_scores_are_between_the_beginning_and_the_best():
+    comparison = compare([record(level=50.0), record("rim-k6-4-h8", level=100.0)])
+    floor, top = comparison.anchors("CartPole-v1")
+    assert top == 100.0
+    assert floor == pytest.approx(75 * 0.03)  # both first windows: episodes at 10 and 20 steps
+    assert comparison.scores("rim-k6-4")[0] == pytest.approx([1.0])
+    assert comparison.improvement("CartPole-v1", "rim-k6-4") == pytest.approx(
+        100 * 50 / (top - floor)
+    )
+    (line,) = problems(record(returns=np.zeros(100)))
+    assert "nobody learned anything" in line
+
+
+def test_names_of_atari_games():
+    ids = (PONG, "ALE/Pong-v5", "Pong-v4", "PongDeterministic-v4", "CartPole-v1", "MinAtar/Pong-v1")
+    assert [atari_game(env) for env in ids] == ["Pong"] * 4 + [None, None]
+    assert len(references()) == 57
+    assert [name for name, reference in references().items() if reference.is_close] == [
+        "VideoPinball"
+    ]
+    assert len(table7()) == 41
+
+
+def test_table_7_stands_beside_ours():
+    alien = "AlienNoFrameskip-v4"  # 1612 and 2152 in the paper
+    runs = [record(env=alien, level=500.0), record("rim-k6-4-h8", env=alien, level=900.0)]
+    summary = summarise(compare(runs))
+    assert summary["paper"][alien]["agreement"] == "same order"
+    assert "in the same order in 1 of 1 games" in as_text(summary, "x")
+
+
+def test_tables_have_what_the_summary_has():
+    runs = [record(core, seed, level=50.0 + seed + 40 * (core != "lstm-h8"))
+            for core in ("lstm-h8", "rim-k6-4-h8") for seed in range(3)]  # fmt: skip
+    summary = summarise(compare(runs))
+    lstm, rim = rows(summary)
+    assert tuple(rim) == COLUMNS
+    assert rim["final"] == pytest.approx(91.0)
+    assert rim["final_low"] <= rim["final"] <= rim["final_high"]
+    assert (rim["seeds_at_threshold"], lstm["seeds_at_threshold"]) == (3, 2)
+    together = summary["together"]["cores"]["rim-k6-4"]
+    assert together["probability of improvement"] == {"value": 1.0, "interval": [1.0, 1.0]}
+    assert summary["improvement"]["rim-k6-4"]["CartPole-v1"] > 30
+    text = as_text(summary, "python -m rims_rl.compare runs")
+    assert text.startswith("    python -m rims_rl.compare runs\n\n**Games")
+    assert "| CartPole-v1 | rim-k6-4 | 3 | 10 | 1 | 91 [90, 92] |" in text
