@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -175,14 +176,13 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
 
     Args:
         records: of the runs.
-        baseline: beginning of the name of the core that others are measured by.
+        baseline: beginning of the name of the core that others are measured by, or its label.
     """
     problems: list[str] = []
     whole = _unique(_finished(records, problems), problems)
     by_arm = _arms(whole)
-    names = {core for _, core in by_arm}
-    found = sorted(name for name in names if name.startswith(baseline))
-    chosen = found[0] if found else None
+    names = {core: runs[0].core for (_, core), runs in by_arm.items()}
+    chosen = _baseline(names, baseline)
     if chosen is None and names:
         problems.append(f"no core is called {baseline}...: nothing is measured by a baseline")
     arms: dict[tuple[str, str], Arm] = {}
@@ -206,10 +206,18 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
     return comparison
 
 
+def _baseline(labels: Mapping[str, str], wanted: str) -> str | None:
+    """The core that is meant, of those with such labels by name."""
+    found = [n for n in sorted(labels) if labels[n] == wanted or n.startswith(wanted)]
+    return found[0] if found else None
+
+
 def _finished(records: Iterable[Record], problems: list[str]) -> list[Record]:
     whole = []
     for record in records:
-        if record.reached < 0.9 * record.total:
+        if not len(record.steps):
+            problems.append(f"left out: in {record.source} no episode ended")
+        elif record.reached < 0.9 * record.total:
             problems.append(
                 f"left out: {record.source} reached {record.reached:,.0f} of "
                 f"{record.total:,.0f} agent steps"
@@ -258,6 +266,10 @@ def _arms(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
     return arms
 
 
+#: Between the parts of a label, of which ``k6-4`` is one.
+_PARTS = re.compile(r"-(?!\d+(?:-|$))")
+
+
 def _stems(records: Sequence[Record]) -> dict[tuple[str, str], str]:
     """Names of labels such as ``lstm-h120-separate``, without what all cores of a game share.
 
@@ -268,7 +280,7 @@ def _stems(records: Sequence[Record]) -> dict[tuple[str, str], str]:
         labels[record.env].add(record.core)
     stems: dict[tuple[str, str], str] = {}
     for env, names in labels.items():
-        parts = {name: name.split("-") for name in names}
+        parts = {name: _PARTS.split(name) for name in names}
         shared = (
             set.intersection(*(set(p[1:]) for p in parts.values())) if len(parts) > 1 else set()
         )

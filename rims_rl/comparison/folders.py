@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,15 @@ def _of_run(folder: Path) -> Record:
             settings=plan.flat(),
             parameters=_parameters(folder / RESULTS),
             command=command.read_text().splitlines()[0] if command.exists() else None,
+            trained=_trained(folder / PROGRESS),
         )
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise UsageError(f"{folder} cannot be read as a run: {error}") from None
+
+
+def _trained(progress: Path) -> float:
+    steps = pd.read_csv(progress, usecols=[_STEPS])[_STEPS]
+    return float(steps.max()) if len(steps) else 0.0
 
 
 def _hours(progress: Path, steps: Array) -> Array | None:
@@ -87,23 +93,31 @@ def _published(folder: Path) -> Iterator[Record]:
         except (OSError, ValueError) as error:
             raise UsageError(f"{file} cannot be read as results of a run: {error}") from None
         if isinstance(results, dict) and {"env", "model", "windows"} <= set(results):
-            yield _of_results(file, results)
+            yield of_results(str(file), results, _number_in(file.stem))
 
 
-def _of_results(file: Path, results: dict[str, Any]) -> Record:
+def of_results(source: str, results: Mapping[str, Any], seed: int | None = None) -> Record:
+    """A run of which the content of ``results.json`` is known: the means of windows.
+
+    Args:
+        source: where they were read.
+        results: as a run writes them.
+        seed: of the run, if they do not say.
+    """
     windows, config = results["windows"], results.get("config", {})
     ends, returns = (np.array(windows[name], dtype=float) for name in ("timesteps", "return"))
     known = ~np.isnan(returns)
     return Record(
-        source=str(file),
+        source=source,
         env=results["env"],
         core=results["model"],
-        seed=config.get("seed", _number_in(file.stem)),
+        seed=config.get("seed", seed),
         steps=ends[known],
         returns=returns[known],
         total=float(ends[-1]),
         settings=config,
         parameters=results.get("param_count"),
+        trained=float(results["timesteps"]),
     )
 
 

@@ -24,6 +24,7 @@ class Record:
         steps: agent steps at which episodes ended, in order (num_episodes,).
         returns: of those episodes, unclipped (num_episodes,).
         total: agent steps that it was to learn from.
+        trained: agent steps that it learned from; those of its last episode's end if None.
         hours: since its start, at the same episodes (num_episodes,); None if it does not say.
         settings: its options by name.
         parameters: number of its weights.
@@ -41,8 +42,10 @@ class Record:
     settings: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     command: str | None = None
+    trained: float | None = None
 
     @property
     def reached(self) -> float:
-        """Agent steps at its last episode's end; 0 if none ended."""
-        return float(self.steps[-1]) if len(self.steps) else 0.0
+        """Agent steps that it got to."""
+        last = float(self.steps[-1]) if len(self.steps) else 0.0
+        return last if self.trained is None else self.trained

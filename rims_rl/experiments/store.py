@@ -124,7 +124,9 @@ class Runs:
         self._executor, self._only = executor or OneByOne(), only
         self._published, self._track = published, track
 
-    def prepare(self, models: Sequence[Wanted], *, numbers_only: bool = False) -> None:
+    def prepare(
+        self, models: Sequence[Wanted], *, numbers_only: bool = False, budgeted: bool = False
+    ) -> None:
         """Trains what is missing of some models and may be trained, several at once.
 
         A figure calls this once, with all its models, and then draws those that are `stored`.
@@ -132,6 +134,7 @@ class Runs:
         Args:
             models: that are wanted.
             numbers_only: published results will do where the run itself is not here.
+            budgeted: the models are those of the budget, of which it therefore need say nothing.
 
         Raises:
             UsageError: a run cannot be done as asked, or there is nothing stored in the end.
@@ -139,7 +142,7 @@ class Runs:
         """
         jobs = self.jobs(models)
         subjects = sorted({job.plan.subject for job in jobs})
-        if self.budget.options and not any(map(self.budget.of, subjects)):
+        if self.budget.options and not budgeted and not any(map(self.budget.of, subjects)):
             raise UsageError(f"--budget {self.budget.name} says nothing of {', '.join(subjects)}")
         missing = [job for job in jobs
                    if not self._has(job, numbers_only) and self._may_train(job)]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rims_rl.experiments.figure import Figure
-from rims_rl.published import learning, object_picking, pong
+from rims_rl.published import atari, learning, object_picking, pong
 from rims_rl.tasks.adding import figures as adding
 from rims_rl.tasks.balls import ablations, masked_encoders
 from rims_rl.tasks.balls import figures as balls
@@ -20,6 +20,7 @@ _ALL: tuple[Figure, ...] = (
     *learning.FIGURES,
     *object_picking.FIGURES,
     *pong.FIGURES,
+    *atari.FIGURES,
     *activation.FIGURES,
     *mnist.FIGURES,
     *copying.FIGURES,

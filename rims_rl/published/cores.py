@@ -57,6 +57,10 @@ QUICK: Options = {
 }  # fmt: skip
 
 
+#: As `QUICK`, long enough for some games to end.
+QUICK_ATARI: Options = {**QUICK, "n_steps": 64, "total_timesteps": 2_048}
+
+
 def wanted(common: Options, core: Options, quick: Options = QUICK) -> Wanted:
     """The runs of a core, whose settings are those that all cores have.
 

@@ -12,7 +12,7 @@ import yaml
 
 from rims_rl.envs.registry import spec_of
 from rims_rl.experiments.store import Wanted
-from rims_rl.published.cores import Options, wanted
+from rims_rl.published.cores import QUICK, Options, wanted
 from rims_rl.runs.errors import UsageError
 from rims_rl.training.trainee import AGENTS
 
@@ -40,10 +40,14 @@ class Suite:
     options: Options
     seeds: int
 
-    def models(self) -> dict[tuple[str, str], Wanted]:
-        """What is to be trained, by the game's environment and the core's name."""
+    def models(self, quick: Options = QUICK) -> dict[tuple[str, str], Wanted]:
+        """What is to be trained, by the game's environment and the core's name.
+
+        Args:
+            quick: what ``--quick`` of a figure changes.
+        """
         return {
-            (str(game["env"]), name): wanted({**self.options, **game}, core)
+            (str(game["env"]), name): wanted({**self.options, **game}, core, quick)
             for game in self.games
             for name, core in self.cores.items()
         }
