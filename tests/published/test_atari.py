@@ -24,7 +24,7 @@ def publish(suite_name, games=None):
     """Writes the results of runs that nobody made; returns the level of each game."""
     suite = read_suite(suite_name, "cpu")
     runs = Runs(Path("r"), [0, 1], published=Path("o/runs"))
-    levels = {}
+    levels: dict[str, float] = {}
     for (env, core), model in suite.models().items():
         if core not in LEVELS or (games and env not in games):
             continue
