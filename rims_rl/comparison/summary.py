@@ -37,9 +37,10 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
 
     Returns:
         ``baseline``, ``scale``, ``intervals`` (how they are made), ``envs``, ``cores``,
-        ``problems``; ``arms``: for each core in each game its curve, scores and settings;
-        ``together``: aggregates over the games that all cores have; ``improvement`` over the
-        baseline in percent by core and game; ``paper``: table 7 beside ours, by game.
+        ``problems``; ``anchors``: the returns that are 0 and 1 by game; ``arms``: for each core in
+        each game its curve, scores and settings; ``together``: aggregates over the games that all
+        cores have; ``improvement`` over the baseline in percent by core and game; ``paper``:
+        table 7 beside ours, by game.
     """
     rng = np.random.default_rng(0)
     return {
@@ -49,6 +50,7 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
         "envs": comparison.envs,
         "cores": comparison.cores,
         "problems": list(comparison.problems),
+        "anchors": {env: comparison.anchors(env)._asdict() for env in comparison.envs},
         "arms": [_arm(comparison, arm, threshold, rng) for arm in comparison.arms.values()],
         "together": _together(comparison, rng),
         "improvement": _improvement(comparison),
