@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -108,6 +108,24 @@ class CorePolicy(RecurrentActorCriticPolicy):
         #: Which of the actor's RIMs were active in the latest step without gradient, (N, K)
         #: bool; None before the first and with other cores. For statistics and videos.
         self.active_mask: Tensor | None = None
+
+    def lesion(self, rims: Sequence[int]) -> None:
+        """Holds some RIMs of actor and critic inactive until the next call.
+
+        See `rims_rl.RIM.hold_inactive`.
+
+        Args:
+            rims: from 0; an empty sequence ends it.
+
+        Raises:
+            ValueError: as there, or the core is no RIM.
+        """
+        for core in (self.lstm_actor, self.lstm_critic):
+            if core is None:
+                continue
+            if not isinstance(core, RIM):
+                raise ValueError(f"core {self.core!r} has no RIMs")
+            core.hold_inactive(rims)
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
         """Makes the features extractor."""

@@ -36,6 +36,9 @@ from rims_rl.core.scan.operation import (
     score_scale,
 )
 
+#: A score whose attention is 0 to the last bit.
+_NEVER = -1e9
+
 
 class RIMInfo(NamedTuple):
     """Choices that a core made at each step, for analysis.
@@ -86,6 +89,34 @@ class RIM(Core):
         cells = {"gru": GRUDynamics, "lstm": LSTMDynamics}[config.dynamics]
         self.dynamics = cells(config.num_rims, attended_size, config.rim_size)
         self.communication = Communication(config) if config.communication else None
+
+    def hold_inactive(self, rims: Sequence[int]) -> None:
+        """Keeps some RIMs from ever being active, until the next call.
+
+        Their state stays what it is, and others take their place. For analysis: it is saved with
+        nothing.
+
+        Args:
+            rims: from 0; an empty sequence lets all compete again.
+
+        Raises:
+            ValueError: there is no such RIM, fewer than num_active would be left, or all are
+                always active because there is no input attention.
+        """
+        config, held = self.config, sorted(set(rims))
+        if held and self.input_attention is None:
+            raise ValueError("without input attention every RIM is active at every step")
+        if held and not 0 <= held[0] <= held[-1] < config.num_rims:
+            raise ValueError(f"there are RIMs 0 to {config.num_rims - 1}, got {list(rims)}")
+        if config.num_rims - len(held) < config.num_active:
+            raise ValueError(
+                f"{config.num_active} of {config.num_rims} RIMs are active at each step: at most "
+                f"{config.num_rims - config.num_active} can be held inactive, got {len(held)}"
+            )
+        if self.input_attention is not None:
+            scores = self.dynamics.bias_ih.new_zeros(config.num_rims)
+            scores[held] = _NEVER
+            self.input_attention.held_score = scores if held else None
 
     def forward(  # type: ignore[override]
         self,
@@ -242,6 +273,9 @@ class RIM(Core):
             if attention.query_bias is not None:
                 of_rim = attention.query_bias.unflatten(-1, (attention.heads, -1))  # (K, N, E)
                 score_bias = torch.einsum("mne,kne->nkm", keys, of_rim)
+            if attention.held_score is not None:
+                held = attention.held_score[:, None].expand(scores_in.shape[:3])
+                score_bias = held if score_bias is None else score_bias + held
         communication = self.communication
         return ScanInputs(
             gates_in=project_for_rims(rows, weight_ih),
