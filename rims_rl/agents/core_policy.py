@@ -21,7 +21,7 @@ from torch import Tensor
 
 from rims_rl.agents.cnn import AtariCnn
 from rims_rl.agents.extractors import GridExtractor
-from rims_rl.core import RIM, Core, core_options, make_core
+from rims_rl.core import RIM, Core, RIMInfo, core_options, make_core
 from rims_rl.core.options import CoreOptions
 
 _STOCK_ARGUMENTS = set(inspect.signature(RecurrentActorCriticPolicy).parameters) & {
@@ -105,9 +105,9 @@ class CorePolicy(RecurrentActorCriticPolicy):
             lr=lr_schedule(1),  # type: ignore[call-arg]
             **self.optimizer_kwargs,
         )
-        #: Which of the actor's RIMs were active in the latest step without gradient, (N, K)
-        #: bool; None before the first and with other cores. For statistics and videos.
-        self.active_mask: Tensor | None = None
+        #: What happened in the actor's RIMs in the latest step without gradient: parts (N, ...);
+        #: None before the first and with other cores. For statistics, videos and inspection.
+        self.latest_info: RIMInfo | None = None
 
     def lesion(self, rims: Sequence[int]) -> None:
         """Holds some RIMs of actor and critic inactive until the next call.
@@ -176,10 +176,18 @@ class CorePolicy(RecurrentActorCriticPolicy):
         acts = lstm is self.lstm_actor and not torch.is_grad_enabled()
         if acts and isinstance(lstm, RIM):
             output, states, info = lstm(sequences, (h, c), starts, return_info=True)
-            self.active_mask = info.active_mask[-1]
+            self.latest_info = RIMInfo._make(None if part is None else part[-1] for part in info)
         else:
             output, states = lstm(sequences, (h, c), starts)
         return output.swapaxes(0, 1).flatten(0, 1), states
+
+    @property
+    def active_mask(self) -> Tensor | None:
+        """Which of the actor's RIMs were active in the latest step without gradient, (N, K) bool.
+
+        None before the first and with other cores.
+        """
+        return None if self.latest_info is None else self.latest_info.active_mask
 
     @torch.no_grad()
     def active_sets(

@@ -134,6 +134,11 @@ class AtariVecEnv(VecEnv):
             rewards = np.sign(rewards)
         return observations, rewards.astype(np.float32), dones, infos
 
+    @property
+    def life_lost(self) -> npt.NDArray[np.bool_]:
+        """Which games (n_envs,) lost a life in the latest step and go on."""
+        return self._life_lost
+
     def close(self) -> None:
         """End the games."""
         self._games.close()

@@ -55,7 +55,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_command(
-    name: str, parser: Parser, argv: Sequence[str] | None, work: Callable[..., int]
+    name: str,
+    parser: Parser,
+    argv: Sequence[str] | None,
+    work: Callable[..., int],
+    *refusals: type[Exception],
 ) -> int:
     """Runs a command that may train; Ctrl-C and SIGTERM save what it trains.
 
@@ -64,6 +68,7 @@ def run_command(
         parser: of its arguments.
         argv: the arguments; those of the process if None.
         work: takes the parsed arguments and the command as text; returns the exit status.
+        *refusals: errors beside `UsageError` that say what the user should change.
 
     Returns:
         The exit status: that of `work`; 2 for a request that cannot be done; 130 or 143 after
@@ -77,6 +82,7 @@ def run_command(
             name,
             lambda: work(parser.parse_args(arguments), command),
             "interrupted; the same command goes on from the checkpoints saved",
+            *refusals,
         )
     except NothingTrained as commands:
         with contextlib.suppress(BrokenPipeError):  # the reader, such as `head`, has enough

@@ -118,7 +118,7 @@ def evaluate(request: Request) -> Path:
     kwargs = whole_games(env_id, {**own, **request.env_kwargs})
     check_writable(trained.folder)
     env = make_env(env_id, min(request.episodes, MAX_ENVS), request.seed, kwargs)
-    _check_spaces(trained, env, env_id)
+    check_spaces(trained, env, env_id)
     if trained.scale is not None:
         env = scaled(env, trained.scale)
     if request.track != "off" and not (trained.folder / CONFIG).is_file():
@@ -173,7 +173,12 @@ def _check_video_folder(folder: Path) -> None:
     check_writable(folder)
 
 
-def _check_spaces(trained: Trained, env: VecEnv, env_id: str) -> None:
+def check_spaces(trained: Trained, env: VecEnv, env_id: str) -> None:
+    """Refuses an environment that an agent cannot play.
+
+    Raises:
+        UsageError: with the spaces of both.
+    """
     model = trained.model
     for what in ("observation", "action"):
         ours, theirs = getattr(model, f"{what}_space"), getattr(env, f"{what}_space")

@@ -1,0 +1,317 @@
+"""A look inside an agent with RIMs: which is active when, and what a score is without each.
+
+Axes: T steps of a game, K RIMs, N heads of communication.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Picture
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+from tqdm import tqdm
+
+from rims_rl.agents import CorePolicy
+from rims_rl.core import RIM, RIMInfo
+from rims_rl.envs import make_vec_env, suite_of
+from rims_rl.runs.errors import UsageError
+from rims_rl.training.building import whole_games
+from rims_rl.training.episodes import Episodes, play
+from rims_rl.training.evaluation import check_spaces
+from rims_rl.training.loading import Trained
+from rims_rl.training.scales import scaled
+from rims_rl.training.video import Picture as Image
+from rims_rl.training.video import rim_colour
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: Steps before and after an event that count as around it.
+AROUND = 8
+#: Games that are played at once for scores.
+_AT_ONCE = 8
+
+
+@dataclass
+class Trace:
+    """One game, step by step.
+
+    Attributes:
+        rewards: as the agent gets them (T,).
+        events: by kind, whether one happened in a step (T,): ``reward``, ``punishment``,
+            ``life lost``, ``room`` (another one).
+        active: which RIMs were active (T, K).
+        attention: of each RIM on the input (T, K); None for cores without input attention.
+        communication: attention of each RIM on the others, mean over heads, (T, K, K), a row for
+            each reader; None without communication.
+        pictures: of the game, if they were wanted.
+    """
+
+    rewards: Array
+    events: Mapping[str, Mask]
+    active: Mask
+    attention: Array | None
+    communication: Array | None
+    pictures: list[Image] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A trained agent and what it plays.
+
+    Attributes:
+        trained: the agent.
+        env_id: environment.
+        env_kwargs: its settings.
+        seed: of environments and actions.
+        deterministic: take the likeliest action.
+
+    Raises:
+        UsageError: the agent's core has no RIMs.
+    """
+
+    trained: Trained
+    env_id: str
+    env_kwargs: Mapping[str, Any]
+    seed: int
+    deterministic: bool
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.policy.lstm_actor, RIM):
+            raise UsageError(f"{self.trained.file}: core {self.policy.core!r} has no RIMs")
+
+    @property
+    def policy(self) -> CorePolicy:
+        """The agent's policy."""
+        return cast(CorePolicy, self.trained.model.policy)
+
+    @property
+    def rim(self) -> RIM:
+        """The actor's core."""
+        return cast(RIM, self.policy.lstm_actor)
+
+    def make_env(self, count: int, render_mode: str | None = None) -> VecEnv:
+        """So many games side by side, whole ones, scaled as in training."""
+        kwargs = whole_games(self.env_id, self.env_kwargs)
+        env = make_vec_env(
+            self.env_id, count, seed=self.seed, env_kwargs=kwargs, render_mode=render_mode
+        )
+        check_spaces(self.trained, env, self.env_id)
+        return env if self.trained.scale is None else scaled(env, self.trained.scale)
+
+
+def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Trace:
+    """Plays one game and keeps what happened in it.
+
+    Args:
+        stage: agent and game.
+        max_steps: where to stop at the latest.
+        with_pictures: keep a picture of each step.
+    """
+    env = stage.make_env(1, "rgb_array" if with_pictures else None)
+    stage.trained.model.set_random_seed(stage.seed)
+    infos: list[RIMInfo] = []
+    rewards: list[float] = []
+    happened: list[dict[str, bool]] = []
+    pictures: list[Image] = []
+    observation, states, starts = env.reset(), None, np.ones(1, dtype=bool)
+    room = _room(env)
+    for _ in tqdm(range(max_steps), unit="step", desc="one game", disable=None):
+        if with_pictures:
+            pictures.append(np.asarray(env.render("rgb_array"), dtype=np.uint8))
+        action, states = stage.trained.model.predict(
+            cast(Any, observation), states, starts, stage.deterministic
+        )
+        assert stage.policy.latest_info is not None
+        infos.append(stage.policy.latest_info)
+        observation, reward, starts, info = env.step(action)
+        rewards.append(float(reward[0]))
+        before, room = room, _room(env)
+        lost = suite_of(stage.env_id) == "atari" and bool(env.get_attr("life_lost")[0][0])
+        over = bool(starts[0]) and "episode" in info[0]
+        happened.append({
+            "reward": reward[0] > 0, "punishment": reward[0] < 0, "life lost": lost,
+            "room": room != before and not over,
+        })  # fmt: skip
+        if over:
+            break
+    env.close()
+    return _as_trace(infos, rewards, happened, pictures)
+
+
+def scores_without(stage: Stage, episodes: int) -> dict[str, Episodes]:
+    """Games of the whole agent, and with each RIM held inactive; see `CorePolicy.lesion`.
+
+    Args:
+        stage: agent and game.
+        episodes: how many games of each.
+
+    Returns:
+        Games by what was held inactive: ``none``, ``RIM 1``, ...
+
+    Raises:
+        UsageError: as many RIMs are active as there are.
+    """
+    config = stage.rim.config
+    if config.num_active == config.num_rims:
+        raise UsageError(
+            f"all {config.num_rims} RIMs are active at every step: none can be held inactive"
+        )
+    found = {}
+    held: list[tuple[str, Sequence[int]]] = [("none", ())]
+    held += [(f"RIM {k + 1}", (k,)) for k in range(config.num_rims)]
+    for name, rims in tqdm(held, unit="RIM", desc="held inactive", disable=None):
+        stage.policy.lesion(rims)
+        stage.trained.model.set_random_seed(stage.seed)
+        env = stage.make_env(min(episodes, _AT_ONCE))
+        found[name] = play(stage.trained.model, env, episodes, deterministic=stage.deterministic)
+        env.close()
+    stage.policy.lesion(())
+    return found
+
+
+def activity(trace: Trace) -> dict[str, list[float]]:
+    """How often each RIM is active: in the whole game, and around events of each kind."""
+    shares = {"whole game": trace.active.mean(0).tolist()}
+    for kind, happened in trace.events.items():
+        if happened.any():
+            shares[f"around {kind}"] = trace.active[_around(happened)].mean(0).tolist()
+    return shares
+
+
+def draw(trace: Trace, scores: Mapping[str, Episodes] | None, title: str) -> Picture:
+    """Rasters of a game, who reads from whom, and scores without each RIM.
+
+    Args:
+        trace: of the game.
+        scores: of `scores_without`; None to leave them out.
+        title: of the picture.
+    """
+    panels = 1 + (trace.attention is not None)
+    picture = Picture(figsize=(11, 2.6 * panels + 3.2), layout="constrained")
+    above, below = picture.subfigures(2, 1, squeeze=False, height_ratios=[2.3 * panels, 3]).flat
+    rasters = above.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
+    _draw_active(rasters[0], trace)
+    if trace.attention is not None:
+        _draw_attention(rasters[1], trace.attention)
+    rasters[-1].set_xlabel("step of the game")
+    left, right = below.subplots(1, 2)
+    _draw_communication(left, trace)
+    _draw_scores(right, scores)
+    picture.suptitle(title, fontsize=11)
+    return picture
+
+
+def _as_trace(
+    infos: Sequence[RIMInfo],
+    rewards: Sequence[float],
+    happened: Sequence[Mapping[str, bool]],
+    pictures: list[Image],
+) -> Trace:
+    masks, inputs, messages = zip(*infos, strict=True)
+
+    def stacked(parts: Sequence[torch.Tensor | None]) -> Any:
+        present = [part[0] for part in parts if part is not None]
+        return torch.stack(present).cpu().numpy() if present else None
+
+    communication = stacked(messages)
+    return Trace(
+        rewards=np.array(rewards),
+        events={kind: np.array([step[kind] for step in happened]) for kind in happened[0]},
+        active=stacked(masks),
+        attention=stacked(inputs),
+        communication=None if communication is None else communication.mean(1),
+        pictures=pictures,
+    )
+
+
+def _room(env: VecEnv) -> Any:
+    """Where in a MiniGrid level of several rooms the agent is; None elsewhere."""
+    try:
+        (level,) = env.get_attr("unwrapped")
+        return level.room_from_pos(*level.agent_pos).top
+    except AttributeError:
+        return None
+
+
+def _around(happened: Mask) -> Mask:
+    """Steps at most `AROUND` before or after one of some (T,)."""
+    distances = np.arange(len(happened))[:, None] - np.flatnonzero(happened)
+    near: Mask = (np.abs(distances) <= AROUND).any(1)
+    return near
+
+
+_MARKS = {"reward": ("^", "tab:green"), "punishment": ("v", "tab:red"),
+          "life lost": ("x", "tab:red"), "room": ("d", "tab:blue")}  # fmt: skip
+
+
+def _draw_active(axes: Axes, trace: Trace) -> None:
+    steps, rims = trace.active.shape
+    for k in range(rims):
+        colour = np.array(rim_colour(k, rims)) / 255
+        axes.fill_between(
+            range(steps), k + 0.6, k + 1.4, where=list(trace.active[:, k]), step="mid",
+            color=colour, lw=0,
+        )  # fmt: skip
+    for kind, happened in trace.events.items():
+        at = np.flatnonzero(happened)
+        if len(at):
+            mark, of_mark = _MARKS[kind]
+            axes.plot(at, [0.2] * len(at), mark, color=of_mark, ms=5, label=kind)
+    axes.set_yticks(range(1, rims + 1), [f"RIM {k}" for k in range(1, rims + 1)])
+    axes.set_ylim(rims + 0.6, -0.3)
+    axes.set_xlim(0, steps)
+    axes.set_title("active RIMs", fontsize=10, loc="left")
+    if any(happened.any() for happened in trace.events.values()):
+        axes.legend(loc="upper right", fontsize=8, ncols=4, bbox_to_anchor=(1, 1.16), frameon=False)
+
+
+def _draw_attention(axes: Axes, attention: Array) -> None:
+    steps, rims = attention.shape
+    image = axes.imshow(
+        attention.T, "viridis", aspect="auto", interpolation="nearest", vmin=0,
+        extent=(0, steps, rims + 0.5, 0.5),
+    )  # fmt: skip
+    axes.set_yticks(range(1, rims + 1), [f"RIM {k}" for k in range(1, rims + 1)])
+    axes.set_title("attention on the input", fontsize=10, loc="left")
+    axes.figure.colorbar(image, ax=axes, pad=0.01)
+
+
+def _draw_communication(axes: Axes, trace: Trace) -> None:
+    if trace.communication is None:
+        axes.set_axis_off()
+        axes.set_title("no communication", fontsize=10)
+        return
+    rims = trace.communication.shape[-1]
+    reads = np.maximum(trace.active.sum(0), 1)[:, None]
+    image = axes.imshow(trace.communication.sum(0) / reads, "magma", vmin=0)
+    names = [str(k) for k in range(1, rims + 1)]
+    axes.set_xticks(range(rims), names)
+    axes.set_yticks(range(rims), names)
+    axes.set_xlabel("read from RIM")
+    axes.set_ylabel("active RIM")
+    axes.set_title("attention in communication, mean over its active steps", fontsize=10)
+    axes.figure.colorbar(image, ax=axes)
+
+
+def _draw_scores(axes: Axes, scores: Mapping[str, Episodes] | None) -> None:
+    if not scores:
+        axes.set_axis_off()
+        return
+    for place, games in enumerate(scores.values()):
+        summary = games.summary(0)
+        grey = (80, 80, 80)
+        colour = np.array(rim_colour(place - 1, len(scores) - 1) if place else grey) / 255
+        axes.plot(place, summary["mean"], "o", color=colour)
+        if summary.get("mean_interval"):
+            axes.vlines(place, *summary["mean_interval"], color=colour, lw=2)
+    axes.set_xticks(range(len(scores)), list(scores), rotation=30)
+    axes.set_ylabel("mean return, 95% interval")
+    axes.set_title("score with a RIM held inactive", fontsize=10)
+    axes.grid(alpha=0.3, axis="y")

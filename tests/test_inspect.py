@@ -1,0 +1,95 @@
+"""A look inside an agent: what is written of a game, scores without a RIM, refusals."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rims_rl.inspect import main
+from rims_rl.train import main as train
+from rims_rl.training.inspection import Stage, activity, scores_without, trace_game
+from rims_rl.training.loading import load_trained
+
+pytestmark = pytest.mark.usefixtures("in_empty_folder")
+
+TINY = ("--n-envs", "2", "--n-steps", "8", "--n-minibatches", "1", "--n-epochs", "1",
+        "--hidden-size", "24", "--device", "cpu", "--eval-every", "0", "--track", "off",
+        "--total-timesteps", "16", "--run-dir", "r")  # fmt: skip
+
+
+def stage(env, folder="r"):
+    assert train(["--env", env, *TINY, "--run-dir", folder]) == 0
+    return Stage(load_trained(Path(folder), "final", "cpu"), env, {}, seed=0, deterministic=False)
+
+
+def test_picture_numbers_and_video(capsys):
+    assert train(["--env", "MinAtar/Breakout-v1", *TINY]) == 0
+    assert main(["r", "--episodes", "2", "--video", "v/game.gif"]) == 0
+    out = capsys.readouterr().out
+    folder = Path("r/inspection/MinAtar_Breakout-v1")
+    numbers = json.loads((folder / "inspection.json").read_text())
+    assert list(numbers["held inactive"]) == ["none", *(f"RIM {k}" for k in range(1, 7))]
+    assert all(summary["episodes"] == 2 for summary in numbers["held inactive"].values())
+    assert sum(numbers["share of steps each RIM is active"]["whole game"]) == pytest.approx(4)
+    assert f"mean return {numbers['held inactive']['RIM 3']['mean']:.4g}" in out
+    assert np.asarray(Image.open(folder / "inspection.png").convert("L")).std() > 10
+    assert Image.open("v/game.gif").n_frames == numbers["steps"]
+
+
+def test_a_trace_is_the_game():
+    trace = trace_game(stage("MinAtar/Breakout-v1"), 1000)
+    steps = len(trace.rewards)
+    assert trace.attention is not None
+    assert trace.communication is not None
+    assert trace.active.shape == trace.attention.shape == (steps, 6)
+    assert trace.communication.shape == (steps, 6, 6)
+    assert (trace.active.sum(1) == 4).all()
+    readers = trace.communication.sum(-1)
+    np.testing.assert_allclose(readers[trace.active], 1, rtol=1e-5)
+    assert not readers[~trace.active].any()
+    assert np.array_equal(trace.events["reward"], trace.rewards > 0)
+    assert not trace.pictures
+
+
+def test_lost_lives_and_rooms_are_events():
+    trace = trace_game(stage("BreakoutNoFrameskip-v4"), 600)
+    assert 1 <= trace.events["life lost"].sum() <= 4
+    assert "around life lost" in activity(trace)
+    trace = trace_game(stage("MiniGrid-KeyCorridorS3R1-v0", "rooms"), 60)
+    assert trace.events["room"].dtype == bool
+
+
+def test_without_a_rim_it_is_never_active_and_later_again():
+    actor = stage("CartPole-v1")
+    masks = []
+    core = actor.policy.lstm_actor
+    core.register_forward_hook(lambda *call: masks.append(call[2][2].active_mask))
+    scores = scores_without(actor, 2)
+    assert [len(games.returns) for games in scores.values()] == [2] * 7
+    never = ~torch.stack([mask[-1].any(0) for mask in masks]).any(0)
+    assert not never.any()
+    actor.policy.lesion([1])
+    masks.clear()
+    trace_game(actor, 20)
+    assert not torch.stack([mask[-1] for mask in masks])[..., 1].any()
+
+
+REFUSED = {
+    "nothing there": ([], ["nowhere"], "nowhere"),
+    "no RIMs": (["--core", "lstm"], ["r"], "core 'lstm' has no RIMs"),
+    "all active": (["--num-active", "6"], ["r"], "all 6 RIMs are active"),
+    "episodes": ([], ["r", "--episodes", "-1"], "--episodes: expected a whole number, got -1"),
+    "another game": ([], ["r", "--env", "Acrobot-v1"], "cannot play Acrobot-v1"),
+    "no env": ([], ["r", "--env", "CartPole-v7"], "did you mean"),
+}
+
+
+@pytest.mark.parametrize(("options", "argv", "words"), REFUSED.values(), ids=REFUSED)
+def test_refusal_is_one_line(options, argv, words, capsys):
+    assert train(["--env", "CartPole-v1", *TINY, *options]) == 0
+    capsys.readouterr()
+    assert main([*argv, "--steps", "5"]) == 2
+    assert words in capsys.readouterr().err.strip().splitlines()[-1]
