@@ -14,9 +14,10 @@ from numpy.random import Generator
 from rims_rl.experiments.curves import Curve, plot_curves
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import over_seeds, with_interval
-from rims_rl.experiments.store import Runs, StoredRun
+from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import CORES, RIM, Options, wanted
+from rims_rl.published.suites import read_suite
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import RESULTS
@@ -45,11 +46,32 @@ def success_curve(stored: list[StoredRun]) -> Curve:
 def _object_picking(runs: Runs) -> Drawing:
     models = {name: wanted(_OPTIONS, options) for name, options in CORES.items()}
     runs.prepare(list(models.values()), numbers_only=True)
+    return _compared(runs, models, _ENV)
+
+
+def _figure_4(runs: Runs) -> Drawing:
+    """The same in the paper's size, as far as the paper says it, from the runs of the suite."""
+    suite = read_suite("object-picking", "cpu" if runs.quick else runs.budget.name or None)
+    ((env, _), *_) = suite.models()
+    models = {name: model for (_, name), model in suite.models().items()}
+    runs.prepare(list(models.values()), numbers_only=True, budgeted=True)
+    return _compared(runs, models, env.replace("-v0", "{}-v0"))
+
+
+def _compared(runs: Runs, models: Mapping[str, Wanted], env: str) -> Drawing:
+    """Success of some cores while they learn and with each kind of distractors.
+
+    Args:
+        runs: trained.
+        models: by the core's name.
+        env: id of the environment, with a place for the kind of distractors.
+    """
     stored = {name: runs.stored(model, numbers_only=True) for name, model in models.items()}
     rng = np.random.default_rng(0)
     episodes = 4 if runs.quick else EPISODES
-    results = {name: _of_core(found, episodes, rng) for name, found in stored.items() if found}
-    curves = {name: success_curve(found) for name, found in stored.items() if found}
+    found = {name: each for name, each in stored.items() if each}
+    results = {name: _of_core(each, env, episodes, rng) for name, each in found.items()}
+    curves = {name: success_curve(each) for name, each in found.items()}
     head = ["core", "parameters", "seeds", *(f"{kind}: success, return" for kind in DISTRACTORS)]
     body = [_row(name, result) for name, result in results.items()]
     title = f"Success in {episodes} episodes a seed: interquartile mean over seeds, 95% interval"
@@ -60,13 +82,13 @@ def _object_picking(runs: Runs) -> Drawing:
     )
 
 
-def _of_core(stored: list[StoredRun], episodes: int, rng: Generator) -> dict[str, Any]:
+def _of_core(stored: list[StoredRun], env: str, episodes: int, rng: Generator) -> dict[str, Any]:
     result: dict[str, Any] = {
         "parameters": stored[0].results["param_count"],
         "seeds": [run.seed for run in stored],
     }
     for kind, suffix in DISTRACTORS.items():
-        summaries = [evaluation(run, _ENV.format(suffix), episodes) for run in stored]
+        summaries = [evaluation(run, env.format(suffix), episodes) for run in stored]
         result[kind] = {
             "success": over_seeds([s["success_rate"] for s in summaries], rng),
             "return": over_seeds([s["mean"] for s in summaries], rng),
@@ -147,5 +169,6 @@ def _reference_path(runs: Runs) -> Drawing:
 
 FIGURES = (
     Figure("object-picking", "success with known, novel and more distractors", _object_picking),
+    Figure("fig4", "object picking in the paper's size, known and other distractors", _figure_4),
     Figure("reference-path", "object picking by the fast scan and the reference", _reference_path),
 )

@@ -1,5 +1,6 @@
 """Comparisons of agents: made from nothing, and again from published numbers alone."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from rims_rl.figures import main
 from rims_rl.published import learning, object_picking, pong
 from rims_rl.published.cores import CORES
+from rims_rl.published.suites import read_suite
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
@@ -74,6 +76,19 @@ def test_object_picking_plays_what_it_was_not_trained_on(monkeypatch):
     assert all(0 <= core[kind]["success"]["each seed"][0] <= 1 for kind in ("known", "more"))
     (results,) = Path("r").rglob("results.json")
     assert len(json.loads(results.read_text())["evaluations"]) == 3
+
+
+def test_figure_4_is_of_the_suite(monkeypatch):
+    suite = read_suite("object-picking", "cpu")
+    one = dataclasses.replace(suite, cores={"no core": suite.cores["no core"]})
+    monkeypatch.setattr(object_picking, "read_suite", lambda *_: one)
+    assert main(["fig4", "--quick", "--runs", "r", "--out", "o", "--jobs", "1"]) == 0
+    (core,) = json.loads(Path("o/fig4.json").read_text())["numbers"]["cores"].values()
+    (run,) = Path("r").rglob("results.json")
+    assert set(json.loads(run.read_text())["evaluations"]) == {
+        f"rims_rl/PickupDistractorsSmall{kind}-v0" for kind in ("", "Novel", "More")
+    }
+    assert 0 <= core["novel"]["success"]["interquartile mean"] <= 1
 
 
 def test_pong_says_how_rims_are_used(monkeypatch, capsys):
