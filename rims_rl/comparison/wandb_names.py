@@ -18,8 +18,10 @@ from rims_rl.training.options import GROUPS
 
 #: Returns, in the order in which they are looked for: CleanRL's and ours, SB3's, evaluations'.
 METRICS = ("charts/episodic_return", "rollout/ep_rew_mean", "eval/mean_reward")
-#: Agent steps; W&B's own count of rows is the last resort.
-STEP_AXES = (STEP_AXIS, "time/total_timesteps", "_step")
+#: W&B's own count of rows.
+ROW_COUNT = "_step"
+#: Agent steps, or rows as the last resort.
+STEP_AXES = (STEP_AXIS, "time/total_timesteps", ROW_COUNT)
 #: Seconds since the start, and since 1970.
 CLOCKS = ("_runtime", "_timestamp")
 ENV_KEYS = ("env_id", "env", "gym_id", "env_name")
@@ -81,7 +83,7 @@ def record_of(run: Logged, names: Names) -> Record | None:
         UsageError: the run does not say its environment or what is compared.
     """
     axis = step_axis(run.rows, run.metric)
-    rows = [row for row in run.rows if is_number(row, run.metric) and is_number(row, axis)]
+    rows = [row for row in run.rows if math.isfinite(number(row, run.metric) + number(row, axis))]
     if not rows:
         return None
     steps, hours = _column(rows, axis), _hours(rows)
@@ -104,12 +106,12 @@ def record_of(run: Logged, names: Names) -> Record | None:
 def step_axis(rows: Sequence[Row], metric: str) -> str:
     """The first known axis that stands beside a metric."""
     beside = [row for row in rows if metric in row]
-    return next((axis for axis in STEP_AXES if any(axis in row for row in beside)), STEP_AXES[-1])
+    return next((axis for axis in STEP_AXES if any(axis in row for row in beside)), ROW_COUNT)
 
 
-def is_number(row: Row, name: str) -> bool:
-    """Whether a row has a finite value."""
-    return math.isfinite(_number(row.get(name)))
+def number(row: Row, name: str) -> float:
+    """A value of a row; NaN where it has none."""
+    return _number(row.get(name))
 
 
 def command_of(about: Mapping[str, Any] | None) -> str | None:
@@ -151,7 +153,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hours(rows: Sequence[Row]) -> Array | None:
-    clock = next((c for c in CLOCKS if all(is_number(row, c) for row in rows)), None)
+    clock = next((c for c in CLOCKS if all(math.isfinite(number(row, c)) for row in rows)), None)
     if clock is None:
         return None
     seconds = _column(rows, clock)
@@ -159,7 +161,7 @@ def _hours(rows: Sequence[Row]) -> Array | None:
 
 
 def _column(rows: Sequence[Row], name: str) -> Array:
-    return np.array([_number(row[name]) for row in rows])
+    return np.array([number(row, name) for row in rows])
 
 
 def _number(value: Any, default: float = math.nan) -> float:
@@ -171,5 +173,5 @@ def _number(value: Any, default: float = math.nan) -> float:
 
 
 def _whole(value: Any) -> int | None:
-    number = _number(value)
-    return int(number) if math.isfinite(number) else None
+    found = _number(value)
+    return int(found) if math.isfinite(found) else None

@@ -12,12 +12,12 @@ from rims_rl.comparison.folders import is_run
 from rims_rl.comparison.record import Record
 from rims_rl.comparison.wandb_names import (
     EVALUATION,
-    STEP_AXES,
+    ROW_COUNT,
     Logged,
     Names,
     Row,
     command_of,
-    is_number,
+    number,
     record_of,
     step_axis,
 )
@@ -115,8 +115,8 @@ def _joined(parts: Sequence[Sequence[Row]], axis: str) -> list[Row]:
     """
     rows: list[Row] = []
     for part in parts:
-        start = next((row[axis] for row in part if is_number(row, axis)), None)
-        if start is not None and axis != STEP_AXES[-1]:
-            rows = [row for row in rows if not is_number(row, axis) or row[axis] <= start]
+        steps = [number(row, axis) for row in part if axis in row]
+        if steps and axis != ROW_COUNT:
+            rows = [row for row in rows if not number(row, axis) > steps[0]]
         rows += part
     return rows

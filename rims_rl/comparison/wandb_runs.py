@@ -15,6 +15,7 @@ from rims_rl.comparison.record import Record
 from rims_rl.comparison.wandb_names import (
     CLOCKS,
     EVALUATION,
+    ROW_COUNT,
     STEP_AXES,
     Logged,
     Row,
@@ -110,15 +111,16 @@ def _metrics(run: Any) -> set[str]:
 
 def _history(run: Any, metric: str) -> Sequence[Row]:
     """Rows with a metric, a step axis and a clock; W&B gives those alone that have all of them."""
-    known = _metrics(run)
-    clock = [name for name in CLOCKS if name in known][:1]
-    for axis in STEP_AXES:
-        if axis in known or axis == STEP_AXES[-1]:
-            rows: list[Row] = []
-            keys = [metric, axis, *clock]
-            _in_time(run, functools.partial(_read, run, keys, rows), rows)
-            if rows:
-                return rows
+    known = {*_metrics(run), ROW_COUNT}
+    clocks = [[name] for name in CLOCKS if name in known]
+    axes = [axis for axis in STEP_AXES if axis in known]
+    for axis, clock in itertools.product(axes, [*clocks, []]):
+        rows: list[Row] = []
+        # W&B's reader of stored histories wants its own count of rows among the keys.
+        keys = list(dict.fromkeys((metric, axis, *clock, ROW_COUNT)))
+        _in_time(run, functools.partial(_read, run, keys, rows), rows)
+        if rows:
+            return rows
     return []
 
 

@@ -11,7 +11,7 @@ from rims_rl.comparison.record import Record
 from rims_rl.comparison.sources import read_sources
 from rims_rl.runs.errors import UsageError
 from rims_rl.train import main
-from tests.comparison.test_wandb_offline import CLEANRL, returns, write
+from tests.comparison.test_wandb_offline import CLEANRL, returns, wait_until_written, write
 from tests.test_train import ROLLOUT, TINY
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
@@ -24,6 +24,7 @@ def stored(tmp_path_factory):
     folder = store / "CartPole-v1" / "rim" / "seed0"
     budget = ("--total-timesteps", str(4 * ROLLOUT), "--run-dir", str(folder))
     assert main([*TINY, *budget, "--track", "offline"]) == 0
+    wait_until_written(folder)
     write(store / "others", CLEANRL, returns(10, 100))
     return store
 

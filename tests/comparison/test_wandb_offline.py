@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,19 @@ import wandb
 from rims_rl.comparison.folders import read_folder
 from rims_rl.comparison.wandb_offline import read_offline
 from rims_rl.runs.errors import UsageError
+from rims_rl.runs.wandb_log import log_records
 from rims_rl.train import main
 from tests.test_train import ROLLOUT, TINY
 
 CLEANRL = {"env_id": "CartPole-v1", "exp_name": "ppo", "seed": 1, "total_timesteps": 100}
+
+
+def wait_until_written(folder):
+    """Waits for the end of all logs: W&B goes on writing after a run has finished."""
+    for log in folder.rglob("run-*.wandb"):
+        end = time.monotonic() + 60
+        while not any(record["type"] == "exit" for record in log_records(log)):
+            assert time.monotonic() < end, f"{log} has no end"
 
 
 def write(folder, config, rows, run_id="abc", date="20200101_000000", **about):
@@ -27,6 +37,7 @@ def write(folder, config, rows, run_id="abc", date="20200101_000000", **about):
         run.log(row)
     run.finish()
     part = Path(run.dir).parent
+    wait_until_written(part)
     return part.rename(part.with_name(f"offline-run-{date}-{run_id}"))
 
 
@@ -40,6 +51,7 @@ def ours(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ours")
     budget = ("--total-timesteps", str(4 * ROLLOUT), "--seed", "5", "--run-dir", str(folder / "r"))
     assert main([*TINY, *budget, "--track", "offline"]) == 0
+    wait_until_written(folder)
     return folder / "r"
 
 
