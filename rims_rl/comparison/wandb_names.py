@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,7 @@ class Logged:
         metric: its return.
         rows: of the history, in the order in which they were logged.
         command: that began it, if known.
+        last: the newest value of all that was logged.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Logged:
     metric: str
     rows: Sequence[Row]
     command: str | None = None
+    last: Row = field(default_factory=dict)
 
 
 def record_of(run: Logged, names: Names) -> Record | None:
@@ -88,6 +90,7 @@ def record_of(run: Logged, names: Names) -> Record | None:
         return None
     steps, hours = _column(rows, axis), _hours(rows)
     order = np.argsort(steps, kind="stable")
+    trained = float(np.nanmax([number(row, axis) for row in (*run.rows, run.last)]))
     return Record(
         source=run.source,
         env=_said(run, "environment", names.env, ENV_KEYS, "ceik"),
@@ -95,11 +98,12 @@ def record_of(run: Logged, names: Names) -> Record | None:
         seed=_whole(run.config.get("seed")),
         steps=steps[order],
         returns=_column(rows, run.metric)[order],
-        total=_number(run.config.get("total_timesteps"), default=float(steps.max())),
+        total=_number(run.config.get("total_timesteps"), default=trained),
         hours=None if hours is None else hours[order],
         settings=_settings(run.config),
         parameters=_whole(run.config.get("param_count")),
         command=run.command,
+        trained=trained,
     )
 
 

@@ -100,7 +100,7 @@ def _record(run: Any, source: Source) -> Record | None:
         return None
     rows = _history(run, metric)
     command = run.config.get("command") or command_of(_in_time(run, lambda: run.metadata))
-    logged = Logged(run.url, run.config, metric, rows, command)
+    logged = Logged(run.url, run.config, metric, rows, command, run.summary_metrics)
     return record_of(logged, source.names)
 
 

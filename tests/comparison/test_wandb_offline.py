@@ -57,12 +57,14 @@ def ours(tmp_path_factory):
 
 def test_a_run_of_cleanrl(tmp_path):
     rows = [*returns(20, 40), {"global_step": 50, "losses/value": 1.0}, *returns(60)]
+    rows.append({"global_step": 96, "losses/value": 1.0})
     part = write(tmp_path, CLEANRL, rows)
     (record,) = read_offline(tmp_path)
     assert record.source == str(part)
     assert (record.env, record.core, record.seed, record.total) == ("CartPole-v1", "ppo", 1, 100.0)
     np.testing.assert_array_equal(record.steps, [20, 40, 60])
     np.testing.assert_array_equal(record.returns, [40, 80, 120])
+    assert record.reached == 96
     assert record.hours is not None
     assert (np.diff(record.hours) >= 0).all()
     assert record.settings == CLEANRL
@@ -83,7 +85,7 @@ def test_a_log_of_ours_without_its_folder_says_what_the_folder_says(ours, tmp_pa
     shutil.copytree(ours / "wandb", tmp_path / "sent", symlinks=True)
     (logged,) = read_offline(tmp_path)
     (stored,) = read_folder(ours)
-    for name in ("env", "core", "seed", "total", "parameters"):
+    for name in ("env", "core", "seed", "total", "trained", "parameters"):
         assert getattr(logged, name) == getattr(stored, name), name
     assert logged.settings == json.loads(json.dumps(stored.settings))
     assert set(logged.steps) <= {ROLLOUT * i for i in range(1, 5)}

@@ -50,12 +50,13 @@ def serve(monkeypatch):
 def test_a_run_of_cleanrl(serve):
     about = {"program": "/home/x/ppo.py", "codePath": "cleanrl/ppo.py", "args": ["--seed", "3"]}
     config = {**CLEANRL, "seed": 3, "wandb_entity": "them"}
-    serve(StoredRun("r1", config, cleanrl_rows(), metadata=about))
+    serve(StoredRun("r1", config, cleanrl_rows(11), metadata=about))
     (record,) = read_wandb("wandb:them/games")
     assert record.source == "https://wandb.test/them/games/runs/r1"
     assert (record.env, record.core, record.seed, record.total) == ("CartPole-v1", "ppo", 3, 100.0)
     np.testing.assert_array_equal(record.steps, [20, 40, 60, 80, 100])
     np.testing.assert_array_equal(record.returns, [4, 8, 12, 16, 20])
+    assert record.reached == 110
     assert record.hours == pytest.approx(record.steps / 1000)
     assert record.settings == config
     assert record.command == "python cleanrl/ppo.py --seed 3"
@@ -120,7 +121,7 @@ def test_a_long_history_comes_in_pages(serve):
     serve(StoredRun("r1", CLEANRL, cleanrl_rows(2500)))
     (record,) = read_wandb("wandb:them/games")
     assert len(record.steps) == 1250
-    assert record.reached == 25_000
+    assert record.reached == record.steps[-1] == 25_000
 
 
 def test_values_that_are_no_numbers_are_left_out(serve):
