@@ -47,7 +47,8 @@ def test_a_run_through_several_sources_is_read_once(stored, monkeypatch):
 
 def test_published_results(tmp_path):
     windows = {"timesteps": [10, 20], "return": [1.0, 2.0]}
-    results = {"env": "CartPole-v1", "model": "rim", "windows": windows, "config": {"seed": 4}}
+    about = {"env": "CartPole-v1", "model": "rim", "timesteps": 20, "config": {"seed": 4}}
+    results = {**about, "windows": windows}
     (tmp_path / "seed4.json").write_text(json.dumps(results))
     (record,) = read_sources([str(tmp_path)])
     assert (record.core, record.seed, record.total) == ("rim", 4, 20.0)
