@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rims_rl.comparison.record import Array, Record
+from rims_rl.comparison.record import Array, Record, running_hours
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import COMMAND, CONFIG, EPISODES, PROGRESS, RESULTS
 from rims_rl.training.trainee import AGENTS
@@ -30,10 +30,19 @@ def read_folder(folder: Path) -> list[Record]:
     return [*map(_of_run, _runs(folder)), *_published(folder)]
 
 
+def is_agents_run(folder: Path) -> bool:
+    """Whether a folder is the run folder of an agent."""
+    return (folder / CONFIG).exists() and (folder / EPISODES).exists()
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run folder of ours, of an agent or of a supervised task."""
+    said = (folder / EPISODES).exists() or (folder / COMMAND).exists()
+    return said and (folder / CONFIG).exists()
+
+
 def _runs(folder: Path) -> Iterator[Path]:
-    for config in sorted(folder.rglob(CONFIG)):
-        if (config.parent / EPISODES).exists():
-            yield config.parent
+    return filter(is_agents_run, sorted(config.parent for config in folder.rglob(CONFIG)))
 
 
 def _of_run(folder: Path) -> Record:
@@ -73,9 +82,7 @@ def _hours(progress: Path, steps: Array) -> Array | None:
     elapsed = _numbers(table[_ELAPSED])
     if not len(elapsed):
         return None
-    passed = np.diff(elapsed, prepend=0.0)
-    seconds = np.cumsum(np.where(passed < 0, elapsed, passed))
-    return np.asarray(np.interp(steps, _numbers(table[_STEPS]), seconds / 3600))
+    return np.asarray(np.interp(steps, _numbers(table[_STEPS]), running_hours(elapsed)))
 
 
 def _parameters(results: Path) -> int | None:

@@ -49,3 +49,14 @@ class Record:
         """Agent steps that it got to."""
         last = float(self.steps[-1]) if len(self.steps) else 0.0
         return last if self.trained is None else self.trained
+
+
+def running_hours(elapsed: Array) -> Array:
+    """Hours of training from the seconds that a run's clock shows; it restarts when resumed.
+
+    Args:
+        elapsed: in the order in which it was logged (num_rows,).
+    """
+    passed = np.diff(elapsed, prepend=0.0)
+    hours: Array = np.cumsum(np.where(passed < 0, elapsed, passed)) / 3600
+    return hours

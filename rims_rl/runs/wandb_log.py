@@ -1,4 +1,4 @@
-"""How far the local logs of a W&B run go; a killed run has lost its latest rows."""
+"""The local logs of W&B runs: what they hold and how far; a killed run has lost its latest rows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rims_rl.runs.errors import warn
 
 #: The name of the step axis of all W&B runs.
 STEP_AXIS = "global_step"
+
+
+class UnreadableLogError(Exception):
+    """W&B's reader cannot make out a log."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +52,31 @@ def sent_so_far(folder: Path, run_id: str) -> Sent:
     return Sent(max(steps), steps.count(max(steps))) if steps else NOTHING_SENT
 
 
-def _steps(log: Path) -> list[int]:
-    """The step of every row of a log that a kill may have cut anywhere."""
+def log_records(log: Path) -> Iterator[dict[str, Any]]:
+    """The records of a local log that a kill may have cut anywhere, by W&B's own reader.
+
+    Raises:
+        UnreadableLogError: not a log, or of a version of W&B that writes another format.
+    """
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
-    steps: list[int] = []
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as reader:
         try:
-            for record in map(json.loads, reader.stdout or ()):
-                if record["type"] == "history" and STEP_AXIS in record["history"]["item"]:
-                    steps.append(record["history"]["item"][STEP_AXIS])
-            readable = reader.wait() == 0
-        except (ValueError, KeyError):  # another version of W&B may write another format
-            readable = False
-    if not readable:
+            yield from map(json.loads, reader.stdout or ())
+        except ValueError:
+            raise UnreadableLogError(log) from None
+        if reader.wait() != 0:
+            raise UnreadableLogError(log)
+
+
+def _steps(log: Path) -> list[int]:
+    """The step of every row of a log, as far as it can be read."""
+    steps: list[int] = []
+    try:
+        for record in log_records(log):
+            if record["type"] == "history" and STEP_AXIS in record["history"]["item"]:
+                steps.append(record["history"]["item"][STEP_AXIS])
+    except (UnreadableLogError, KeyError):  # another version of W&B may write another format
         warn(f"Weights & Biases cannot read {log}: rows in it may be sent twice")
     return steps

@@ -1,0 +1,84 @@
+"""Sources of all kinds together: each run once, and what has none is told."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rims_rl.comparison import sources
+from rims_rl.comparison.record import Record
+from rims_rl.comparison.sources import read_sources
+from rims_rl.runs.errors import UsageError
+from rims_rl.train import main
+from tests.comparison.test_wandb_offline import CLEANRL, returns, wait_until_written, write
+from tests.test_train import ROLLOUT, TINY
+
+pytestmark = pytest.mark.usefixtures("in_empty_folder")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A store with a run of ours, which W&B tracks, and a log of others."""
+    store = tmp_path_factory.mktemp("store")
+    folder = store / "CartPole-v1" / "rim" / "seed0"
+    budget = ("--total-timesteps", str(4 * ROLLOUT), "--run-dir", str(folder))
+    assert main([*TINY, *budget, "--track", "offline"]) == 0
+    wait_until_written(folder)
+    write(store / "others", CLEANRL, returns(10, 100))
+    return store
+
+
+def test_runs_of_a_store_and_logs_of_others(stored):
+    ours, theirs = read_sources([str(stored)])
+    assert ours.source == str(stored / "CartPole-v1" / "rim" / "seed0")
+    assert theirs.source.startswith(str(stored / "others" / "wandb" / "offline-run-"))
+
+
+def test_a_run_through_several_sources_is_read_once(stored, monkeypatch):
+    monkeypatch.chdir(stored)
+    run = Path("CartPole-v1/rim/seed0")
+    specs = [str(stored), ".", str(run), str(run / "wandb"), str(run / "checkpoints"), "others"]
+    assert len(read_sources(specs)) == 2
+    Path("link").symlink_to(run)
+    assert len(read_sources(["link", str(run)])) == 1
+    Path("link").unlink()
+
+
+def test_published_results(tmp_path):
+    windows = {"timesteps": [10, 20], "return": [1.0, 2.0]}
+    about = {"env": "CartPole-v1", "model": "rim", "timesteps": 20, "config": {"seed": 4}}
+    results = {**about, "windows": windows}
+    (tmp_path / "seed4.json").write_text(json.dumps(results))
+    (record,) = read_sources([str(tmp_path)])
+    assert (record.core, record.seed, record.total) == ("rim", 4, 20.0)
+
+
+def test_a_project_at_wandb_beside_a_folder(stored, monkeypatch):
+    def read_wandb(spec):
+        ours = read_sources([str(stored)])[0]
+        return [Record("https://wandb.test/x", "x", spec, 0, ours.steps, ours.returns, 1.0)]
+
+    monkeypatch.setattr(sources, "read_wandb", read_wandb)
+    records = read_sources(["wandb:them/games?tag=x", str(stored), "wandb:them/games?tag=x"])
+    assert [record.core for record in records][::2] == ["wandb:them/games?tag=x", "ppo"]
+    assert len(records) == 3
+
+
+def test_what_holds_no_run_of_an_agent(tmp_path, stored):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    supervised = tmp_path / "tasks" / "copying" / "seed0"
+    supervised.mkdir(parents=True)
+    run = stored / "CartPole-v1" / "rim" / "seed0"
+    for name in ("config.yaml", "command.txt"):  # a run folder of a task has no episodes
+        shutil.copy(run / name, supervised)
+    for name, said in {
+        "gone": "gone does not exist: give a folder with runs, or wandb:ENTITY/PROJECT",
+        "empty": "empty holds no run of an agent",
+        "file": "file is a file, not a folder",
+        "tasks": "tasks has runs of supervised tasks alone, and none of an agent",
+    }.items():
+        with pytest.raises(UsageError, match=said) as refusal:
+            read_sources([str(tmp_path / name)])
+        assert "\n" not in str(refusal.value)
