@@ -190,7 +190,15 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
         of_env = {core: runs for (e, core), runs in by_arm.items() if e == env}
         limit = _limit(env, of_env, problems)
         problems += _differing(env, of_env, chosen)
-        arms |= {(env, core): Arm(env, core, runs, limit) for core, runs in of_env.items()}
+        for core, runs in of_env.items():
+            in_time = [run for run in runs if run.steps[0] <= limit]
+            problems += [
+                f"left out: in {run.source} no episode ended within {limit:,.0f} agent steps"
+                for run in runs
+                if run not in in_time
+            ]
+            if in_time:
+                arms[env, core] = Arm(env, core, in_time, limit)
     problems += _missing(arms, names)
     comparison = Comparison(arms, chosen, problems)
     problems += [

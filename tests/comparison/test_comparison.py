@@ -61,6 +61,8 @@ def test_what_does_not_fit_is_told_and_never_averaged():
     assert "left out: CartPole-v1/lstm-h8/1 reached 500 of 1,000" in line
     (line,) = problems(record(), record(source="a copy"))
     assert "left out: a copy has the settings of CartPole-v1/lstm-h8/0" in line
+    late = record("gru-h8", total=9000.0, steps=np.array([8000.0, 9000.0]), returns=np.ones(2))
+    assert "no episode ended within 1,000 agent steps" in problems(record(), late)[1]
     (line,) = problems(record("gru-h8"), record("rim-k6-4-h8"))
     assert "no core is called lstm" in line
     lines = problems(record(), record(seed=1), record("gru-h8"), record(env="Other-v0"))

@@ -1,0 +1,144 @@
+"""The command ``python -m rims_rl.compare``: which core is better, and how sure is that."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from rims_rl.comparison.comparison import Comparison, compare
+from rims_rl.comparison.pictures import AXES, draw_curves, draw_improvement, draw_together
+from rims_rl.comparison.record import Record
+from rims_rl.comparison.report import write_report
+from rims_rl.comparison.sources import read_sources
+from rims_rl.comparison.summary import summarise
+from rims_rl.comparison.text import COLUMNS, as_text, beside_paper, rows
+from rims_rl.experiments.command import Parser, create_folder, run_command
+from rims_rl.experiments.output import write_picture
+from rims_rl.runs.errors import UsageError, warn
+from rims_rl.runs.files import write_text
+
+#: Names of the files in ``--out``.
+NUMBERS, TABLE, TEXT, REPORT = "comparison.json", "comparison.csv", "comparison.md", "report.html"
+BASELINE = "lstm"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compares the runs of the sources that the command line names.
+
+    Args:
+        argv: the arguments; those of the process by default.
+
+    Returns:
+        The exit status: 0; 2 for a request that cannot be done; 130 or 143 after Ctrl-C or
+        SIGTERM.
+    """
+    return run_command("compare", _parser(), argv, _compare)
+
+
+def _compare(options: argparse.Namespace, command: str) -> int:
+    records = _chosen(read_sources(options.sources), options)
+    comparison = compare(records, options.baseline or BASELINE)
+    _check(comparison, options.baseline)
+    create_folder(options.out, "--out")
+    summary = {**summarise(comparison, options.threshold), "command": command}
+    write_text(options.out / NUMBERS, json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    write_text(
+        options.out / TABLE, pd.DataFrame(rows(summary), columns=COLUMNS).to_csv(index=False)
+    )
+    text = as_text(summary, command)
+    write_text(options.out / TEXT, text)
+    for name, picture in _pictures(summary, options.axis).items():
+        for suffix in (".png", ".svg"):
+            write_picture(picture, options.out / f"{name}{suffix}")
+    print(beside_paper(summary) if options.against else text)
+    print(f"numbers  {options.out / NUMBERS}")
+    try:
+        write_report(summary, options.out / REPORT, options.title, command)
+        print(f"written  {options.out / REPORT}", flush=True)
+    except UsageError as error:  # plotly is not there: all else is
+        warn(error)
+    return 0
+
+
+def _pictures(summary: Mapping[str, Any], axis: str) -> dict[str, Figure]:
+    """Those that there is something to draw for, by name."""
+    pictures = {"curves": draw_curves(summary, axis)}
+    if summary["together"]:
+        pictures["together"] = draw_together(summary)
+    if any(summary["improvement"].values()):
+        pictures["improvement"] = draw_improvement(summary)
+    return pictures
+
+
+def _chosen(records: Sequence[Record], options: argparse.Namespace) -> list[Record]:
+    """The records that the patterns of the command line leave."""
+    chosen = [
+        record
+        for record in records
+        if fnmatch.fnmatchcase(record.env, options.games)
+        and fnmatch.fnmatchcase(record.core, options.cores)
+    ]
+    if not chosen:
+        games, cores = ({getattr(r, name) for r in records} for name in ("env", "core"))
+        raise UsageError(
+            f"no run is of a game {options.games!r} and a core {options.cores!r}: there are "
+            f"{', '.join(sorted(games))} and {', '.join(sorted(cores))}"
+        )
+    return chosen
+
+
+def _check(comparison: Comparison, baseline: str | None) -> None:
+    if not comparison.arms:
+        raise UsageError("no run got to its end: " + "; ".join(comparison.problems[:3]))
+    if baseline and comparison.baseline is None:
+        raise UsageError(f"--baseline {baseline}: the cores are {', '.join(comparison.cores)}")
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "compare",
+        "Compare runs of agents: learning curves, scores of all games together, a report to look "
+        "at.\nRuns that differ in more than their core and seed are told apart and named.",
+        "sources:\n"
+        "  DIR                          a run, a store of runs, or published results\n"
+        "  wandb:ENTITY/PROJECT[?...]   runs of Weights & Biases, ours or others'; the filter is\n"
+        "                               that of openrlbenchmark, e.g. ?ceik=env_id&cen=exp_name&\n"
+        "                               metric=charts/episodic_return",
+    )
+    parser.add_argument("sources", metavar="SOURCE", nargs="+", help="where runs are, see below")
+    parser.add_argument(
+        "--baseline",
+        metavar="CORE",
+        help=f"what others are measured by: the beginning of a core's name [{BASELINE}]",
+    )
+    parser.add_argument("--games", metavar="PATTERN", default="*", help="only such games [*]")
+    parser.add_argument("--cores", metavar="PATTERN", default="*", help="only such cores [*]")
+    parser.add_argument(
+        "--axis", choices=AXES, default="steps", help="of the learning curves' picture [steps]"
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="RETURN",
+        help="tell after how many steps it is reached [the baseline's return at the end]",
+    )
+    parser.add_argument(
+        "--against", choices=("paper",), help="show the paper's table 7 beside ours"
+    )
+    parser.add_argument("--title", default="Comparison of cores", help="of the report")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("comparison"), help="[comparison]"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

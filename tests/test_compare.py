@@ -1,0 +1,91 @@
+"""The command: real runs side by side, what it writes, refusals of one line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from rims_rl.compare import main
+from rims_rl.comparison import report
+from rims_rl.runs.errors import UsageError
+from rims_rl.train import main as train
+
+pytestmark = pytest.mark.usefixtures("in_empty_folder")
+
+TINY = ("--env", "CartPole-v1", "--n-envs", "2", "--n-steps", "32", "--n-minibatches", "1",
+        "--n-epochs", "1", "--hidden-size", "12", "--device", "cpu", "--eval-every", "0",
+        "--track", "off", "--total-timesteps", "640")  # fmt: skip
+
+
+@pytest.fixture
+def runs():
+    for core, seed in (("lstm", 0), ("lstm", 1), ("rim", 0), ("rim", 1)):
+        folder = f"runs/{core}-{seed}"
+        assert train([*TINY, "--core", core, "--seed", str(seed), "--run-dir", folder]) == 0
+
+
+@pytest.mark.usefixtures("in_empty_folder", "runs")
+def test_real_runs_side_by_side(capsys):
+    capsys.readouterr()
+    assert main(["runs", "--axis", "hours", "--title", "Two cores"]) == 0
+    out = capsys.readouterr().out
+    assert "| CartPole-v1 | rim" in out
+    assert "written  comparison/report.html" in out
+    summary = json.loads(Path("comparison/comparison.json").read_text())
+    assert (summary["baseline"], summary["problems"]) == ("lstm", [])
+    arms = {arm["core"]: arm for arm in summary["arms"]}
+    assert [arm["seeds"] for arm in arms.values()] == [[0, 1], [0, 1]]
+    episodes = [pd.read_csv(f"runs/rim-{seed}/episodes.csv") for seed in (0, 1)]
+    ends = [e["return"][e["timesteps"] > 0.9 * 640].mean() for e in episodes]
+    (rim,) = (arm for core, arm in arms.items() if core.startswith("rim"))
+    assert rim["final"]["each seed"] == pytest.approx(ends)
+    assert "--seed 1" in rim["runs"][1]["command"]
+    table = pd.read_csv("comparison/comparison.csv")
+    assert table["final"].tolist() == [a["final"]["interquartile mean"] for a in summary["arms"]]
+    assert "Two cores" in Path("comparison/report.html").read_text()[:2000]
+    for name in ("curves", "together", "improvement"):
+        pixels = np.asarray(Image.open(f"comparison/{name}.png").convert("L"))
+        assert pixels.std() > 5
+        assert Path(f"comparison/{name}.svg").read_text().count("<path") > 20
+
+
+@pytest.mark.usefixtures("in_empty_folder", "runs")
+def test_patterns_choose_and_one_core_alone_is_shown(capsys):
+    assert main(["runs", "--cores", "rim-*", "--out", "o"]) == 0
+    assert "no core is called lstm" in capsys.readouterr().out
+    assert not Path("o/improvement.png").exists()
+    assert main(["runs", "--cores", "gru*"]) == 2
+    assert "there are CartPole-v1 and lstm-h12, rim-k6-4-h12" in capsys.readouterr().err
+    assert main(["runs", "--baseline", "gru"]) == 2
+    assert "--baseline gru: the cores are" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("in_empty_folder", "runs")
+def test_without_plotly_all_but_the_report_is_written(monkeypatch, capsys):
+    def missing():
+        raise UsageError("the report needs plotly")
+
+    monkeypatch.setattr(report, "_plotly", missing)
+    assert main(["runs"]) == 0
+    assert "warning: the report needs plotly" in capsys.readouterr().err
+    assert Path("comparison/comparison.md").exists()
+    assert not Path("comparison/report.html").exists()
+
+
+REFUSED = {
+    "no source": ([], "SOURCE"),
+    "no such folder": (["nowhere"], "nowhere"),
+    "an empty folder": (["."], "holds no run of an agent"),
+    "an axis": (["nowhere", "--axis", "years"], "--axis: invalid choice: 'years'"),
+}
+
+
+@pytest.mark.parametrize(("argv", "words"), REFUSED.values(), ids=REFUSED)
+def test_refusal_is_one_line_and_writes_nothing(argv, words, capsys):
+    assert main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert not Path("comparison").exists()
