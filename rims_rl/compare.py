@@ -47,8 +47,10 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     records = _chosen(read_sources(options.sources), options)
     comparison = compare(records, options.baseline or BASELINE)
     _check(comparison, options.baseline)
-    create_folder(options.out, "--out")
     summary = {**summarise(comparison, options.threshold), "command": command}
+    if options.against and not summary["paper"]:
+        raise UsageError("--against paper: none of the games is in the paper's table 7")
+    create_folder(options.out, "--out")
     write_text(options.out / NUMBERS, json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_text(
         options.out / TABLE, pd.DataFrame(rows(summary), columns=COLUMNS).to_csv(index=False)

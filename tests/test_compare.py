@@ -59,6 +59,9 @@ def test_patterns_choose_and_one_core_alone_is_shown(capsys):
     assert not Path("o/improvement.png").exists()
     assert main(["runs", "--cores", "gru*"]) == 2
     assert "there are CartPole-v1 and lstm-h12, rim-k6-4-h12" in capsys.readouterr().err
+    assert main(["runs", "--against", "paper", "--out", "none"]) == 2
+    assert "none of the games is in the paper's table 7" in capsys.readouterr().err
+    assert not Path("none").exists()
     assert main(["runs", "--baseline", "gru"]) == 2
     assert "--baseline gru: the cores are" in capsys.readouterr().err
 
