@@ -66,6 +66,7 @@ def test_equal_to_the_reference(graphs, case):
     options, sizes, resets, seed = case
     reference, fast = twins(options, sizes, "torch", seed)
     steps, batch, hidden = sizes["steps"], sizes["batch"], reference.hidden_size
+    graphs.clear()
     before = Call.made
     for _ in range(3):
         x = torch.randn(steps, batch, sizes["input"], dtype=torch.float64)

@@ -54,8 +54,9 @@ def test_games_of_the_atari_suites_are_those_of_the_tables():
 
 @pytest.mark.usefixtures("tiny")
 def test_from_nothing_with_a_pattern_and_on(capsys):
-    argv = ["tiny.yaml", "--budget", "two", "--jobs", "2", "--runs", "r"]
-    assert main([*argv, "--only", "CartPole*, lstm*", "--track", "offline"]) == 0
+    argv = ["tiny.yaml", "--budget", "two", "--jobs", "1", "--runs", "r"]
+    processes = ("--jobs", "2", "--track", "offline")
+    assert main([*argv, *processes, "--only", "CartPole*, lstm*"]) == 0
     out = capsys.readouterr().out
     assert "runs to train: 2\n" in out
     assert "2 of 8 runs of tiny are here" in out
