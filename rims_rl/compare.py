@@ -20,6 +20,7 @@ from rims_rl.comparison.report import write_report
 from rims_rl.comparison.sources import read_sources
 from rims_rl.comparison.summary import summarise
 from rims_rl.comparison.text import COLUMNS, as_text, beside_paper, rows
+from rims_rl.comparison.wandb_report import check_project, make_report, send_report
 from rims_rl.experiments.command import Parser, create_folder, run_command
 from rims_rl.experiments.output import write_picture
 from rims_rl.runs.errors import UsageError, warn
@@ -47,6 +48,8 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     records = _chosen(read_sources(options.sources), options)
     comparison = compare(records, options.baseline or BASELINE)
     _check(comparison, options.baseline)
+    if options.wandb_report:
+        check_project(options.wandb_report)
     summary = {**summarise(comparison, options.threshold), "command": command}
     if options.against and not summary["paper"]:
         raise UsageError("--against paper: none of the games is in the paper's table 7")
@@ -67,6 +70,9 @@ def _compare(options: argparse.Namespace, command: str) -> int:
         print(f"written  {options.out / REPORT}", flush=True)
     except UsageError as error:  # plotly is not there: all else is
         warn(error)
+    if options.wandb_report:
+        report = make_report(summary, options.wandb_report, options.title, command)
+        print(f"sent     {send_report(report)}", flush=True)
     return 0
 
 
@@ -134,6 +140,11 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--against", choices=("paper",), help="show the paper's table 7 beside ours"
+    )
+    parser.add_argument(
+        "--wandb-report",
+        metavar="ENTITY/PROJECT",
+        help="also send a report to Weights & Biases, with panels of that project's runs",
     )
     parser.add_argument("--title", default="Comparison of cores", help="of the report")
     parser.add_argument(

@@ -62,6 +62,10 @@ def test_patterns_choose_and_one_core_alone_is_shown(capsys):
     assert main(["runs", "--against", "paper", "--out", "none"]) == 2
     assert "none of the games is in the paper's table 7" in capsys.readouterr().err
     assert not Path("none").exists()
+    assert main(["runs", "--wandb-report", "rims"]) == 2
+    assert "--wandb-report rims: give ENTITY/PROJECT" in capsys.readouterr().err
+    assert main(["runs", "--wandb-report", "us/rims", "--out", "o"]) == 2
+    assert "--wandb-report: not logged in" in capsys.readouterr().err
     assert main(["runs", "--baseline", "gru"]) == 2
     assert "--baseline gru: the cores are" in capsys.readouterr().err
 
