@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Picture
 
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
-from rims_rl.experiments.store import Runs, StoredRun
+from rims_rl.experiments.store import Runs, StoredRun, without_places
 from rims_rl.runs.files import write_atomically, write_text
 from rims_rl.runs.folder import describe_environment
 
@@ -91,8 +91,7 @@ def _facts(run: StoredRun) -> dict[str, Any]:
     """What a reader needs to know of a run: settings, size, effort and the code it came from."""
     environment = run.results["environment"]
     code = {name: environment.get(name) for name in ("rims_rl", "commit", "cpu", "gpus")}
-    places = ("run_dir", "cache_dir")
-    config = {name: value for name, value in run.plan.flat().items() if name not in places}
+    config = without_places(run.plan.flat())
     names = ("param_count", "best", "updates", "timesteps", "seconds")
     facts = {name: run.results[name] for name in names if name in run.results}
     return {**facts, "config": config, "environment": code}

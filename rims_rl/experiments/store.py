@@ -76,13 +76,19 @@ class StoredRun:
         """Copies the results of a run that is here to where published ones stand."""
         if self.kind.is_done(self.plan, self.folder):
             self.published.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self.published, json.dumps(self.results) + "\n")
+            published = {**self.results, "config": without_places(self.results.get("config", {}))}
+            write_text(self.published, json.dumps(published) + "\n")
 
     @property
     def metrics(self) -> dict[str, Any]:
         """The numbers of the test."""
         metrics: dict[str, Any] = self.results["metrics"]
         return metrics
+
+
+def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's options without the folders of the machine that trained it."""
+    return {name: value for name, value in config.items() if name not in ("run_dir", "cache_dir")}
 
 
 class Runs:
