@@ -94,7 +94,7 @@ class RIM(Core):
         """Keeps some RIMs from ever being active, until the next call.
 
         Their state stays what it is, and others take their place. For analysis: it is saved with
-        nothing.
+        nothing, and meanwhile the plain reference runs, whatever the backend.
 
         Args:
             rims: from 0; an empty sequence lets all compete again.
@@ -157,7 +157,9 @@ class RIM(Core):
         given = state or initial_state(x, self.hidden_size)
         h, c = (s.reshape(-1, self.config.num_rims, self.config.rim_size) for s in given)
         keep = keep_factors(episode_starts, x)
-        kernel = None if is_exporting() else choose_kernel(self.config, x, self.training)
+        kernel = None
+        if not (is_exporting() or self._holds_some()):
+            kernel = choose_kernel(self.config, x, self.training)
         if kernel is None:
             outputs, h, c, info = self._run_reference(x, h, c, keep)
         else:
@@ -167,6 +169,9 @@ class RIM(Core):
         new_c = c.flatten(-2).unsqueeze(0) if is_lstm else handed_on(given[1], keep)
         output = outputs.flatten(-2)
         return (output, (new_h, new_c), info) if return_info else (output, (new_h, new_c))
+
+    def _holds_some(self) -> bool:
+        return self.input_attention is not None and self.input_attention.held_score is not None
 
     def _run_without_batch(
         self, x: Tensor, state: State | None, episode_starts: Tensor | None, return_info: bool
@@ -209,7 +214,10 @@ class RIM(Core):
         else:
             assert self.input_attention is not None
             attended, attention = self.input_attention(step_input, h)
-            active = select_active(attention, config.num_active)
+            ranked, held = attention, self.input_attention.held_score
+            if held is not None:  # a winner's attention may be 0, too
+                ranked = attention.masked_fill(held < 0, -1.0)
+            active = select_active(ranked, config.num_active)
             if selection := SELECTIONS[config.selection]:
                 move = selection(attention, active, config.num_active, config.edge_width)
                 move = move.unsqueeze(-1)
@@ -273,9 +281,6 @@ class RIM(Core):
             if attention.query_bias is not None:
                 of_rim = attention.query_bias.unflatten(-1, (attention.heads, -1))  # (K, N, E)
                 score_bias = torch.einsum("mne,kne->nkm", keys, of_rim)
-            if attention.held_score is not None:
-                held = attention.held_score[:, None].expand(scores_in.shape[:3])
-                score_bias = held if score_bias is None else score_bias + held
         communication = self.communication
         return ScanInputs(
             gates_in=project_for_rims(rows, weight_ih),

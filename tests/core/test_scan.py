@@ -420,29 +420,30 @@ def test_without_the_compiled_library_torch_is_used():
     assert "compiled scan is missing" in result.stderr
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(case=cases(), data=st.data())
-def test_rims_held_inactive_never_move(backend, case, data):
+def test_rims_held_inactive_never_move(case, data):
     options, sizes, resets, seed = case
     options = {**options, "num_active": min(options["num_active"], options["num_rims"] - 1)}
     if options["num_active"] < 1 or options["input_attention"] is None:
         return
-    reference, fast = twins(options, sizes, backend, seed)
+    reference, fast = twins(options, sizes, "auto", seed)
     most = options["num_rims"] - options["num_active"]
     held = data.draw(st.sets(st.integers(0, options["num_rims"] - 1), min_size=1, max_size=most))
-    reference.hold_inactive(sorted(held))
     fast.hold_inactive(sorted(held))
     steps, batch, hidden = sizes["steps"], sizes["batch"], reference.hidden_size
     x = torch.randn(steps, batch, sizes["input"], dtype=torch.float64)
     state = [torch.randn(1, batch, hidden, dtype=torch.float64) for _ in range(2)]
     starts, probe = resets_of(resets, steps, batch), torch.randn(steps, batch, hidden).double()
-    expected = run(reference, x, state, starts, probe)
-    assert_same(run(fast, x, state, starts, probe), expected)
-    assert not expected[1].active_mask[..., sorted(held)].any()
-    assert (expected[1].active_mask.sum(-1) == options["num_active"]).all()
+    (output, _, _), info, _ = run(fast, x, state, starts, probe)
+    assert not info.active_mask[..., sorted(held)].any()
+    assert (info.active_mask.sum(-1) == options["num_active"]).all()
+    if resets == "none":
+        before = state[0].unflatten(-1, (options["num_rims"], -1))[0]
+        after = output.unflatten(-1, (options["num_rims"], -1))
+        for k in held:
+            assert (after[:, :, k] == before[:, k]).all()
     fast.hold_inactive([])
-    reference.hold_inactive([])
     assert_same(run(fast, x, state, starts, probe), run(reference, x, state, starts, probe))
 
 
