@@ -55,9 +55,9 @@ class InputAttention(nn.Module):
         self.key_value_weight = nn.Parameter(torch.empty(config.input_size, keys + values))
         scaled_normal(self.query_weight)
         scaled_normal(self.key_value_weight)
-        #: What is added to each RIM's scores (K,), see `RIM.hold_inactive`; None for nothing.
-        self.held_score: Tensor | None
-        self.register_buffer("held_score", None, persistent=False)
+        #: RIMs that do not compete, bool (K,), see `RIM.hold_inactive`; None where all do.
+        self.held: Tensor | None
+        self.register_buffer("held", None, persistent=False)
         self.query_bias: nn.Parameter | None = None
         self.key_bias: nn.Parameter | None = None
         if config.query_bias:
@@ -120,8 +120,8 @@ class InputAttention(nn.Module):
         queries = queries.unflatten(-1, (self.heads, -1))
         scores = torch.einsum("bkne,brne->bknr", queries, rows.keys)
         scores = scores / math.sqrt(rows.keys.shape[-1])
-        if self.held_score is not None:
-            scores = scores + self.held_score[:, None, None]
+        if self.held is not None:
+            scores = scores.masked_fill(self.held[:, None, None], -torch.inf)
         if self.competition:
             attention = compete(scores.softmax(dim=1), self.num_active, dim=1)
         else:

@@ -36,9 +36,6 @@ from rims_rl.core.scan.operation import (
     score_scale,
 )
 
-#: A score whose attention is 0 to the last bit.
-_NEVER = -1e9
-
 
 class RIMInfo(NamedTuple):
     """Choices that a core made at each step, for analysis.
@@ -114,9 +111,9 @@ class RIM(Core):
                 f"{config.num_rims - config.num_active} can be held inactive, got {len(held)}"
             )
         if self.input_attention is not None:
-            scores = self.dynamics.bias_ih.new_zeros(config.num_rims)
-            scores[held] = _NEVER
-            self.input_attention.held_score = scores if held else None
+            mask = self.dynamics.bias_ih.new_zeros(config.num_rims, dtype=torch.bool)
+            mask[held] = True
+            self.input_attention.held = mask if held else None
 
     def forward(  # type: ignore[override]
         self,
@@ -171,7 +168,7 @@ class RIM(Core):
         return (output, (new_h, new_c), info) if return_info else (output, (new_h, new_c))
 
     def _holds_some(self) -> bool:
-        return self.input_attention is not None and self.input_attention.held_score is not None
+        return self.input_attention is not None and self.input_attention.held is not None
 
     def _run_without_batch(
         self, x: Tensor, state: State | None, episode_starts: Tensor | None, return_info: bool
@@ -214,9 +211,9 @@ class RIM(Core):
         else:
             assert self.input_attention is not None
             attended, attention = self.input_attention(step_input, h)
-            ranked, held = attention, self.input_attention.held_score
+            ranked, held = attention, self.input_attention.held
             if held is not None:  # a winner's attention may be 0, too
-                ranked = attention.masked_fill(held < 0, -1.0)
+                ranked = attention.masked_fill(held, -1.0)
             active = select_active(ranked, config.num_active)
             if selection := SELECTIONS[config.selection]:
                 move = selection(attention, active, config.num_active, config.edge_width)
