@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from rims_rl.envs import UnknownEnvError, suite_of
-from rims_rl.experiments.command import Parser, create_folder, positive, run_command
+from rims_rl.experiments.command import Parser, count, create_folder, positive, run_command
 from rims_rl.experiments.output import write_picture
-from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import safe_name
+from rims_rl.runs.options import check_seed
 from rims_rl.training.episodes import Episodes
-from rims_rl.training.evaluation import FPS
+from rims_rl.training.evaluation import FPS, game_of
 from rims_rl.training.inspection import Stage, activity, draw, scores_without, trace_game
 from rims_rl.training.loading import load_trained
 from rims_rl.training.video import write_video
@@ -38,20 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _inspect(options: argparse.Namespace, command: str) -> int:
+    check_seed(options.seed)
     trained = load_trained(Path(options.run), options.checkpoint, options.device)
-    env_id = options.env or trained.env
-    if env_id is None:
-        raise UsageError(f"{trained.file} does not say its environment: add --env")
-    kwargs = trained.env_kwargs if env_id == trained.env else {}
+    env_id, kwargs = game_of(trained, options.env, {})
     stage = Stage(trained, env_id, kwargs, options.seed, options.deterministic)
     out = options.out or trained.folder / "inspection" / safe_name(env_id)
     create_folder(out, "--out")
     trace = trace_game(stage, options.steps, with_pictures=options.video is not None)
     scores = scores_without(stage, options.episodes) if options.episodes else None
-    title = f"{env_id}, {trained.file}"
-    write_picture(draw(trace, scores, title), out / PICTURE)
-    shares = activity(trace)
     summaries = None if scores is None else _summaries(scores, options.seed)
+    title = f"{env_id}, {trained.file}"
+    write_picture(draw(trace, summaries, title), out / PICTURE)
+    shares = activity(trace)
     numbers = {
         "env": env_id,
         "model": str(trained.file),
@@ -99,14 +97,14 @@ def _parser() -> Parser:
         "--checkpoint", metavar="NAME", default="final", help="final, best or a zip file [final]"
     )
     parser.add_argument(
-        "--episodes", type=_count, metavar="N", default=16,
+        "--episodes", type=count, metavar="N", default=16,
         help="games of each score with a RIM held inactive; 0: none [16]",
     )  # fmt: skip
     parser.add_argument(
         "--steps", type=positive, metavar="N", default=2000, help="longest game shown [2000]"
     )
     parser.add_argument("--deterministic", action="store_true", help="take the likeliest action")
-    parser.add_argument("--seed", type=_count, metavar="N", default=0, help="of the games [0]")
+    parser.add_argument("--seed", type=count, metavar="N", default=0, help="of the games [0]")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N [auto]")
     parser.add_argument(
         "--video", type=Path, metavar="FILE", help="also film the game, .mp4 or .gif"
@@ -115,12 +113,6 @@ def _parser() -> Parser:
         "--out", type=Path, metavar="DIR", help="picture and numbers [RUN/inspection/ID]"
     )
     return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text}")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from PIL import Image
 
 from rims_rl.inspect import main
 from rims_rl.train import main as train
+from rims_rl.training.evaluation import game_of
 from rims_rl.training.inspection import Stage, activity, scores_without, trace_game
 from rims_rl.training.loading import load_trained
 
@@ -23,7 +24,8 @@ TINY = ("--n-envs", "2", "--n-steps", "8", "--n-minibatches", "1", "--n-epochs",
 
 def stage(env, folder="r"):
     assert train(["--env", env, *TINY, "--run-dir", folder]) == 0
-    return Stage(load_trained(Path(folder), "final", "cpu"), env, {}, seed=0, deterministic=False)
+    trained = load_trained(Path(folder), "final", "cpu")
+    return Stage(trained, *game_of(trained, env, {}), seed=0, deterministic=False)
 
 
 def test_picture_numbers_and_video(capsys):
@@ -84,6 +86,7 @@ REFUSED = {
     "all active": (["--num-active", "6"], ["r"], "all 6 RIMs are active"),
     "episodes": ([], ["r", "--episodes", "-1"], "--episodes: expected a whole number, got -1"),
     "another game": ([], ["r", "--env", "Acrobot-v1"], "cannot play Acrobot-v1"),
+    "a seed too large": ([], ["r", "--seed", "99999999999"], "--seed must be from 0 to"),
     "no env": ([], ["r", "--env", "CartPole-v7"], "did you mean"),
 }
 

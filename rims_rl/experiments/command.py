@@ -147,9 +147,16 @@ def create_folder(folder: Path, option: str) -> None:
 
 
 def positive(text: str) -> int:
-    """A number of things, from the command line."""
+    """A number of things of which there must be one, from the command line."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """A number of things of which there may be none, from the command line."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text}")
     return int(text)
 
 

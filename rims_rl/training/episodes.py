@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,3 +90,35 @@ def play(
 
     evaluate_policy(model, env, episodes, deterministic=deterministic, callback=note, warn=False)
     return finished
+
+
+def play_one(
+    model: BaseAlgorithm,
+    env: VecEnv,
+    max_steps: int,
+    *,
+    deterministic: bool,
+    on_action: Callable[[], None],
+) -> Iterator[tuple[float, bool]]:
+    """Plays one whole game, step by step.
+
+    Args:
+        model: acts.
+        env: a single environment.
+        max_steps: where to stop at the latest.
+        deterministic: take the most probable action instead of sampling one.
+        on_action: called in each step when the model has chosen and nothing has happened yet.
+
+    Yields:
+        The reward of each step, and whether it ended the game.
+    """
+    observation: Any = env.reset()
+    states, starts = None, np.ones(1, dtype=bool)
+    for _ in range(max_steps):
+        action, states = model.predict(observation, states, starts, deterministic)
+        on_action()
+        observation, rewards, starts, infos = env.step(action)
+        over = bool(starts[0]) and "episode" in infos[0]
+        yield float(rewards[0]), over
+        if over:
+            return

@@ -30,7 +30,7 @@ from rims_rl.runs.options import Track, at_least, check_seed, flag
 from rims_rl.runs.parser import HelpFormatter, metavar, parsed
 from rims_rl.runs.tracking import WandbWriter, open_run, sync_hint
 from rims_rl.training.building import make_env, whole_games
-from rims_rl.training.episodes import Episodes, play
+from rims_rl.training.episodes import Episodes, play, play_one
 from rims_rl.training.loading import Trained, load_trained
 from rims_rl.training.options import TrainPlan
 from rims_rl.training.parser import read_stored
@@ -111,16 +111,9 @@ def evaluate(request: Request) -> Path:
         UnknownEnvError: no such environment.
     """
     trained = load_trained(Path(request.run), request.checkpoint, request.device, request.normalize)
-    env_id = request.env or trained.env
-    if env_id is None:
-        raise UsageError(f"{trained.file} does not say its environment: add --env")
-    own = trained.env_kwargs if env_id == trained.env else {}
-    kwargs = whole_games(env_id, {**own, **request.env_kwargs})
+    env_id, kwargs = game_of(trained, request.env, request.env_kwargs)
     check_writable(trained.folder)
-    env = make_env(env_id, min(request.episodes, MAX_ENVS), request.seed, kwargs)
-    check_spaces(trained, env, env_id)
-    if trained.scale is not None:
-        env = scaled(env, trained.scale)
+    env = make_games(trained, env_id, kwargs, min(request.episodes, MAX_ENVS), request.seed)
     if request.track != "off" and not (trained.folder / CONFIG).is_file():
         raise UsageError(f"--track {request.track}: {trained.folder} is not a run folder")
     if request.video is not None:
@@ -173,12 +166,49 @@ def _check_video_folder(folder: Path) -> None:
     check_writable(folder)
 
 
-def check_spaces(trained: Trained, env: VecEnv, env_id: str) -> None:
-    """Refuses an environment that an agent cannot play.
+def game_of(
+    trained: Trained, env_id: str | None, env_kwargs: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The environment that an agent is to play, and its settings.
+
+    Args:
+        trained: the agent.
+        env_id: another environment than that of its training, or None.
+        env_kwargs: settings that differ from those of the training.
 
     Raises:
-        UsageError: with the spaces of both.
+        UsageError: nothing says which environment it is.
+        UnknownEnvError: no such environment.
     """
+    env_id = env_id or trained.env
+    if env_id is None:
+        raise UsageError(f"{trained.file} does not say its environment: add --env")
+    own = trained.env_kwargs if env_id == trained.env else {}
+    return env_id, whole_games(env_id, {**own, **env_kwargs})
+
+
+def make_games(
+    trained: Trained, env_id: str, env_kwargs: Mapping[str, Any], count: int, seed: int, **how: Any
+) -> VecEnv:
+    """Environments for an agent to play in, observations scaled as in its training.
+
+    Args:
+        trained: the agent.
+        env_id: as `game_of` gives it, likewise env_kwargs.
+        env_kwargs: settings.
+        count: how many side by side.
+        seed: of the environments.
+        **how: as `make_vec_env`, such as render_mode.
+
+    Raises:
+        UsageError: the agent cannot play it.
+    """
+    env = make_env(env_id, count, seed, env_kwargs, **how)
+    _check_spaces(trained, env, env_id)
+    return env if trained.scale is None else scaled(env, trained.scale)
+
+
+def _check_spaces(trained: Trained, env: VecEnv, env_id: str) -> None:
     model = trained.model
     for what in ("observation", "action"):
         ours, theirs = getattr(model, f"{what}_space"), getattr(env, f"{what}_space")
@@ -205,9 +235,7 @@ def _film(trained: Trained, env_id: str, kwargs: dict[str, Any], request: Reques
     assert request.video is not None
     # Pygame draws in memory; without this it looks for a screen and complains where there is none.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    env = make_env(env_id, 1, request.seed, kwargs, render_mode="rgb_array")
-    if trained.scale is not None:
-        env = scaled(env, trained.scale)
+    env = make_games(trained, env_id, kwargs, 1, request.seed, render_mode="rgb_array")
     pictures, active = record(trained, env, request)
     env.close()
     path = Path(request.video)
@@ -230,18 +258,16 @@ def record(trained: Trained, env: VecEnv, request: Request) -> tuple[list[Pictur
     pictures: list[Picture] = []
     masks: list[torch.Tensor] = []
     policy = cast(CorePolicy, trained.model.policy)
-    observation, states = env.reset(), None
-    starts = np.ones(1, dtype=bool)
-    for _ in tqdm(range(request.video_steps), unit="step", desc="video", disable=None):
-        action, states = trained.model.predict(
-            cast(Any, observation), states, starts, request.deterministic
-        )
+
+    def keep() -> None:
         pictures.append(np.asarray(env.render("rgb_array"), dtype=np.uint8))
         if policy.active_mask is not None:
             masks.append(policy.active_mask[0].cpu())
-        observation, _, starts, infos = env.step(action)
-        if starts[0] and "episode" in infos[0]:
-            break
+
+    most = request.video_steps
+    steps = play_one(trained.model, env, most, deterministic=request.deterministic, on_action=keep)
+    for _ in tqdm(steps, total=most, unit="step", desc="video", disable=None):
+        pass
     return pictures, torch.stack(masks).numpy() if masks else None
 
 

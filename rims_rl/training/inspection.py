@@ -19,13 +19,11 @@ from tqdm import tqdm
 
 from rims_rl.agents import CorePolicy
 from rims_rl.core import RIM, RIMInfo
-from rims_rl.envs import make_vec_env, suite_of
+from rims_rl.envs import suite_of
 from rims_rl.runs.errors import UsageError
-from rims_rl.training.building import whole_games
-from rims_rl.training.episodes import Episodes, play
-from rims_rl.training.evaluation import check_spaces
+from rims_rl.training.episodes import Episodes, play, play_one
+from rims_rl.training.evaluation import make_games
 from rims_rl.training.loading import Trained
-from rims_rl.training.scales import scaled
 from rims_rl.training.video import Picture as Image
 from rims_rl.training.video import rim_colour
 
@@ -68,7 +66,7 @@ class Stage:
     Attributes:
         trained: the agent.
         env_id: environment.
-        env_kwargs: its settings.
+        env_kwargs: its settings, both as `rims_rl.training.evaluation.game_of` gives them.
         seed: of environments and actions.
         deterministic: take the likeliest action.
 
@@ -97,13 +95,10 @@ class Stage:
         return cast(RIM, self.policy.lstm_actor)
 
     def make_env(self, count: int, render_mode: str | None = None) -> VecEnv:
-        """So many games side by side, whole ones, scaled as in training."""
-        kwargs = whole_games(self.env_id, self.env_kwargs)
-        env = make_vec_env(
-            self.env_id, count, seed=self.seed, env_kwargs=kwargs, render_mode=render_mode
+        """So many games side by side."""
+        return make_games(
+            self.trained, self.env_id, self.env_kwargs, count, self.seed, render_mode=render_mode
         )
-        check_spaces(self.trained, env, self.env_id)
-        return env if self.trained.scale is None else scaled(env, self.trained.scale)
 
 
 def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Trace:
@@ -117,30 +112,32 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
     env = stage.make_env(1, "rgb_array" if with_pictures else None)
     stage.trained.model.set_random_seed(stage.seed)
     infos: list[RIMInfo] = []
-    rewards: list[float] = []
-    happened: list[dict[str, bool]] = []
+    rooms: list[Any] = []
     pictures: list[Image] = []
-    observation, states, starts = env.reset(), None, np.ones(1, dtype=bool)
-    room = _room(env)
-    for _ in tqdm(range(max_steps), unit="step", desc="one game", disable=None):
-        if with_pictures:
-            pictures.append(np.asarray(env.render("rgb_array"), dtype=np.uint8))
-        action, states = stage.trained.model.predict(
-            cast(Any, observation), states, starts, stage.deterministic
-        )
+
+    def keep() -> None:
         assert stage.policy.latest_info is not None
         infos.append(stage.policy.latest_info)
-        observation, reward, starts, info = env.step(action)
-        rewards.append(float(reward[0]))
-        before, room = room, _room(env)
-        lost = suite_of(stage.env_id) == "atari" and bool(env.get_attr("life_lost")[0][0])
-        over = bool(starts[0]) and "episode" in info[0]
+        if not rooms:
+            rooms.append(_room(env))
+        if with_pictures:
+            pictures.append(np.asarray(env.render("rgb_array"), dtype=np.uint8))
+
+    rewards: list[float] = []
+    happened: list[dict[str, bool]] = []
+    has_lives = suite_of(stage.env_id) == "atari"
+    steps = play_one(
+        stage.trained.model, env, max_steps, deterministic=stage.deterministic, on_action=keep
+    )
+    for reward, over in tqdm(steps, total=max_steps, unit="step", desc="one game", disable=None):
+        rewards.append(reward)
+        rooms.append(_room(env))
         happened.append({
-            "reward": reward[0] > 0, "punishment": reward[0] < 0, "life lost": lost,
-            "room": room != before and not over,
+            "reward": reward > 0,
+            "punishment": reward < 0,
+            "life lost": has_lives and bool(env.get_attr("life_lost")[0][0]),
+            "room": not over and rooms[-1] != rooms[-2],
         })  # fmt: skip
-        if over:
-            break
     env.close()
     return _as_trace(infos, rewards, happened, pictures)
 
@@ -185,12 +182,12 @@ def activity(trace: Trace) -> dict[str, list[float]]:
     return shares
 
 
-def draw(trace: Trace, scores: Mapping[str, Episodes] | None, title: str) -> Picture:
+def draw(trace: Trace, scores: Mapping[str, Mapping[str, Any]] | None, title: str) -> Picture:
     """Rasters of a game, who reads from whom, and scores without each RIM.
 
     Args:
         trace: of the game.
-        scores: of `scores_without`; None to leave them out.
+        scores: summaries of `scores_without`; None to leave them out.
         title: of the picture.
     """
     panels = 1 + (trace.attention is not None)
@@ -300,12 +297,11 @@ def _draw_communication(axes: Axes, trace: Trace) -> None:
     axes.figure.colorbar(image, ax=axes)
 
 
-def _draw_scores(axes: Axes, scores: Mapping[str, Episodes] | None) -> None:
+def _draw_scores(axes: Axes, scores: Mapping[str, Mapping[str, Any]] | None) -> None:
     if not scores:
         axes.set_axis_off()
         return
-    for place, games in enumerate(scores.values()):
-        summary = games.summary(0)
+    for place, summary in enumerate(scores.values()):
         grey = (80, 80, 80)
         colour = np.array(rim_colour(place - 1, len(scores) - 1) if place else grey) / 255
         axes.plot(place, summary["mean"], "o", color=colour)
