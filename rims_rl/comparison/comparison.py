@@ -6,24 +6,27 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from rims_rl.comparison.games import atari_game, references
 from rims_rl.comparison.record import Array, Record
-from rims_rl.experiments.curves import Curve
+from rims_rl.core.options import SIZED
+from rims_rl.experiments.curves import Curve, window_means
+from rims_rl.training.options import TrainPlan
 
 #: Windows of equal length in which returns are averaged, and how many of them count as the end.
 WINDOWS, LAST = 40, 4
-#: Options that may differ between the cores of a comparison, or do not change what comes out.
-OWN = frozenset(
-    ("core", "core_kwargs", "hidden_size", "num_rims", "num_active", "variant", "shared_core",
-     "seed", "device", "threads", "run_dir", "track", "keep_checkpoints", "checkpoint_every",
-     "eval_every", "eval_episodes", "eval_deterministic", "total_timesteps")
-)  # fmt: skip
+#: Options that may differ between the cores of a comparison: they say what is compared.
+_OF_CORE = frozenset(("core", "shared_core", "core_kwargs", *SIZED))
+#: Options that may differ between seeds: they change nothing that is compared, or stand apart.
+_OF_RUN = TrainPlan.NOT_IN_IDENTITY | {
+    "eval_every", "eval_episodes", "eval_deterministic", "total_timesteps"
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ class Arm:
     def curve(self) -> Curve:
         """Mean returns in windows, (num_seeds x num_windows)."""
         edges = np.linspace(0, self.limit, WINDOWS + 1)
-        return Curve(edges[1:], np.stack([_means(r.steps, r.returns, edges) for r in self.records]))
+        return Curve(edges[1:], np.stack([_in_windows(r, edges) for r in self.records]))
 
     @cached_property
     def final(self) -> Array:
@@ -110,34 +113,38 @@ class Comparison:
     baseline: str | None
     problems: Sequence[str]
 
-    @property
+    @cached_property
     def envs(self) -> list[str]:
         """Environments, in order."""
         return sorted({env for env, _ in self.arms})
 
-    @property
+    @cached_property
     def cores(self) -> list[str]:
         """Cores, the baseline first."""
         names = sorted({core for _, core in self.arms})
         return sorted(names, key=lambda name: name != self.baseline)
 
-    @property
+    @cached_property
     def shared_envs(self) -> list[str]:
         """Games that every core has runs in and somebody learned: what is counted together."""
         return [
             env
             for env in self.envs
             if all((env, core) in self.arms for core in self.cores)
-            and self.anchors(env).top > self.anchors(env).floor
+            and self.anchors[env].top > self.anchors[env].floor
         ]
 
-    @property
+    @cached_property
     def scale(self) -> str:
         """What scores of different games are made comparable by: ``human`` or ``best``."""
         return "human" if all(map(atari_game, self.envs)) else "best"
 
-    def anchors(self, env: str) -> Anchors:
-        """Between which returns a game's scores are counted."""
+    @cached_property
+    def anchors(self) -> Mapping[str, Anchors]:
+        """Between which returns each game's scores are counted."""
+        return {env: self._anchors(env) for env in self.envs}
+
+    def _anchors(self, env: str) -> Anchors:
         game = atari_game(env)
         if game and self.scale == "human":
             reference = references()[game]
@@ -148,7 +155,7 @@ class Comparison:
 
     def normalised(self, env: str, returns: Array) -> Array:
         """Returns on the scale of the `anchors`: 0 is the floor, 1 the top."""
-        floor, top = self.anchors(env)
+        floor, top = self.anchors[env]
         return (returns - floor) / (top - floor)
 
     def scores(self, core: str) -> list[Array]:
@@ -163,7 +170,7 @@ class Comparison:
         """
         assert self.baseline is not None
         ours, theirs = (float(self.arms[env, c].final.mean()) for c in (core, self.baseline))
-        floor, top = self.anchors(env)
+        floor, top = self.anchors[env]
         return 100 * (ours - theirs) / max(max(top, theirs) - floor, 1e-9)
 
 
@@ -201,17 +208,7 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
                 arms[env, core] = Arm(env, core, in_time, limit)
     problems += _missing(arms, names)
     comparison = Comparison(arms, chosen, problems)
-    problems += [
-        f"{env}: nobody learned anything; it does not count in what is counted together"
-        for env in comparison.envs
-        if comparison.anchors(env).top <= comparison.anchors(env).floor
-    ]
-    problems += [
-        f"{env}: a human scores hardly more than a random agent; its normalised score says little"
-        for env in comparison.envs
-        if comparison.scale == "human" and references()[atari_game(env) or ""].is_close
-    ]
-    return comparison
+    return replace(comparison, problems=[*problems, *_hard_to_scale(comparison)])
 
 
 def _baseline(labels: Mapping[str, str], wanted: str) -> str | None:
@@ -249,12 +246,8 @@ def _unique(records: Iterable[Record], problems: list[str]) -> list[Record]:
 
 def _settings(record: Record) -> str:
     """What must be the same for runs to be seeds of each other."""
-    ours = {k: v for k, v in record.settings.items() if k not in OWN or k in _OF_CORE}
+    ours = {key: value for key, value in record.settings.items() if key not in _OF_RUN}
     return json.dumps(ours, sort_keys=True, default=str)
-
-
-_OF_CORE = ("core", "core_kwargs", "hidden_size", "num_rims", "num_active", "variant",
-            "shared_core")  # fmt: skip
 
 
 def _arms(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
@@ -308,12 +301,11 @@ def _says_units(part: str) -> bool:
 def _difference(record: Record, groups: Sequence[Sequence[Record]]) -> str:
     """What tells a group of runs from others of the same name, as a suffix."""
     others = [runs[0] for runs in groups if runs[0] is not record]
-    mine = {**record.settings, "total_timesteps": record.total}
-    keys = sorted(
-        key for key in mine
-        if (key not in OWN or key in _OF_CORE or key == "total_timesteps")
-        and any(mine[key] != {**o.settings, "total_timesteps": o.total}.get(key) for o in others)
-    )  # fmt: skip
+    mine, *theirs = (
+        {k: v for k, v in r.settings.items() if k not in _OF_RUN} | {"total_timesteps": r.total}
+        for r in (record, *others)
+    )
+    keys = sorted(key for key in mine if any(mine[key] != other.get(key) for other in theirs))
     return f" ({', '.join(f'{key} {_short(mine[key])}' for key in keys)})" if keys else ""
 
 
@@ -341,7 +333,7 @@ def _differing(
     reference = first[0].settings
     for core, runs in arms.items():
         mine = runs[0].settings
-        keys = [k for k in sorted(set(mine) & set(reference)) if k not in OWN]
+        keys = sorted((set(mine) & set(reference)) - _OF_CORE - _OF_RUN)
         different = [f"{k} {mine[k]}, not {reference[k]}" for k in keys if mine[k] != reference[k]]
         if different:
             yield f"{env}: {core} has other settings: {'; '.join(different)}"
@@ -365,15 +357,23 @@ def _missing(arms: Mapping[tuple[str, str], Arm], names: Iterable[str]) -> Itera
             yield f"missing: {core} has fewer seeds in {', '.join(fewer)}"
 
 
-def _means(steps: Array, returns: Array, edges: Array) -> Array:
-    """Means of the returns in windows that include their end; NaN where there are none."""
-    window = np.searchsorted(edges, steps, side="left") - 1
-    inside = (window >= 0) & (window < len(edges) - 1)
-    sums = np.bincount(window[inside], returns[inside], minlength=len(edges) - 1)
-    counts = np.bincount(window[inside], minlength=len(edges) - 1)
-    means: Array = np.full(len(edges) - 1, np.nan)
-    np.divide(sums, counts, out=means, where=counts > 0)
-    return means
+def _hard_to_scale(comparison: Comparison) -> Iterable[str]:
+    """Games whose scores cannot be compared with those of others, or hardly."""
+    for env, (floor, top) in comparison.anchors.items():
+        if top <= floor:
+            yield f"{env}: nobody learned anything; it does not count in what is counted together"
+    for env in comparison.envs:
+        if comparison.scale == "human" and references()[atari_game(env) or ""].is_close:
+            yield (
+                f"{env}: a human scores hardly more than a random agent; its normalised score says "
+                "little"
+            )
+
+
+def _in_windows(record: Record, edges: Array) -> Array:
+    """Mean returns in windows (num_windows,)."""
+    table = pd.DataFrame({"steps": record.steps, "return": record.returns})
+    return window_means(table, "steps", ["return"], edges)["return"].to_numpy(dtype=np.float64)
 
 
 def _mean_after(record: Record, limit: float) -> float:

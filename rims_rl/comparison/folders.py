@@ -49,36 +49,31 @@ def _of_run(folder: Path) -> Record:
     try:
         plan = AGENTS.stored_plan(folder / CONFIG, {})
         episodes = pd.read_csv(folder / EPISODES).dropna(subset=["timesteps", "return"])
-        command = folder / COMMAND
+        progress = pd.read_csv(folder / PROGRESS)
+        steps, command = _numbers(episodes["timesteps"]), folder / COMMAND
         return Record(
             source=str(folder),
             env=plan.subject,
             core=plan.label(),
             seed=plan.run.seed,
-            steps=_numbers(episodes["timesteps"]),
+            steps=steps,
             returns=_numbers(episodes["return"]),
             total=float(plan.run.total_timesteps),
-            hours=_hours(folder / PROGRESS, _numbers(episodes["timesteps"])),
+            hours=_hours(progress, steps),
             settings=plan.flat(),
             parameters=_parameters(folder / RESULTS),
             command=command.read_text().splitlines()[0] if command.exists() else None,
-            trained=_trained(folder / PROGRESS),
+            trained=float(progress[_STEPS].max()) if len(progress) else 0.0,
         )
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise UsageError(f"{folder} cannot be read as a run: {error}") from None
 
 
-def _trained(progress: Path) -> float:
-    steps = pd.read_csv(progress, usecols=[_STEPS])[_STEPS]
-    return float(steps.max()) if len(steps) else 0.0
-
-
-def _hours(progress: Path, steps: Array) -> Array | None:
+def _hours(progress: pd.DataFrame, steps: Array) -> Array | None:
     """Hours of training at some steps; a resumed run counts on where it stopped."""
-    table = pd.read_csv(progress)
-    if _ELAPSED not in table:
+    if _ELAPSED not in progress:
         return None
-    table = table[[_STEPS, _ELAPSED]].dropna()
+    table = progress[[_STEPS, _ELAPSED]].dropna()
     elapsed = _numbers(table[_ELAPSED])
     if not len(elapsed):
         return None

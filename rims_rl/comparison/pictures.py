@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from rims_rl.comparison.aggregate import AGGREGATES
+
 Summary = Mapping[str, Any]
 
 #: What the axis of learning curves shows.
@@ -121,7 +123,7 @@ def _band(axes: Axes, curve: Mapping[str, Any], x: str, y: str, colour: str) -> 
 
 
 def _draw_aggregates(axes: Axes, cores: Mapping[str, Any], colours: Mapping[str, str]) -> None:
-    names = ("IQM", "median", "mean", "optimality gap")
+    names = list(AGGREGATES)
     for number, (core, found) in enumerate(cores.items()):
         places = [place + _shift(number, len(cores)) for place in range(len(names))]
         for place, name in zip(places, names, strict=True):

@@ -50,7 +50,7 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
         "envs": comparison.envs,
         "cores": comparison.cores,
         "problems": list(comparison.problems),
-        "anchors": {env: comparison.anchors(env)._asdict() for env in comparison.envs},
+        "anchors": {env: anchors._asdict() for env, anchors in comparison.anchors.items()},
         "arms": [_arm(comparison, arm, threshold, rng) for arm in comparison.arms.values()],
         "together": _together(comparison, rng),
         "improvement": _improvement(comparison),

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from rims_rl.comparison.aggregate import AGGREGATES
 from rims_rl.comparison.pictures import SCALES, Summary
-from rims_rl.experiments.statistics import with_interval
+from rims_rl.experiments.statistics import between, with_interval
 from rims_rl.experiments.tables import Table, as_markdown
 
 #: Columns of `rows`.
@@ -93,7 +94,7 @@ def _of_games(summary: Summary) -> str:
 
 def _of_all(summary: Summary) -> str:
     found = summary["together"]
-    names = ("IQM", "median", "mean", "optimality gap", "probability of improvement")
+    names = (*AGGREGATES, "probability of improvement")
     body = [[core, *(_estimate(of[name]) for name in names)] for core, of in found["cores"].items()]
     title = (
         f"All games together: {len(found['envs'])} games that every core has; normalised return at "
@@ -138,11 +139,7 @@ def _row(arm: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _estimate(estimate: Mapping[str, Any] | None) -> str:
-    if estimate is None:
-        return ""
-    interval = estimate["interval"]
-    bounds = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
-    return f"{estimate['value']:.3g}{bounds}"
+    return "" if estimate is None else between(estimate["value"], estimate["interval"])
 
 
 def _percent(value: float | None) -> str:

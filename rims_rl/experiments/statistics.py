@@ -60,33 +60,10 @@ def over_seeds(values: Sequence[float], rng: np.random.Generator) -> dict[str, A
 
 def with_interval(numbers: Mapping[str, Any]) -> str:
     """What `over_seeds` gives, as text."""
-    interval = numbers["interval"]
+    return between(numbers["interquartile mean"], numbers["interval"])
+
+
+def between(value: float, interval: Sequence[float] | None) -> str:
+    """A number and its interval, if there is one, as text."""
     bounds = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
-    return f"{numbers['interquartile mean']:.3g}{bounds}"
-
-
-def stratified_interval(
-    scores: NDArray[np.float64], rng: np.random.Generator
-) -> list[float] | None:
-    """Where the interquartile mean over tasks and seeds lies with 95% confidence.
-
-    Seeds are drawn anew within each task (rliable's stratified bootstrap).
-
-    Args:
-        scores: (num_tasks x num_seeds).
-        rng: draws the resamples.
-
-    Returns:
-        Both ends; None for a single seed.
-    """
-    tasks, seeds = scores.shape
-    if seeds < 2:
-        return None
-    drawn = rng.integers(seeds, size=(RESAMPLES, tasks, seeds))
-    resamples = np.take_along_axis(scores[None], drawn, axis=2).reshape(RESAMPLES, -1)
-    low, high = np.quantile(interquartile_mean(resamples), _bounds())
-    return [float(low), float(high)]
-
-
-def _bounds() -> tuple[float, float]:
-    return (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
+    return f"{value:.3g}{bounds}"

@@ -14,12 +14,11 @@ import numpy as np
 from matplotlib.figure import Figure as Picture
 from numpy.random import Generator
 
+from rims_rl.comparison.aggregate import pooled_iqm, stratified_bootstrap
 from rims_rl.experiments.curves import Array, Curve, plot_curves
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import (
-    interquartile_mean,
     over_seeds,
-    stratified_interval,
     with_interval,
 )
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
@@ -241,10 +240,10 @@ def aggregated(family: Family, results: Mapping[str, Any], rng: Generator) -> di
                 ours, lstm = (np.array(results[task][name][when]["each seed"][:seeds])
                               for name in (core, LSTM))  # fmt: skip
                 rows.append(family.scores(ours, lstm))
-            scores = np.array(rows)  # (tasks, seeds)
+            bounds = stratified_bootstrap(pooled_iqm, rows, rng=rng)
             cores.setdefault(core, {})[when] = {
-                "interquartile mean": float(interquartile_mean(scores.ravel())),
-                "interval": stratified_interval(scores, rng),
+                "interquartile mean": float(pooled_iqm(rows)),
+                "interval": bounds and list(map(float, bounds)),
             }
     return {"tasks": tasks, "seeds": seeds, "score": family.score, "cores": cores}
 

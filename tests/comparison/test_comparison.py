@@ -91,7 +91,7 @@ def test_atari_scores_are_between_random_and_human():
 
 def test_other_scores_are_between_the_beginning_and_the_best():
     comparison = compare([record(level=50.0), record("rim-k6-4-h8", level=100.0)])
-    floor, top = comparison.anchors("CartPole-v1")
+    floor, top = comparison.anchors["CartPole-v1"]
     assert top == 100.0
     assert floor == pytest.approx(75 * 0.03)  # both first windows: episodes at 10 and 20 steps
     assert comparison.scores("rim-k6-4")[0] == pytest.approx([1.0])
