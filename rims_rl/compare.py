@@ -23,6 +23,7 @@ from rims_rl.comparison.text import COLUMNS, as_text, beside_paper, rows
 from rims_rl.comparison.wandb_report import check_project, make_report, send_report
 from rims_rl.experiments.command import Parser, create_folder, run_command
 from rims_rl.experiments.output import write_picture
+from rims_rl.experiments.tables import as_markdown
 from rims_rl.runs.errors import UsageError, warn
 from rims_rl.runs.files import write_text
 
@@ -63,7 +64,7 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     for name, picture in _pictures(summary, options.axis).items():
         for suffix in (".png", ".svg"):
             write_picture(picture, options.out / f"{name}{suffix}")
-    print(beside_paper(summary) if options.against else text)
+    print(as_markdown(beside_paper(summary)) if options.against else text)
     print(f"numbers  {options.out / NUMBERS}")
     try:
         write_report(summary, options.out / REPORT, options.title, command)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -18,10 +17,10 @@ from rims_rl.experiments.command import (
     positive,
     run_command,
 )
-from rims_rl.experiments.store import STORE, Runs
-from rims_rl.published.suites import Suite, read_suite, suite_titles
+from rims_rl.experiments.store import STORE, Runs, Wanted
+from rims_rl.published.suites import read_suite, suite_titles
 from rims_rl.runs.options import Track
-from rims_rl.runs.tracking import TAGS
+from rims_rl.runs.tracking import tagged
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,8 +39,6 @@ def _train(options: argparse.Namespace, command: str) -> int:
     suite = read_suite(options.suite, options.budget)
     if not options.dry_run:
         create_folder(options.runs, "--runs")
-    # The trainings' own variable, so that they are found together at Weights & Biases.
-    os.environ[TAGS] = ",".join(filter(None, (os.environ.get(TAGS), suite.name)))
     runs = Runs(
         options.runs,
         range(options.seeds or suite.seeds),
@@ -49,18 +46,19 @@ def _train(options: argparse.Namespace, command: str) -> int:
         only=options.only,
         track=options.track,
     )
-    runs.prepare(list(suite.models().values()))
+    models = suite.models()
+    with tagged(suite.name):  # so that its runs are found together at Weights & Biases
+        runs.prepare(list(models.values()))
     if not options.dry_run:
-        _tell(suite, runs)
+        _tell(suite.title, models, runs)
     return 0
 
 
-def _tell(suite: Suite, runs: Runs) -> None:
+def _tell(title: str, models: Mapping[tuple[str, str], Wanted], runs: Runs) -> None:
     """Says what is there, and what to do with it."""
-    models = suite.models()
     stored = {key: len(runs.stored(model)) for key, model in models.items()}
     count, total = sum(stored.values()), len(models) * len(runs.seeds)
-    print(f"{count} of {total} runs of {suite.title} are here")
+    print(f"{count} of {total} runs of {title} are here")
     for (env, core), count in stored.items():
         if count < len(runs.seeds):
             print(f"  missing: {env}, {core}: {len(runs.seeds) - count} of {len(runs.seeds)} seeds")

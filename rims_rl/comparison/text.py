@@ -35,31 +35,48 @@ def as_text(summary: Summary, command: str) -> str:
     if summary["improvement"]:
         parts.append(_of_improvement(summary))
     if summary["paper"]:
-        parts.append(beside_paper(summary))
+        parts.append(as_markdown(beside_paper(summary)))
     parts.append(f"Intervals: 95%, {summary['intervals']}, over the seeds of each game.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def beside_paper(summary: Summary) -> str:
-    """The paper's table 7 beside ours, game by game, and how often both agree."""
-    cores = summary["cores"]
+def beside_paper(summary: Summary) -> Table:
+    """The paper's table 7 beside ours, game by game, and how often both agree.
+
+    Args:
+        summary: of the comparison.
+    """
+    cores, games = summary["cores"], summary["paper"]
     head = ("game", "LSTM, paper", "RIMs, paper", *(f"{core}, ours" for core in cores), "agreement")
     body = [
         (
             found["game"],
-            _text(found["lstm_ppo"]),
-            _text(found["rims_ppo"]),
-            *(_text(found["ours"].get(core)) for core in cores),
+            _give_or_take(found["lstm_ppo"], found["lstm_pm"]),
+            _give_or_take(found["rims_ppo"], found["rims_pm"]),
+            *(_ours(summary, env, core) for core in cores),
             found["agreement"] or "",
         )
-        for found in summary["paper"].values()
+        for env, found in games.items()
     ]
-    agreements = [found["agreement"] for found in summary["paper"].values() if found["agreement"]]
+    agreements = [found["agreement"] for found in games.values() if found["agreement"]]
     same = agreements.count("same order")
     title = (
-        f"The paper's table 7: RIM and LSTM in the same order in {same} of {len(agreements)} games"
+        "The paper's table 7, final scores and their spread over seeds: "
+        f"RIM and LSTM in the same order in {same} of {len(agreements)} games"
     )
-    return as_markdown(Table(title, head, body))
+    return Table(title, head, body)
+
+
+def _ours(summary: Summary, env: str, core: str) -> str:
+    for arm in summary["arms"]:
+        if (arm["env"], arm["core"]) == (env, core):
+            seeds = arm["final"]["each seed"]
+            return _give_or_take(float(np.mean(seeds)), float(np.std(seeds)))
+    return ""
+
+
+def _give_or_take(value: float, spread: float) -> str:
+    return f"{_text(value)} ± {_text(spread)}"
 
 
 def _problems(problems: Sequence[str]) -> str:

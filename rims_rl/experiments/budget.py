@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rims_rl.experiments.shipped import read_shipped
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.trainee import Kind
-
-_SHIPPED = "configs/budgets"
 
 
 @dataclass(frozen=True)
@@ -62,16 +58,11 @@ def read_budget(name: str, kind: Kind[Any]) -> Budget:
     Raises:
         UsageError: there is no such file, or it names an unknown task or option.
     """
-    shipped = resources.files("rims_rl") / _SHIPPED
-    file = shipped / f"{name}.yaml"
-    try:
-        text = (file if file.is_file() else Path(name)).read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        names = ", ".join(sorted(f.name.removesuffix(".yaml") for f in shipped.iterdir()))
-        raise UsageError(
-            f"--budget {name} cannot be read ({error}): give {names}, or a YAML file"
-        ) from None
+    content = read_shipped(
+        "budgets",
+        name,
+        lambda why, names: f"--budget {name} cannot be read ({why}): give {names}, or a YAML file",
+    )
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise UsageError(f"--budget {name}: not a mapping of tasks to options")
     options = {

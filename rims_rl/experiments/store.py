@@ -182,6 +182,18 @@ class Runs:
         jobs = (self.job(model, seed) for seed in self.seeds)
         return [self._read(job) for job in jobs if self._has(job, numbers_only)]
 
+    def numbers_of(self, models: Mapping[str, Wanted]) -> dict[str, list[StoredRun]]:
+        """The runs of which results are here, for each of some models that has any.
+
+        Args:
+            models: by name.
+
+        Raises:
+            UsageError: as `stored`.
+        """
+        found = {name: self.stored(model, numbers_only=True) for name, model in models.items()}
+        return {name: runs for name, runs in found.items() if runs}
+
     def jobs(self, models: Sequence[Wanted]) -> list[Job]:
         """The runs of some models, seed by seed, each once."""
         jobs = (self.job(model, seed) for seed in self.seeds for model in models)

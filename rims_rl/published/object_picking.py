@@ -17,7 +17,7 @@ from rims_rl.experiments.statistics import over_seeds, with_interval
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import CORES, RIM, Options, wanted
-from rims_rl.published.suites import read_suite
+from rims_rl.published.suites import suite_of_figure
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import RESULTS
@@ -51,9 +51,9 @@ def _object_picking(runs: Runs) -> Drawing:
 
 def _figure_4(runs: Runs) -> Drawing:
     """The same in the paper's size, as far as the paper says it, from the runs of the suite."""
-    suite = read_suite("object-picking", "cpu" if runs.quick else runs.budget.name or None)
-    ((env, _), *_) = suite.models()
-    models = {name: model for (_, name), model in suite.models().items()}
+    of_suite = suite_of_figure("object-picking", runs).models()
+    ((env, _), *_) = of_suite
+    models = {name: model for (_, name), model in of_suite.items()}
     runs.prepare(list(models.values()), numbers_only=True, budgeted=True)
     return _compared(runs, models, env.replace("-v0", "{}-v0"))
 
@@ -66,10 +66,9 @@ def _compared(runs: Runs, models: Mapping[str, Wanted], env: str) -> Drawing:
         models: by the core's name.
         env: id of the environment, with a place for the kind of distractors.
     """
-    stored = {name: runs.stored(model, numbers_only=True) for name, model in models.items()}
+    found = runs.numbers_of(models)
     rng = np.random.default_rng(0)
     episodes = 4 if runs.quick else EPISODES
-    found = {name: each for name, each in stored.items() if each}
     results = {name: _of_core(each, env, episodes, rng) for name, each in found.items()}
     curves = {name: success_curve(each) for name, each in found.items()}
     head = ["core", "parameters", "seeds", *(f"{kind}: success, return" for kind in DISTRACTORS)]
@@ -155,8 +154,7 @@ def _reference_path(runs: Runs) -> Drawing:
         "RIM, reference path": wanted(_OPTIONS, {"core_kwargs": {"backend": "reference"}}),
     }
     runs.prepare(list(paths.values()), numbers_only=True)
-    stored = {name: runs.stored(model, numbers_only=True) for name, model in paths.items()}
-    curves = {name: success_curve(found) for name, found in stored.items() if found}
+    curves = {name: success_curve(found) for name, found in runs.numbers_of(paths).items()}
     rng = np.random.default_rng(0)
     picture = Picture(figsize=(6, 4), layout="constrained")
     plot_curves(picture.subplots(), curves, "success of training episodes", rng)

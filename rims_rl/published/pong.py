@@ -31,8 +31,7 @@ def _pong(runs: Runs) -> Drawing:
     """One line for each run."""
     models = {name: wanted(_OPTIONS, of, _QUICK) for name, of in CORES.items()}
     runs.prepare(list(models.values()), numbers_only=True)
-    stored = {name: runs.stored(model, numbers_only=True) for name, model in models.items()}
-    found = {name: each for name, each in stored.items() if each}
+    found = runs.numbers_of(models)
     numbers = {name: [_at_the_end(run) for run in each] for name, each in found.items()}
     head = ("core", "parameters", "seed", "return at the end", f"steps to {THRESHOLD:g}",
             "explained variance", "entropy", "largest state")  # fmt: skip

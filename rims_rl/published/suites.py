@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rims_rl.envs.registry import spec_of
-from rims_rl.experiments.store import Wanted
+from rims_rl.experiments.shipped import read_shipped, shipped_names
+from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.published.cores import QUICK, Options, wanted
 from rims_rl.runs.errors import UsageError
 from rims_rl.training.trainee import AGENTS
 
-_SHIPPED = "configs/suites"
+_SHIPPED = "suites"
 _KEYS = {"title", "games", "cores", "options", "budgets"}
 
 
@@ -53,14 +51,22 @@ class Suite:
         }
 
 
-def suite_names() -> list[str]:
-    """Those that come with the package."""
-    return sorted(f.name.removesuffix(".yaml") for f in _shipped().iterdir())
-
-
 def suite_titles() -> dict[str, str]:
-    """What each of them is, by name."""
-    return {name: _content(name)["title"] for name in suite_names()}
+    """The suites that come with the package, by name."""
+    return {name: _content(name)["title"] for name in shipped_names(_SHIPPED)}
+
+
+def suite_of_figure(name: str, runs: Runs) -> Suite:
+    """The suite whose runs a figure draws, in the figure's budget.
+
+    Args:
+        name: of the suite.
+        runs: of the figure; ``--quick`` has the games of the small budget.
+
+    Raises:
+        UsageError: as `read_suite`.
+    """
+    return read_suite(name, "cpu" if runs.quick else runs.budget.name or None)
 
 
 def read_suite(name: str, budget: str | None = None) -> Suite:
@@ -127,16 +133,13 @@ def _budgets(name: str, content: Mapping[str, Any]) -> Mapping[str, Mapping[str,
 
 
 def _content(name: str) -> Mapping[str, Any]:
-    shipped = _shipped() / f"{name}.yaml"
-    try:
-        text = (shipped if shipped.is_file() else Path(name)).read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UsageError(
-            f"suite {name} cannot be read ({reason}): choose from {', '.join(suite_names())}, or "
-            "give a YAML file"
-        ) from None
+    content = read_shipped(
+        _SHIPPED,
+        name,
+        lambda why, names: (
+            f"suite {name} cannot be read ({why}): choose from {names}, or give a YAML file"
+        ),
+    )
     if not isinstance(content, dict):
         raise UsageError(f"suite {name}: not a mapping; it needs games and cores")
     if unknown := set(content) - _KEYS:
@@ -148,7 +151,3 @@ def _content(name: str) -> Mapping[str, Any]:
         if not isinstance(content.get(key), kind) or not content[key]:
             raise UsageError(f"suite {name}: it needs {key}, a {kind.__name__} with something in")
     return {"title": name, **content}
-
-
-def _shipped() -> Any:
-    return resources.files("rims_rl") / _SHIPPED

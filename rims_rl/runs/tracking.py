@@ -25,7 +25,7 @@ CONNECT_TIMEOUT = 30
 Mode = Literal["online", "offline", "disabled"]
 
 #: W&B's own variable: tags for all runs of a process, by commas.
-TAGS = "WANDB_TAGS"
+_TAGS = "WANDB_TAGS"
 
 
 class WandbWriter(KVWriter):
@@ -105,7 +105,7 @@ def open_run(
         "job_type": "train",
         "name": f"{plan.subject}__{plan.label()}__seed{plan.run.seed}",
         "group": plan.group(),
-        "tags": [*plan.tags(), *filter(None, os.environ.get(TAGS, "").split(","))],
+        "tags": [*plan.tags(), *filter(None, os.environ.get(_TAGS, "").split(","))],
         "config": {**plan.flat(), **facts},
         **about,
     }
@@ -114,6 +114,20 @@ def open_run(
         warn("Weights & Biases cannot be reached: going on offline")
         run = _try_init(folder, run_id, "offline", about)
     return run
+
+
+@contextlib.contextmanager
+def tagged(tag: str) -> Iterator[None]:
+    """Gives a tag to all runs that begin within, in this process and in those that it starts."""
+    before = os.environ.get(_TAGS)
+    os.environ[_TAGS] = ",".join(filter(None, (before, tag)))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_TAGS]
+        else:
+            os.environ[_TAGS] = before
 
 
 def tracking_mode(track: str) -> Mode:

@@ -2,13 +2,14 @@
 
 import csv
 import json
+import os
 from importlib import resources
 from pathlib import Path
 
 import pytest
 import yaml
 
-from rims_rl.published.suites import read_suite, suite_names
+from rims_rl.published.suites import read_suite, suite_titles
 from rims_rl.suite import main
 from tests.test_train import history_steps
 
@@ -31,7 +32,7 @@ def tiny(in_empty_folder):
     Path("tiny.yaml").write_text(yaml.safe_dump(TINY))
 
 
-@pytest.mark.parametrize("name", suite_names())
+@pytest.mark.parametrize("name", suite_titles())
 def test_those_that_come_along(name):
     sizes = {"atari57": 57, "atari41": 41, "atari30": 30, "minatar": 5, "popgym": 14}
     paper, cpu = read_suite(name, "paper"), read_suite(name, "cpu")
@@ -64,6 +65,7 @@ def test_from_nothing_with_a_pattern_and_on(capsys):
     (wandb, *_) = Path("r/CartPole-v1").glob("lstm-*/seed0/wandb")
     _, runs = history_steps(wandb)
     assert "tiny" in runs[0]["tags"]
+    assert "WANDB_TAGS" not in os.environ
     assert main(argv) == 0
     out = capsys.readouterr().out
     assert "runs to train: 6\n" in out

@@ -1,0 +1,45 @@
+"""YAML that comes with the package by name, or that a user has as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rims_rl.runs.errors import UsageError
+
+
+def shipped_names(folder: str) -> list[str]:
+    """The names of what comes with the package.
+
+    Args:
+        folder: of the YAML files, under ``configs``.
+    """
+    return sorted(file.name.removesuffix(".yaml") for file in _files(folder).iterdir())
+
+
+def read_shipped(folder: str, name: str, refusal: Callable[[str, str], str]) -> Any:
+    """What a YAML file holds.
+
+    Args:
+        folder: of those that come with the package, under ``configs``.
+        name: of one of them, or a path.
+        refusal: makes the message for a file that cannot be read, from why and the known names.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    shipped = _files(folder) / f"{name}.yaml"
+    try:
+        file = shipped if shipped.is_file() else Path(name)
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UsageError(refusal(reason, ", ".join(shipped_names(folder)))) from None
+
+
+def _files(folder: str) -> Any:
+    return resources.files("rims_rl") / "configs" / folder
