@@ -10,10 +10,11 @@ from rims_rl.agents.core_policy import (
     MultiInputRimPolicy,
 )
 from rims_rl.agents.extractors import GridExtractor
-from rims_rl.agents.features import LinearFeatures, SmallGridCnn
+from rims_rl.agents.features import AppendingExtractor, LinearFeatures, SmallGridCnn
 from rims_rl.agents.ppo import RecurrentPPO
 
 __all__ = [
+    "AppendingExtractor",
     "AtariCnn",
     "CnnRimPolicy",
     "CorePolicy",

@@ -9,7 +9,10 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rims_rl.agents.rows import make_head
 from rims_rl.core.precision import Precision, check_precision, computing_in
+
+_LAST_CHANNELS = 32
 
 
 class AtariCnn(BaseFeaturesExtractor):
@@ -21,6 +24,8 @@ class AtariCnn(BaseFeaturesExtractor):
     Args:
         observation_space: an image, channels first, at least 36 x 36.
         features_dim: size of the result.
+        rows: whether the result is a row for each position of the last convolution's map, see
+            `rims_rl.agents.rows.PositionedRows`, instead of one vector.
         normalized_image: whether the image is already scaled to [0, 1].
         precision: of the arithmetic; parameters and features are float32 either way.
 
@@ -34,8 +39,10 @@ class AtariCnn(BaseFeaturesExtractor):
         features_dim: int = 512,
         normalized_image: bool = False,
         precision: Precision = "float32",
+        rows: bool = False,
     ) -> None:
         super().__init__(observation_space, features_dim)
+        self.rows = rows
         check_precision(precision)
         self.precision = precision
         if not is_image_space(
@@ -58,16 +65,17 @@ class AtariCnn(BaseFeaturesExtractor):
             nn.ReLU(),
             nn.Conv2d(32, 64, kernel_size=4, stride=2),
             nn.ReLU(),
-            nn.Conv2d(64, 32, kernel_size=3, stride=1),
+            nn.Conv2d(64, _LAST_CHANNELS, kernel_size=3, stride=1),
             nn.ReLU(),
             nn.Flatten(),
         )
         with torch.no_grad():
             flat = self.convolutions(torch.zeros(1, channels, height, width)).shape[1]
-        self.linear = nn.Sequential(nn.Linear(flat, features_dim), nn.ReLU())
+        head = make_head(_LAST_CHANNELS, flat // _LAST_CHANNELS, features_dim, rows)
+        self.linear = nn.Sequential(head, nn.ReLU())
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Images (B, channels, height, width) -> features (B, features_dim).
+        """Images (B, channels, height, width) -> features (B, features_dim), or rows of them.
 
         Bytes are scaled to [0, 1] here, by the first convolution's weights: a pass over the
         weights instead of the images. Floats are taken as already scaled.

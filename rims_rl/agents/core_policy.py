@@ -15,12 +15,17 @@ from gymnasium import spaces
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.preprocessing import is_image_space
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor
+from stable_baselines3.common.torch_layers import (
+    BaseFeaturesExtractor,
+    CombinedExtractor,
+    FlattenExtractor,
+)
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
 
 from rims_rl.agents.cnn import AtariCnn
 from rims_rl.agents.extractors import GridExtractor
+from rims_rl.agents.features import AppendingExtractor, reads_as_rows
 from rims_rl.core import RIM, Core, RIMInfo, core_options, make_core
 from rims_rl.core.options import CoreOptions
 
@@ -109,6 +114,11 @@ class CorePolicy(RecurrentActorCriticPolicy):
         #: None before the first and with other cores. For statistics, videos and inspection.
         self.latest_info: RIMInfo | None = None
 
+    @staticmethod
+    def extractor_for(space: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:
+        """What makes features of observations of this space where no extractor is given."""
+        return FlattenExtractor
+
     def lesion(self, rims: Sequence[int]) -> None:
         """Holds some RIMs of actor and critic inactive until the next call.
 
@@ -135,7 +145,14 @@ class CorePolicy(RecurrentActorCriticPolicy):
         return extractor
 
     def _make_core(self) -> Core:
-        return make_core(self.core, self.features_dim, self.core_kwargs)
+        core = make_core(self.core, self.features_dim, self.core_kwargs)
+        if reads_as_rows(self.features_extractor) and not core.reads_rows:
+            raise ValueError(
+                f"core {self.core!r} of core_kwargs {self.core_kwargs} reads one row of features "
+                "a step, and the features extractor gives one for each position: use RIMs with "
+                "input attention, or an extractor without rows"
+            )
+        return core
 
     def _build_mlp_extractor(self) -> None:
         self.lstm_output_dim = self._make_core().output_size
@@ -283,14 +300,21 @@ class MlpRimPolicy(CorePolicy):
 class CnnRimPolicy(CorePolicy):
     """Recurrent policy for images: the paper's CNN, then as `CorePolicy`, linear heads."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        extractor = kwargs.setdefault("features_extractor_class", AtariCnn)
+    def __init__(self, observation_space: spaces.Space[Any], *args: Any, **kwargs: Any) -> None:
+        extractor = kwargs.setdefault(
+            "features_extractor_class", self.extractor_for(observation_space)
+        )
         kwargs.setdefault("net_arch", [])
         if not kwargs.get("normalize_images", True) and issubclass(extractor, AtariCnn):
             # As SB3 does for its own CNN: images of any numbers.
             given = kwargs.get("features_extractor_kwargs") or {}
             kwargs["features_extractor_kwargs"] = {"normalized_image": True, **given}
-        super().__init__(*args, **kwargs)
+        super().__init__(observation_space, *args, **kwargs)
+
+    @staticmethod
+    def extractor_for(space: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:
+        """See `CorePolicy.extractor_for`."""
+        return AtariCnn
 
     def extract_features(  # type: ignore[override]
         self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor | None = None
@@ -310,7 +334,7 @@ class MultiInputRimPolicy(CorePolicy):
     """Recurrent policy for dictionaries of observations, then as `CorePolicy`.
 
     Features come from `GridExtractor` where the observations are those of our MiniGrid
-    environments, else from SB3's `CombinedExtractor`.
+    environments, with what it does not read appended, else from SB3's `CombinedExtractor`.
     """
 
     def __init__(self, observation_space: spaces.Dict, *args: Any, **kwargs: Any) -> None:
@@ -319,6 +343,18 @@ class MultiInputRimPolicy(CorePolicy):
                 f"MultiInputRimPolicy reads dictionaries of observations, got {observation_space}: "
                 "use MlpRimPolicy for vectors and CnnRimPolicy for images"
             )
-        fits = GridExtractor.fits(observation_space)
-        kwargs.setdefault("features_extractor_class", GridExtractor if fits else CombinedExtractor)
+        extractor = kwargs.setdefault(
+            "features_extractor_class", self.extractor_for(observation_space)
+        )
+        if extractor is GridExtractor and (ignored := GridExtractor.not_read(observation_space)):
+            given = kwargs.get("features_extractor_kwargs") or {}
+            kwargs["features_extractor_class"] = AppendingExtractor
+            kwargs["features_extractor_kwargs"] = {
+                "extractor": GridExtractor, "appended": ignored, **given
+            }  # fmt: skip
         super().__init__(observation_space, *args, **kwargs)
+
+    @staticmethod
+    def extractor_for(space: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:
+        """See `CorePolicy.extractor_for`."""
+        return GridExtractor if GridExtractor.fits(space) else CombinedExtractor

@@ -8,8 +8,12 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rims_rl.agents.rows import append, make_head
+
 _CHANNELS = 3
 """Type, colour and state: what a cell of a symbolic grid holds."""
+_READ = ("grid", "target", "mission", "direction")
+"""The entries of an observation that may be read."""
 
 
 class SymbolEmbedding(nn.Module):
@@ -114,6 +118,8 @@ class GridExtractor(BaseFeaturesExtractor):
         embedding_dim: Length of the cells' and the query's vectors.
         cell_channels: Channels of a cell after FiLM.
         conv_channels: Channels after the convolution.
+        rows: Whether the result is a row for each position of the convolution's map, see
+            `rims_rl.agents.rows.PositionedRows`, instead of one vector.
 
     Raises:
         ValueError: If the space lacks a grid or a mission, or there is no room for directions.
@@ -126,9 +132,11 @@ class GridExtractor(BaseFeaturesExtractor):
         embedding_dim: int = 32,
         cell_channels: int = 16,
         conv_channels: int = 16,
+        rows: bool = False,
     ) -> None:
         _check_space(observation_space)
         super().__init__(observation_space, features_dim)
+        self.rows = rows
         grid = observation_space["grid"]
         assert isinstance(grid, spaces.Box)
         types, colours, states = (int(high) + 1 for high in grid.high.max(axis=(0, 1)))
@@ -150,8 +158,8 @@ class GridExtractor(BaseFeaturesExtractor):
         self.film = nn.Linear(embedding_dim, 2 * cell_channels)
         self.conv = nn.Conv2d(cell_channels + 1, conv_channels, kernel_size=3)
         self._width = grid.shape[0]
-        convolved = conv_channels * (self._width - 2) ** 2
-        self.readout = nn.Linear(convolved, features_dim - self.directions)
+        positions = (self._width - 2) ** 2
+        self.readout = make_head(conv_channels, positions, features_dim - self.directions, rows)
 
     @staticmethod
     def fits(space: spaces.Space[object]) -> bool:
@@ -162,6 +170,11 @@ class GridExtractor(BaseFeaturesExtractor):
         is_grid = isinstance(grid, spaces.Box) and grid.shape[2:] == (_CHANNELS,)
         return is_grid and ("target" in space.spaces) != ("mission" in space.spaces)
 
+    @staticmethod
+    def not_read(space: spaces.Dict) -> list[str]:
+        """Keys of the entries that this extractor ignores."""
+        return [key for key in space.spaces if key not in _READ]
+
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Extract features.
 
@@ -169,7 +182,7 @@ class GridExtractor(BaseFeaturesExtractor):
             observations: The space's entries, each with a leading axis B.
 
         Returns:
-            Features (B, features_dim).
+            Features (B, features_dim), or rows of them (B, R, features_dim).
         """
         cells = self.symbols(observations["grid"])  # (B, W, W, 3) -> (B, W·W, D)
         query = self._query(observations)
@@ -183,7 +196,7 @@ class GridExtractor(BaseFeaturesExtractor):
         if not self.directions:
             return features
         compass = functional.one_hot(observations["direction"].long().squeeze(-1), self.directions)
-        return torch.cat([features, compass.to(features.dtype)], dim=-1)
+        return append(features, compass)
 
     def _query(self, observations: dict[str, Tensor]) -> Tensor:
         """Encode the mission: (B, 2) or (B, L) -> (B, D)."""

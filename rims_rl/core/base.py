@@ -19,9 +19,11 @@ class Core(nn.Module):
         hidden_size: units S of each of the two tensors of its state.
         output_size: features that it gives.
         num_layers: sb3-contrib asks for it; always 1.
+        reads_rows: whether a step's input may have several rows, (T, B, R, D).
     """
 
     num_layers = 1
+    reads_rows = False
     input_size: int
     hidden_size: int
     output_size: int
@@ -60,7 +62,7 @@ class Core(nn.Module):
             output, new_state = self(*add_batch(x, state, episode_starts))
             return output.squeeze(1), without_batch(new_state)
         check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
-        if x.dim() == 4:
+        if x.dim() == 4 and not self.reads_rows:
             raise ValueError(f"{type(self).__name__} reads one row a step, (T, B, D)")
         return self.run(x, state or initial_state(x, self.hidden_size), episode_starts)
 

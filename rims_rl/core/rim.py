@@ -80,6 +80,7 @@ class RIM(Core):
         self.hidden_size = self.output_size = hidden_size
         attended_size = input_size
         self.input_attention: InputAttention | None = None
+        self.reads_rows = config.input_attention is not None
         if config.input_attention is not None:
             self.input_attention = InputAttention(config)
             attended_size = config.input_heads * self.input_attention.value_size

@@ -2,6 +2,7 @@
 
 from rims_rl.envs.atari import AtariVecEnv
 from rims_rl.envs.atari_games import AtariSettings
+from rims_rl.envs.last_action import VecLastAction, shows_last_action
 from rims_rl.envs.make import make_vec_env
 from rims_rl.envs.registry import Suite, UnknownEnvError, suite_of
 
@@ -10,6 +11,8 @@ __all__ = [
     "AtariVecEnv",
     "Suite",
     "UnknownEnvError",
+    "VecLastAction",
     "make_vec_env",
+    "shows_last_action",
     "suite_of",
 ]

@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rims_rl.envs.atari import AtariVecEnv
 from rims_rl.envs.atari_games import AtariSettings
+from rims_rl.envs.last_action import VecLastAction
 from rims_rl.envs.minatar import make_minatar
 from rims_rl.envs.minigrid import make_minigrid
 from rims_rl.envs.popgym import make_popgym
@@ -33,6 +34,7 @@ def make_vec_env(
     *,
     env_kwargs: Mapping[str, Any] | None = None,
     render_mode: str | None = None,
+    observe_last_action: bool = False,
 ) -> VecEnv:
     """Build environments that Stable-Baselines3 steps together.
 
@@ -48,6 +50,8 @@ def make_vec_env(
             constructor takes.
         render_mode: "rgb_array" to draw the environments. It costs speed on Atari, which then
             runs in Python.
+        observe_last_action: Whether observations show the last action and reward, too, see
+            `VecLastAction`.
 
     Returns:
         The vector environment.
@@ -63,8 +67,9 @@ def make_vec_env(
         env: VecEnv = AtariVecEnv(spec_of(env_id), n_envs, AtariSettings.of(kwargs), render_mode)
         if seed is not None:
             env.seed(seed)
-        return env
-    return make_monitored_vec_env(_maker(env_id, kwargs, render_mode), n_envs, seed)
+    else:
+        env = make_monitored_vec_env(_maker(env_id, kwargs, render_mode), n_envs, seed)
+    return VecLastAction(env) if observe_last_action else env
 
 
 def _maker(

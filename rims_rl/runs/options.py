@@ -59,6 +59,9 @@ class Plan(abc.ABC):
     NOT_IN_IDENTITY: ClassVar[frozenset[str]] = frozenset(
         ("seed", "device", "threads", "run_dir", "track", "checkpoint_every")
     )
+    #: Options that came after runs had been stored, with what those runs did: at that value
+    #: `identity` leaves them out.
+    CAME_LATER: ClassVar[Mapping[str, Any]] = {}
 
     @property
     @abc.abstractmethod
@@ -96,8 +99,12 @@ class Plan(abc.ABC):
 
     def identity(self) -> str:
         """What tells runs apart beside their seed, as text."""
-        left_out = self.NOT_IN_IDENTITY
-        chosen = {name: value for name, value in self.flat().items() if name not in left_out}
+        chosen = {
+            name: value
+            for name, value in self.flat().items()
+            if name not in self.NOT_IN_IDENTITY
+            and not (name in self.CAME_LATER and value == self.CAME_LATER[name])
+        }
         cell = self.cell()
         return json.dumps({**chosen, **({"cell": cell} if cell else {})}, sort_keys=True)
 

@@ -9,10 +9,13 @@ import numpy as np
 from gymnasium import spaces
 from sb3_contrib import RecurrentPPO as StockRecurrentPPO
 from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rims_rl.agents import (
+    AppendingExtractor,
+    AtariCnn,
     CnnRimPolicy,
     CorePolicy,
     GridExtractor,
@@ -22,9 +25,15 @@ from rims_rl.agents import (
     RecurrentPPO,
     SmallGridCnn,
 )
-from rims_rl.envs import make_vec_env, suite_of
+from rims_rl.agents.features import without
+from rims_rl.envs import make_vec_env, shows_last_action, suite_of
+from rims_rl.envs.last_action import LAST_ACTION, LAST_REWARD
 from rims_rl.runs.errors import UsageError
 from rims_rl.training.options import PPOOptions, TrainPlan
+
+#: Extractors that can give a row of features for each position, and the size of a row.
+_WITH_ROWS = (AtariCnn, GridExtractor, SmallGridCnn)
+_ROW_SIZE = 64
 
 
 def make_env(
@@ -44,7 +53,13 @@ def make_env(
 def make_training_env(plan: TrainPlan, seed: int) -> VecEnv:
     """The environments to learn in."""
     settings = plan.env
-    env = make_env(settings.env, settings.n_envs, seed, settings.env_kwargs)
+    env = make_env(
+        settings.env,
+        settings.n_envs,
+        seed,
+        settings.env_kwargs,
+        observe_last_action=settings.observe_last_action,
+    )
     if not (settings.normalize_reward or settings.normalize_observations):
         return env
     return VecNormalize(
@@ -58,7 +73,13 @@ def make_training_env(plan: TrainPlan, seed: int) -> VecEnv:
 def make_eval_env(plan: TrainPlan, training_env: VecEnv, seed: int) -> VecEnv:
     """Environments to evaluate in during training: raw rewards, observations as in training."""
     n_envs = min(plan.run.eval_episodes, plan.env.n_envs)
-    env = make_env(plan.env.env, n_envs, seed, whole_games(plan.env.env, plan.env.env_kwargs))
+    env = make_env(
+        plan.env.env,
+        n_envs,
+        seed,
+        whole_games(plan.env.env, plan.env.env_kwargs),
+        observe_last_action=plan.env.observe_last_action,
+    )
     if not (isinstance(training_env, VecNormalize) and training_env.norm_obs):
         return env
     scaled = VecNormalize(env, training=False, norm_reward=False)
@@ -105,7 +126,7 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
                 "core": core.core,
                 "core_kwargs": core.spelled_out(),
                 "shared_core": core.shared_core,
-                **_extractor(plan, policy, env.observation_space),
+                **_features(plan, env.observation_space),
                 **core.policy_kwargs,
             },
             n_steps=plan.ppo.n_steps,
@@ -118,19 +139,43 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
         raise UsageError(str(error)) from None
 
 
-def _extractor(
-    plan: TrainPlan, policy: type[CorePolicy], space: spaces.Space[Any]
-) -> dict[str, Any]:
+def _features(plan: TrainPlan, space: spaces.Space[Any]) -> dict[str, Any]:
     """The policy's arguments for the features of its observations, none if its own are meant."""
+    if not shows_last_action(space):
+        extractor, options = _extractor(plan, space)
+        own = extractor is None
+        arguments: dict[str, Any] = {} if own else {"features_extractor_class": extractor}
+        return {**arguments, "features_extractor_kwargs": options} if options else arguments
+    assert isinstance(space, spaces.Dict)
+    appended = (LAST_ACTION, LAST_REWARD)
+    inner = without(space, appended)
+    extractor, options = _extractor(plan, inner)
+    policy = policy_class(inner)
+    return {
+        "features_extractor_class": AppendingExtractor,
+        "features_extractor_kwargs": {
+            "extractor": extractor or policy.extractor_for(inner),
+            "appended": appended,
+            **options,
+        },
+        # The heads stay those of the policy for what is seen without.
+        **({"net_arch": []} if policy is CnnRimPolicy else {}),
+    }
+
+
+def _extractor(
+    plan: TrainPlan, space: spaces.Space[Any]
+) -> tuple[type[BaseFeaturesExtractor] | None, dict[str, Any]]:
+    """What makes features of observations, None for the policy's own, and its arguments."""
+    policy = policy_class(space)
     size, precision = plan.core.features_dim, plan.run.precision
-    arguments: dict[str, Any] = {}
+    extractor: type[BaseFeaturesExtractor] | None = None
     options: dict[str, Any] = {}
+    if size and policy is MlpRimPolicy:
+        extractor = SmallGridCnn if SmallGridCnn.fits(space) else LinearFeatures
     if size:
         options["features_dim"] = size
-        if policy is MlpRimPolicy:
-            small = SmallGridCnn if SmallGridCnn.fits(space) else LinearFeatures
-            arguments["features_extractor_class"] = small
-        elif policy is MultiInputRimPolicy and not GridExtractor.fits(space):
+        if policy is MultiInputRimPolicy and not GridExtractor.fits(space):
             raise UsageError(
                 f"--features-dim {size} is not for dictionaries of other things than symbolic "
                 "grids and missions; leave it out"
@@ -141,7 +186,14 @@ def _extractor(
             raise UsageError(
                 f"--precision {precision} is for image observations; leave it out for others"
             )
-    return {**arguments, "features_extractor_kwargs": options} if options else {}
+    if plan.core.spatial_input:
+        if (extractor or policy.extractor_for(space)) not in _WITH_ROWS:
+            raise UsageError(
+                "--spatial-input is for images and grids (--features-dim makes features of "
+                "MinAtar's); leave it out for others"
+            )
+        options = {"features_dim": _ROW_SIZE, **options, "rows": True}
+    return extractor, options
 
 
 def ppo_settings(ppo: PPOOptions) -> dict[str, Any]:

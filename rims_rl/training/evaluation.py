@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
 from rims_rl.agents.core_policy import CorePolicy
-from rims_rl.envs import suite_of
+from rims_rl.envs import shows_last_action, suite_of
 from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import nearest_existing, sha256, write_text
@@ -203,7 +203,8 @@ def make_games(
     Raises:
         UsageError: the agent cannot play it.
     """
-    env = make_env(env_id, count, seed, env_kwargs, **how)
+    seen = shows_last_action(trained.model.observation_space)
+    env = make_env(env_id, count, seed, env_kwargs, observe_last_action=seen, **how)
     _check_spaces(trained, env, env_id)
     return env if trained.scale is None else scaled(env, trained.scale)
 

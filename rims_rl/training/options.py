@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from rims_rl.core import core_names
 from rims_rl.core.options import CoreOptions
@@ -43,6 +43,10 @@ class EnvOptions:
         default=False,
         metadata={"help": "scale observations to mean 0 and deviation 1, by those seen so far"},
     )
+    observe_last_action: bool = field(
+        default=False,
+        metadata={"help": "show the agent its last action and reward beside each observation"},
+    )
 
     def __post_init__(self) -> None:
         if not self.env:
@@ -71,6 +75,12 @@ class PolicyOptions(CoreOptions):
             "help": "learned features that the core reads; 0: the policy's own, vectors as they are"
         },
     )
+    spatial_input: bool = field(
+        default=False,
+        metadata={
+            "help": "RIMs attend to the places of an image or grid: one row of features for each"
+        },
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,7 +90,8 @@ class PolicyOptions(CoreOptions):
         """See `CoreOptions.label`."""
         if self.core == "none":
             return "none"
-        return super().label() + ("" if self.shared_core else "-separate")
+        spatial = "-spatial" if self.spatial_input else ""
+        return super().label() + spatial + ("" if self.shared_core else "-separate")
 
 
 @dataclass(frozen=True)
@@ -178,6 +189,7 @@ class TrainPlan(Plan):
     ppo: PPOOptions
 
     NOT_IN_IDENTITY = Plan.NOT_IN_IDENTITY | {"keep_checkpoints"}
+    CAME_LATER: ClassVar[Mapping[str, Any]] = {"observe_last_action": False, "spatial_input": False}
 
     def __post_init__(self) -> None:
         n_envs, n_minibatches = self.env.n_envs, self.ppo.n_minibatches
@@ -205,8 +217,8 @@ class TrainPlan(Plan):
         return self.env.env
 
     def label(self) -> str:
-        """See `PolicyOptions.label`."""
-        return self.core.label()
+        """See `PolicyOptions.label`; with what else the agent observes."""
+        return self.core.label() + ("-last-action" if self.env.observe_last_action else "")
 
     def cell(self) -> Mapping[str, Any]:
         """See `CoreOptions.cell`."""

@@ -140,6 +140,16 @@ def test_stock_recurrent_ppo_trains_with_it(env_id):
     )
     extractor = model.policy.features_extractor
     assert isinstance(extractor, GridExtractor)
+    assert isinstance(extractor.readout, torch.nn.Linear)
     before = extractor.readout.weight.clone()
     model.learn(32)
     assert not torch.equal(before, extractor.readout.weight)
+
+
+def test_rows_are_a_row_for_each_position():
+    space = space_of("MiniGrid-Empty-5x5-v0")
+    extractor = GridExtractor(space, features_dim=32, rows=True)
+    rows = extractor(batch_of(space))
+    assert rows.shape == (8, 25, 32)  # the convolution of 7 x 7 cells
+    # The direction ends each of them.
+    torch.testing.assert_close(rows[..., -4:], rows[:, :1, -4:].expand(-1, rows.shape[1], -1))

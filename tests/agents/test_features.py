@@ -13,7 +13,14 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.preprocessing import preprocess_obs
 from torch import nn
 
-from rims_rl.agents import LinearFeatures, SmallGridCnn
+from rims_rl.agents import (
+    AppendingExtractor,
+    AtariCnn,
+    LinearFeatures,
+    MlpRimPolicy,
+    SmallGridCnn,
+)
+from rims_rl.agents.rows import PositionedRows
 
 PLANES = spaces.Box(0, 1, (4, 10, 10), np.uint8)
 VECTORS = [
@@ -110,3 +117,62 @@ def test_a_policy_trains_with_it_and_loads_again(tmp_path, space, extractor):
     loaded = RecurrentPPO.load(tmp_path / "model.zip").policy.features_extractor
     assert isinstance(loaded, extractor)
     assert all(torch.equal(*pair) for pair in zip(loaded.parameters(), after, strict=True))
+
+
+def test_entries_are_appended_as_they_are():
+    space = spaces.Dict({"seen": VECTORS[3], "gain": spaces.Box(-9, 9, (2,))})
+    extractor = AppendingExtractor(space, LinearFeatures, ["gain"], features_dim=5)
+    seen, gain = torch.randn(3, 7), torch.randn(3, 2)
+    features = extractor({"seen": seen, "gain": gain})
+    assert extractor.features_dim == 7
+    torch.testing.assert_close(features[:, :5], extractor.extractor(seen))
+    torch.testing.assert_close(features[:, 5:], gain)
+
+
+def test_every_row_gets_what_is_appended():
+    space = spaces.Dict({"seen": PLANES, "gain": spaces.Box(-9, 9, (2,))})
+    extractor = AppendingExtractor(space, SmallGridCnn, ["gain"], features_dim=5, rows=True)
+    gain = torch.randn(3, 2)
+    features = extractor({"seen": batch_of(PLANES, 3).float(), "gain": gain})
+    assert features.shape == (3, 64, 7)
+    torch.testing.assert_close(features[..., 5:], gain[:, None].expand(-1, 64, -1))
+
+
+def test_a_row_holds_its_position_of_the_map_and_where_that_is():
+    rows = PositionedRows(channels=4, positions=6, features_dim=8).double()
+    grid = torch.randn(2, 4, 6, dtype=torch.float64)  # (B, C, R)
+    moved = grid.clone()
+    moved[0, :, 5] += 1
+    before, after = rows(grid.flatten(1)), rows(moved.flatten(1))
+    changed = (before != after).any(-1)
+    assert changed.nonzero().tolist() == [[0, 5]]
+    torch.testing.assert_close(before[1, 3], rows.content(grid[1, :, 3]) + rows.place[3])
+    same = torch.ones(1, 4 * 6, dtype=torch.float64)
+    assert len(rows(same)[0].unique(dim=0)) == 6
+
+
+@pytest.mark.parametrize(
+    ("extractor", "space", "positions"),
+    [(SmallGridCnn, PLANES, 64), (AtariCnn, spaces.Box(0, 255, (4, 84, 84), np.uint8), 49)],
+)
+def test_convolutions_give_rows(extractor, space, positions):
+    features = extractor(space, features_dim=12, rows=True)
+    seen = torch.as_tensor(np.stack([space.sample() for _ in range(2)]))
+    assert features(seen if extractor is AtariCnn else seen.float()).shape == (2, positions, 12)
+    assert features.features_dim == 12
+
+
+@pytest.mark.parametrize(
+    ("core", "options"), [("lstm", {}), ("rim", {"input_attention": None}), ("none", {})]
+)
+def test_a_core_that_reads_no_rows_says_so(core, options):
+    with pytest.raises(ValueError, match="reads one row of features a step"):
+        MlpRimPolicy(
+            PLANES,
+            spaces.Discrete(2),
+            lambda _: 1e-3,
+            core=core,
+            core_kwargs=options,
+            features_extractor_class=SmallGridCnn,
+            features_extractor_kwargs={"rows": True},
+        )

@@ -12,7 +12,13 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Flatten
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rims_rl import RIMConfig
-from rims_rl.agents import AtariCnn, GridExtractor, LinearFeatures, SmallGridCnn
+from rims_rl.agents import (
+    AppendingExtractor,
+    AtariCnn,
+    GridExtractor,
+    LinearFeatures,
+    SmallGridCnn,
+)
 from rims_rl.core.config import VARIANTS
 from rims_rl.runs.errors import UsageError
 from rims_rl.training.building import make_model, make_training_env
@@ -101,3 +107,52 @@ def test_a_saved_model_spells_its_cell_out(options: dict[str, Any]) -> None:
     policy = built(**options).policy_kwargs["core_kwargs"]
     assert set(policy) >= {f.name for f in fields(RIMConfig) if f.init} - {"input_size", "backend"}
     assert RIMConfig(5, **policy) == RIMConfig(5, **plan(options).core.options())
+
+
+@pytest.mark.parametrize(
+    ("env", "inner"),
+    [
+        ("PongNoFrameskip-v4", AtariCnn),
+        ("rims_rl/PickupDistractorsSmall-v0", GridExtractor),
+        ("MinAtar/Breakout-v1", SmallGridCnn),
+        ("CartPole-v1", FlattenExtractor),
+    ],
+)
+def test_the_last_action_and_reward_reach_the_core(
+    env: str, inner: type[BaseFeaturesExtractor]
+) -> None:
+    without, policy = built(env=env).policy, built(env=env, observe_last_action=True).policy
+    features = policy.features_extractor
+    assert isinstance(features, AppendingExtractor)
+    assert isinstance(features.extractor, inner)
+    assert type(without.features_extractor) is inner
+    assert policy.features_dim == without.features_dim + policy.action_space.n + 1
+    # All else is the same: the heads, and what an optimiser is given beside the wider input.
+    assert str(policy.mlp_extractor) == str(without.mlp_extractor)
+    assert str(features.extractor) == str(without.features_extractor)
+
+
+@pytest.mark.parametrize("last_action", [False, True])
+@pytest.mark.parametrize(
+    ("env", "positions", "size"),
+    [
+        ("PongNoFrameskip-v4", 49, 64),
+        ("rims_rl/PickupDistractorsSmall-v0", 25, 64),
+        ("MinAtar/Breakout-v1", 64, 128),
+    ],
+)
+def test_spatial_input_is_a_row_for_each_place(
+    env: str, positions: int, size: int, last_action: bool
+) -> None:
+    policy = built(env=env, spatial_input=True, observe_last_action=last_action).policy
+    seen, _ = policy.obs_to_tensor(policy.observation_space.sample())
+    features = policy.extract_features(seen)
+    extra = policy.action_space.n + 1 if last_action else 0
+    assert features.shape == (1, positions, size + extra)
+
+
+def test_spatial_input_is_refused_where_there_are_no_places_or_no_attention() -> None:
+    with pytest.raises(UsageError, match="--spatial-input is for images and grids"):
+        built(env="CartPole-v1", spatial_input=True)
+    with pytest.raises(UsageError, match=r"core 'lstm' .* reads one row of features a step"):
+        built(env="MinAtar/Breakout-v1", spatial_input=True, core="lstm")

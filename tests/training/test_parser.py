@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from rims_rl.runs.errors import UsageError
+from rims_rl.runs.options import flag
 from rims_rl.runs.parser import to_yaml
 from rims_rl.runs.session import command_line
 from rims_rl.training.options import TrainPlan
@@ -68,6 +69,15 @@ def test_a_configuration_saved_before_there_was_an_option_means_its_default():
     assert config.core.features_dim == 0
 
 
+def test_options_that_came_later_tell_runs_apart_only_where_they_are_used():
+    before = resolved("--env", "MinAtar/Breakout-v1").identity()
+    for option in TrainPlan.CAME_LATER:
+        assert option not in before
+        used = resolved("--env", "MinAtar/Breakout-v1", flag(option), "true").identity()
+        assert used != before
+        assert option in used
+
+
 def test_core_kwargs_can_be_dotted_and_null():
     config = resolved("--env", "CartPole-v1", "--core-kwargs", "{communication: null}")
     assert config.core.options()["communication"] is None
@@ -128,13 +138,15 @@ def test_resume_may_lengthen_a_run_but_not_change_its_model():
 
 def test_label_tells_runs_apart():
     def label(*argv: str) -> str:
-        return resolved("--env", "CartPole-v1", *argv).core.label()
+        return resolved("--env", "CartPole-v1", *argv).label()
 
     assert label() == "rim-k6-4-h60"
     assert label("--core", "lstm") == "lstm-h60"
     assert label("--core", "none") == "none"
     assert label("--variant", "paper", "--shared-core", "false") == "rim-paper-k6-4-h60-separate"
     assert label("--core-kwargs", "{comm_heads: 2}") == "rim-k6-4-h60-comm_heads=2"
+    assert label("--observe-last-action", "true") == "rim-k6-4-h60-last-action"
+    assert label("--spatial-input", "true") == "rim-k6-4-h60-spatial"
 
 
 def test_help_has_every_option_on_show(capsys):
