@@ -17,10 +17,6 @@ from rims_rl.agents.core_policy import CorePolicy
 from rims_rl.core import RIM
 
 
-class NonFiniteError(RuntimeError):
-    """A tensor holds NaN or infinity; the message says which."""
-
-
 def activation_entropy(frequencies: Tensor) -> float:
     """Measures how much the choice of active RIMs varies, from how often each is active.
 
@@ -191,7 +187,7 @@ class _Rollout:
 
 
 class FiniteGuard(BaseCallback):
-    """Stops training with a `NonFiniteError` that names the first tensor that is not finite.
+    """Stops training with a `FloatingPointError` that names the first tensor that is not finite.
 
     Rewards, observations, the core's output and state are checked at every step, the parameters
     after every update. `snapshot` holds policy and optimizer as they were before the update that
@@ -208,7 +204,7 @@ class FiniteGuard(BaseCallback):
         """Raises if a parameter of the policy is not finite."""
         for name, parameter in self.model.policy.named_parameters():
             if not torch.isfinite(parameter).all():
-                raise NonFiniteError(f"parameter {name} is not finite after an update")
+                raise FloatingPointError(f"parameter {name} is not finite after an update")
 
     def restore(self) -> None:
         """Puts back policy, optimizer and step count as they were before the last update."""
@@ -230,7 +226,7 @@ class FiniteGuard(BaseCallback):
             for what, tensor in named.items():
                 if not torch.isfinite(tensor).all():
                     self.check_parameters()
-                    raise NonFiniteError(f"{what} of {name} is not finite")
+                    raise FloatingPointError(f"{what} of {name} is not finite")
 
         return check
 
@@ -243,7 +239,7 @@ class FiniteGuard(BaseCallback):
 
     def _on_step(self) -> bool:
         if not np.isfinite(self.locals["rewards"]).all():
-            raise NonFiniteError("a reward of the environment is not finite")
+            raise FloatingPointError("a reward of the environment is not finite")
         observations = self.locals["new_obs"]
         for key, array in (
             observations.items()
@@ -251,7 +247,7 @@ class FiniteGuard(BaseCallback):
             else (("the observation", observations),)
         ):
             if not np.isfinite(array).all():
-                raise NonFiniteError(f"{key} of the environment is not finite")
+                raise FloatingPointError(f"{key} of the environment is not finite")
         return True
 
     def _on_training_end(self) -> None:

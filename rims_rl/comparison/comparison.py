@@ -18,11 +18,12 @@ from rims_rl.comparison.record import Array, Record
 from rims_rl.core.options import SIZED
 from rims_rl.experiments.curves import Curve, window_means
 from rims_rl.training.options import TrainPlan
+from rims_rl.training.results import WINDOWS
 
-#: Windows of equal length in which returns are averaged, and how many of them count as the end.
-WINDOWS, LAST = 40, 4
+#: How many of the windows in which returns are averaged count as the end.
+LAST = 4
 #: Options that may differ between the cores of a comparison: they say what is compared.
-_OF_CORE = frozenset(("core", "shared_core", "core_kwargs", *SIZED))
+_OF_CORE = frozenset(("core", "shared_core", "core_kwargs", "spatial_input", *SIZED))
 #: Options that may differ between seeds: they change nothing that is compared, or stand apart.
 _OF_RUN = TrainPlan.NOT_IN_IDENTITY | {
     "eval_every", "eval_episodes", "eval_deterministic", "total_timesteps"

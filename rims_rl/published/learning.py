@@ -26,11 +26,11 @@ from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import CORES, LSTM, OTHERS, PARTS, Options, wanted
 
 #: Windows of a curve; at the end: the last of them.
-WINDOWS = 10
+COARSE_WINDOWS = 10
 
 
 @dataclass(frozen=True)
-class Task:
+class LearningTask:
     """What is learned.
 
     Attributes:
@@ -59,12 +59,12 @@ def _agent(env: str, total_timesteps: int, **others: Any) -> Options:
     return {"env": env, "total_timesteps": total_timesteps, **others}
 
 
-def _popgym(name: str, cores: Mapping[str, Options] = CORES) -> Task:
-    return Task(_agent(f"popgym-{name}Easy-v0", 400_000), cores)
+def _popgym(name: str, cores: Mapping[str, Options] = CORES) -> LearningTask:
+    return LearningTask(_agent(f"popgym-{name}Easy-v0", 400_000), cores)
 
 
-def _minatar(name: str) -> Task:
-    return Task(_agent(f"MinAtar/{name}-v1", 500_000))
+def _minatar(name: str) -> LearningTask:
+    return LearningTask(_agent(f"MinAtar/{name}-v1", 500_000))
 
 
 #: The settings of sb3-contrib's own performance test of RecurrentPPO, with its minibatches: it
@@ -92,8 +92,10 @@ _STOCK = _agent(
     eval_deterministic=True,
 )
 
-TASKS: Mapping[str, Task] = {
-    "CartPole without velocities": Task(_STOCK, {**CORES, **PARTS, **OTHERS}, evaluated=True),
+LEARNING_TASKS: Mapping[str, LearningTask] = {
+    "CartPole without velocities": LearningTask(
+        _STOCK, {**CORES, **PARTS, **OTHERS}, evaluated=True
+    ),
     "RepeatPrevious": _popgym("RepeatPrevious", {**CORES, **PARTS}),
     "RepeatFirst": _popgym("RepeatFirst"),
     "Autoencode": _popgym("Autoencode"),
@@ -159,10 +161,10 @@ STATISTICS: Mapping[str, Statistic] = {
 
 def _learning(runs: Runs) -> Drawing:
     """Every task and core."""
-    models = [task.wanted(core) for task in TASKS.values() for core in task.cores]
+    models = [task.wanted(core) for task in LEARNING_TASKS.values() for core in task.cores]
     runs.prepare(models, numbers_only=True)
     rng = np.random.default_rng(0)
-    results = {name: over_runs(runs, task, rng) for name, task in TASKS.items()}
+    results = {name: over_runs(runs, task, rng) for name, task in LEARNING_TASKS.items()}
     results = {name: cores for name, cores in results.items() if cores}
     together = {name: aggregated(family, results, rng) for name, family in FAMILIES.items()}
     return Drawing(
@@ -172,7 +174,7 @@ def _learning(runs: Runs) -> Drawing:
     )
 
 
-def curve_of(run: StoredRun, windows: int = WINDOWS) -> list[float | None]:
+def curve_of(run: StoredRun, windows: int = COARSE_WINDOWS) -> list[float | None]:
     """Mean return of the episodes of a run, in fewer windows than the run kept.
 
     A window's mean is that of the kept windows in it in which episodes ended.
@@ -182,7 +184,7 @@ def curve_of(run: StoredRun, windows: int = WINDOWS) -> list[float | None]:
     return [float(row.mean()) if len(row) else None for row in means]
 
 
-def over_runs(runs: Runs, task: Task, rng: Generator) -> dict[str, Any]:
+def over_runs(runs: Runs, task: LearningTask, rng: Generator) -> dict[str, Any]:
     """The results of a task's cores over their seeds."""
     results = {}
     for name in task.cores:
@@ -227,7 +229,7 @@ def aggregated(family: Family, results: Mapping[str, Any], rng: Generator) -> di
     A core that is not in every task with an LSTM is left out; as many seeds as all have are taken.
     """
     tasks = [name for name, cores in results.items()
-             if TASKS[name].env.startswith(family.prefix) and LSTM in cores]  # fmt: skip
+             if LEARNING_TASKS[name].env.startswith(family.prefix) and LSTM in cores]  # fmt: skip
     names = [core for core in CORES if all(core in results[task] for task in tasks)]
     if not tasks:
         return {}
@@ -268,9 +270,9 @@ def report(results: Mapping[str, Any], together: Mapping[str, Any]) -> str:
     """A table for each family and each task."""
     by_steps: dict[int, list[str]] = {}
     for name in results:
-        by_steps.setdefault(TASKS[name].options["total_timesteps"], []).append(name)
+        by_steps.setdefault(LEARNING_TASKS[name].options["total_timesteps"], []).append(name)
     steps = "; ".join(f"{count:,} steps for {', '.join(n)}" for count, n in by_steps.items())
-    parts = [_HEAD.format(steps=steps, windows=WINDOWS)]
+    parts = [_HEAD.format(steps=steps, windows=COARSE_WINDOWS)]
     for name, family in together.items():
         if family:
             tasks = f"{', '.join(family['tasks'])}; seeds of each: {family['seeds']}"
@@ -280,7 +282,7 @@ def report(results: Mapping[str, Any], together: Mapping[str, Any]) -> str:
             title = f"{name} together: {family['score']}, interquartile mean over {tasks}"
             parts.append(as_markdown(Table(title, head, body)))
     for name, cores in results.items():
-        threshold = TASKS[name].threshold
+        threshold = LEARNING_TASKS[name].threshold
         columns = [*_COLUMNS, *([f"steps to {threshold:g}"] if threshold else [])]
         rows = [_row(core, result, threshold) for core, result in cores.items()]
         parts.append(as_markdown(Table(name, columns, rows)))
@@ -309,11 +311,11 @@ def draw(results: Mapping[str, Any], rng: Generator) -> Picture:
     picture = Picture(figsize=(4.2 * columns, 3.1 * rows), layout="constrained")
     panels = picture.subplots(rows, columns, squeeze=False)
     colours = {core: f"C{number}" for number, core in enumerate(CORES)}
-    ends = np.arange(1, WINDOWS + 1) / WINDOWS
+    ends = np.arange(1, COARSE_WINDOWS + 1) / COARSE_WINDOWS
     for axes in panels.flat[len(results) :]:
         axes.set_visible(False)
     for axes, (name, cores) in zip(panels.flat, results.items(), strict=False):
-        total = TASKS[name].options["total_timesteps"]
+        total = LEARNING_TASKS[name].options["total_timesteps"]
         curves = {
             core: Curve(ends * total, np.array(of["returns"], dtype=float))
             for core, of in cores.items()

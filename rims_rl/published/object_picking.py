@@ -21,7 +21,7 @@ from rims_rl.published.suites import suite_of_figure
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import RESULTS
-from rims_rl.training.evaluation import Request, evaluate
+from rims_rl.training.evaluation import EvaluateOptions, evaluate
 
 #: Episodes of an evaluation.
 EPISODES = 512
@@ -105,7 +105,7 @@ def evaluation(run: StoredRun, env_id: str, episodes: int) -> dict[str, Any]:
     if env_id not in known or known[env_id]["episodes"] != episodes:
         if not run.folder.exists():
             raise UsageError(f"{run.published} has no evaluation in {env_id}, and no run is here")
-        file = evaluate(Request(run=str(run.folder), env=env_id, episodes=episodes))
+        file = evaluate(EvaluateOptions(run=str(run.folder), env=env_id, episodes=episodes))
         known[env_id] = json.loads(file.read_text(encoding="utf-8"))["summary"]
         write_text(run.folder / RESULTS, json.dumps(run.results) + "\n")
     summary: dict[str, Any] = known[env_id]

@@ -20,7 +20,7 @@ from rims_rl.runs.options import Plan
 from rims_rl.runs.parser import to_yaml
 from rims_rl.runs.stop import StopRequest
 from rims_rl.runs.tracking import open_run
-from rims_rl.runs.trainee import Kind, NonFiniteError, PlanType, Run, Trainee
+from rims_rl.runs.trainee import Kind, PlanType, Run, Trainee
 
 
 @dataclass
@@ -160,7 +160,7 @@ def _run(session: Session[PlanType]) -> int:
         run = Run(folder, logger, stop)
         try:
             trainee.train(run)
-        except NonFiniteError as error:
+        except FloatingPointError as error:
             report(kind.command, trainee.recover(error))
             return 1
         print(trainee.conclude(run), flush=True)

@@ -20,10 +20,6 @@ from rims_rl.runs.stop import StopRequest
 PlanType = TypeVar("PlanType", bound=Plan)
 
 
-class NonFiniteError(ArithmeticError):
-    """A tensor holds NaN or infinity; the message says which."""
-
-
 @dataclass(frozen=True)
 class Run:
     """A run while it trains.
@@ -72,11 +68,11 @@ class Trainee(abc.ABC):
         """Trains to the end or until a signal, and saves what it arrived at.
 
         Raises:
-            NonFiniteError: a tensor is not finite.
+            FloatingPointError: a tensor is not finite.
         """
 
     @abc.abstractmethod
-    def recover(self, error: NonFiniteError) -> str:
+    def recover(self, error: FloatingPointError) -> str:
         """After `train` raised: saves the last good state if it must; what to tell the user."""
 
     @abc.abstractmethod

@@ -66,7 +66,7 @@ def write_results(
     return metrics
 
 
-def load_trained(folder: Path, file: Path | None = None) -> TrainedTask:
+def load_trained_task(folder: Path, file: Path | None = None) -> TrainedTask:
     """Loads a model of a run, on the CPU.
 
     Args:

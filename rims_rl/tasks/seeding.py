@@ -34,16 +34,6 @@ def check_sizes(**sizes: int) -> None:
             raise UsageError(f"{name} is {size}: it must be at least 1")
 
 
-def check_seed(seed: int) -> None:
-    """Refuses a seed that NumPy cannot take.
-
-    Raises:
-        UsageError: it is negative.
-    """
-    if seed < 0:
-        raise UsageError(f"seed is {seed}: it must not be negative")
-
-
 def blocks(
     sequences: int, seed: int, split: Split, size: int
 ) -> Iterator[tuple[int, np.random.Generator]]:

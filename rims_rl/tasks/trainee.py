@@ -21,7 +21,7 @@ from rims_rl.runs.files import free_bytes
 from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, RESULTS, read_results
 from rims_rl.runs.parser import Request
 from rims_rl.runs.progress import Bar
-from rims_rl.runs.trainee import Kind, NonFiniteError, Run, Trainee
+from rims_rl.runs.trainee import Kind, Run, Trainee
 from rims_rl.tasks import parser
 from rims_rl.tasks.checkpoints import FACTS, Progress, load_weights, save_state, save_weights
 from rims_rl.tasks.models import parameter_count
@@ -106,7 +106,7 @@ class TaskModel(Trainee):
             bar.close()
         self._save()
 
-    def recover(self, error: NonFiniteError) -> str:
+    def recover(self, error: FloatingPointError) -> str:
         """Leaves the checkpoints as they are."""
         return (
             f"{error}; the checkpoints before it are intact: continue with another setting, e.g. "
@@ -158,7 +158,7 @@ class TaskModel(Trainee):
         norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._learning.max_grad_norm)
         for name, value in (("loss", loss), ("gradient", norm)):
             if not math.isfinite(value.item()):
-                raise NonFiniteError(f"the {name} is not finite at update {self.done + 1}")
+                raise FloatingPointError(f"the {name} is not finite at update {self.done + 1}")
         self._optimizer.step()
         self._advance(
             updates=self.done + 1,

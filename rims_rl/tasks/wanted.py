@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.tasks.options import TaskPlan
-from rims_rl.tasks.results import TrainedTask, load_trained
+from rims_rl.tasks.results import TrainedTask, load_trained_task
 from rims_rl.tasks.trainee import TASK_RUNS
 
 
@@ -45,4 +45,4 @@ def trained(run: StoredRun) -> TrainedTask:
 
 @functools.lru_cache(maxsize=8)
 def _load(folder: Path) -> TrainedTask:
-    return load_trained(folder)
+    return load_trained_task(folder)

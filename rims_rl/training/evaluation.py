@@ -45,7 +45,7 @@ VIDEO_FORMATS = (".mp4", ".gif")
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluateOptions:
     """What to evaluate, and how; the options of the command."""
 
     run: str = field(default="", metadata={"help": "run folder, or a model's zip file"})
@@ -84,7 +84,7 @@ class Request:
             raise UsageError(f"--video {self.video}: the name must end in .mp4 or .gif")
 
 
-def parse(argv: Sequence[str]) -> Request:
+def parse(argv: Sequence[str]) -> EvaluateOptions:
     """Reads the command line.
 
     Raises:
@@ -94,10 +94,10 @@ def parse(argv: Sequence[str]) -> Request:
     values = parsed(parser, lambda: parser.parse_args(list(argv), defaults=False))
     if values.pop("stochastic", False) and values.get("deterministic"):
         raise UsageError("--stochastic and --deterministic exclude each other")
-    return Request(**values)
+    return EvaluateOptions(**values)
 
 
-def evaluate(request: Request) -> Path:
+def evaluate(request: EvaluateOptions) -> Path:
     """Plays, prints a table and writes the results.
 
     Args:
@@ -139,8 +139,8 @@ def _parser() -> jsonargparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=HelpFormatter,
     )
-    types = typing.get_type_hints(Request)
-    for entry in dataclasses.fields(Request):
+    types = typing.get_type_hints(EvaluateOptions)
+    for entry in dataclasses.fields(EvaluateOptions):
         text = entry.metadata["help"]
         if entry.name == "run":
             parser.add_argument("run", type=str, metavar="RUN", help=text)
@@ -220,7 +220,7 @@ def _check_spaces(trained: Trained, env: VecEnv, env_id: str) -> None:
             )
 
 
-def _play(trained: Trained, env: VecEnv, request: Request) -> Episodes:
+def _play(trained: Trained, env: VecEnv, request: EvaluateOptions) -> Episodes:
     with tqdm(total=request.episodes, unit="game", disable=None, dynamic_ncols=True) as bar:
 
         def show(finished: Episodes) -> None:
@@ -232,7 +232,7 @@ def _play(trained: Trained, env: VecEnv, request: Request) -> Episodes:
         )  # fmt: skip
 
 
-def _film(trained: Trained, env_id: str, kwargs: dict[str, Any], request: Request) -> None:
+def _film(trained: Trained, env_id: str, kwargs: dict[str, Any], request: EvaluateOptions) -> None:
     assert request.video is not None
     # Pygame draws in memory; without this it looks for a screen and complains where there is none.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -245,7 +245,9 @@ def _film(trained: Trained, env_id: str, kwargs: dict[str, Any], request: Reques
     print(f"video   {path} ({len(pictures)} steps)")
 
 
-def record(trained: Trained, env: VecEnv, request: Request) -> tuple[list[Picture], Mask | None]:
+def record(
+    trained: Trained, env: VecEnv, request: EvaluateOptions
+) -> tuple[list[Picture], Mask | None]:
     """Plays one game and keeps what was seen and which RIMs were active.
 
     Args:
@@ -296,7 +298,7 @@ def _write(
     trained: Trained,
     env_id: str,
     kwargs: dict[str, Any],
-    request: Request,
+    request: EvaluateOptions,
     episodes: Episodes,
     summary: dict[str, Any],
 ) -> tuple[Path, dict[str, Any]]:

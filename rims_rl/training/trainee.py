@@ -17,7 +17,7 @@ from rims_rl.runs.checkpoints import Checkpoint, newest_checkpoint
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import CHECKPOINTS, CONFIG, MODEL, RESULTS, read_environment, read_results
 from rims_rl.runs.parser import Request
-from rims_rl.runs.trainee import Kind, NonFiniteError, Run, Trainee
+from rims_rl.runs.trainee import Kind, Run, Trainee
 from rims_rl.training import parser
 from rims_rl.training.building import (
     algorithm,
@@ -119,12 +119,10 @@ class Agent(Trainee):
                 self._recorder.save()
             else:
                 self._recorder.finish()
-        except callbacks.NonFiniteError as error:
-            raise NonFiniteError(str(error)) from None
         finally:
             episodes.close()
 
-    def recover(self, error: NonFiniteError) -> str:
+    def recover(self, error: FloatingPointError) -> str:
         """Saves policy and optimizer as they were before the last update."""
         self._guard.close()
         self._guard.restore()

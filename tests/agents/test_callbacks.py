@@ -13,7 +13,6 @@ from rims_rl.agents import MlpRimPolicy, RecurrentPPO
 from rims_rl.agents.callbacks import (
     CoreStatistics,
     FiniteGuard,
-    NonFiniteError,
     UpdateStatistics,
     activation_entropy,
 )
@@ -163,7 +162,7 @@ class Spoil(BaseCallback):
 def test_bad_parameter_is_named_and_restored():
     model, guard = model_for(), FiniteGuard()
     spoil = Spoil()
-    with pytest.raises(NonFiniteError, match=r"parameter action_net\.weight is not finite"):
+    with pytest.raises(FloatingPointError, match=r"parameter action_net\.weight is not finite"):
         model.learn(64, [spoil, guard])
     guard.close()
     assert not torch.equal(spoil.before["action_net.weight"], spoil.after["action_net.weight"])
@@ -180,7 +179,7 @@ def test_bad_state_is_named():
     guard.init_callback(model)
     guard.on_training_start({}, {})
     states = torch.full((1, 1, 12), torch.inf)
-    with pytest.raises(NonFiniteError, match="lstm_actor is not finite"):
+    with pytest.raises(FloatingPointError, match="lstm_actor is not finite"):
         model.policy.predict_values(torch.zeros(1, 4), (states, states), torch.zeros(1))
     guard.close()
 
@@ -195,7 +194,7 @@ class NanReward(gym.Wrapper):
 
 def test_bad_reward_is_named():
     model = model_for(NanReward(gym.make("CartPole-v1")))
-    with pytest.raises(NonFiniteError, match="reward"):
+    with pytest.raises(FloatingPointError, match="reward"):
         model.learn(16, FiniteGuard())
 
 

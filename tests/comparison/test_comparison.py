@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from rims_rl.comparison.comparison import LAST, WINDOWS, compare
+from rims_rl.comparison.comparison import LAST, compare
 from rims_rl.comparison.games import atari_game, references, table7
 from rims_rl.comparison.summary import summarise
 from rims_rl.comparison.text import COLUMNS, as_text, rows
+from rims_rl.training.results import WINDOWS
 from tests.comparison.records import TOTAL, record
 
 PONG = "PongNoFrameskip-v4"

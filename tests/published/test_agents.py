@@ -24,10 +24,10 @@ ARGUMENTS = ("--jobs", "1", "--runs", "r", "--out", "o", "--seeds", "2")
 @pytest.fixture
 def few(monkeypatch):
     tasks = {
-        "CartPole": learning.Task(CARTPOLE, FEW, threshold=5.0, evaluated=True),
-        "RepeatFirst": learning.Task(MEMORY, FEW),
+        "CartPole": learning.LearningTask(CARTPOLE, FEW, threshold=5.0, evaluated=True),
+        "RepeatFirst": learning.LearningTask(MEMORY, FEW),
     }
-    monkeypatch.setattr(learning, "TASKS", tasks)
+    monkeypatch.setattr(learning, "LEARNING_TASKS", tasks)
     monkeypatch.setattr(learning, "FAMILIES", {"POPGym": learning.FAMILIES["POPGym"]})
 
 

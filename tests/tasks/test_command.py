@@ -15,12 +15,11 @@ import yaml
 
 from rims_rl.runs.checkpoints import newest_checkpoint
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.trainee import NonFiniteError
 from rims_rl.tasks.__main__ import main
 from rims_rl.tasks.checkpoints import FACTS
 from rims_rl.tasks.parser import parse, plan, read_preset, run_title
 from rims_rl.tasks.registry import TASKS
-from rims_rl.tasks.results import load_trained
+from rims_rl.tasks.results import load_trained_task
 from rims_rl.tasks.trainee import TaskModel
 from tests.processes import finish, start, wait_for
 
@@ -71,7 +70,7 @@ def test_run_folder_is_complete(capsys):
     assert found["best"]["epoch"] in (1, 2)
     best = min(float(row["valid/cross_entropy"]) for row in rows)
     assert found["best"]["valid/cross_entropy"] == pytest.approx(best)
-    trained = load_trained(Path("r"))
+    trained = load_trained_task(Path("r"))
     assert found["param_count"] == sum(p.numel() for p in trained.model.parameters())
     with torch.no_grad():
         assert trained.task.test(trained.model) == pytest.approx(found["metrics"])
@@ -183,7 +182,7 @@ def test_a_run_that_goes_on_knows_of_the_best_model_in_its_folder(monkeypatch):
 
     def stop_in_epoch_3(trainer):
         if trainer.progress.updates == 2 * UPDATES + 1:
-            raise NonFiniteError("enough")
+            raise FloatingPointError("enough")
         update(trainer)
 
     monkeypatch.setattr(TaskModel, "_update", stop_in_epoch_3)
@@ -284,7 +283,7 @@ def test_a_checkpoint_of_another_model_is_named(capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert "checkpoint of another model" in line
     with pytest.raises(UsageError, match="checkpoint of another model"):
-        load_trained(Path("r"))
+        load_trained_task(Path("r"))
 
 
 def test_a_checkpoint_of_another_model_with_the_same_weights_is_named(capsys):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rims_rl.experiments.comparison import Column, Comparison, Row, compare
 from rims_rl.experiments.figure import Drawing, Figure
+from rims_rl.experiments.paper_tables import Column, PaperTable, Row, beside_paper
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.tasks.wanted import wanted
 
@@ -35,9 +35,9 @@ def _rim(train: int, test: int, rims: tuple[int, int], units: int, few_units: in
     return Row(f"RIMs {num_rims}/{num_active}", model, paper)
 
 
-def _comparison(train: int, test: int) -> Comparison:
+def _adding_table(train: int, test: int) -> PaperTable:
     short, _ = _LENGTHS_QUICK[train]
-    return Comparison(
+    return PaperTable(
         f"adding two numbers: squared error; trained with {train} steps ({short} in --quick)",
         [
             *(_rim(train, test, *sizes) for sizes in _SIZES),
@@ -51,8 +51,8 @@ def _comparison(train: int, test: int) -> Comparison:
 
 
 def _table5(runs: Runs) -> Drawing:
-    parts = [_comparison(train, test) for train, test in _LENGTHS]
-    return compare(runs, "Table 5: adding over longer streams", parts)
+    parts = [_adding_table(train, test) for train, test in _LENGTHS]
+    return beside_paper(runs, "Table 5: adding over longer streams", parts)
 
 
 FIGURES = (Figure("table5", "adding over longer streams", _table5),)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rims_rl.runs.errors import UsageError
+from rims_rl.runs.options import check_seed
 from rims_rl.tasks import video_cache as cache
 from rims_rl.tasks.balls.physics import Discs, Trajectories, join, trajectories
 from rims_rl.tasks.balls.placement import place, random_velocities
 from rims_rl.tasks.balls.render import render
-from rims_rl.tasks.seeding import Split, blocks, check_seed, check_sizes, check_split
+from rims_rl.tasks.seeding import Split, blocks, check_sizes, check_split
 
 SIDE = 64
 """Pixels along a side of a frame, and the side of the box that the balls bounce in."""

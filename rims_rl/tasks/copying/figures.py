@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rims_rl.experiments.comparison import Column, Comparison, Row, compare
 from rims_rl.experiments.figure import Drawing, Figure
+from rims_rl.experiments.paper_tables import Column, PaperTable, Row, beside_paper
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.tasks.wanted import wanted
 
@@ -43,9 +43,9 @@ def rim(rims: int, active: int, units: int = 600, **core: Any) -> Wanted:
     return copying_model(units, num_rims=rims, num_active=active, **options)
 
 
-def copying_comparison() -> Comparison:
+def copying_table() -> PaperTable:
     """Models of table 1."""
-    return Comparison(
+    return PaperTable(
         "copying: cross-entropy in nats of the last 10 steps; trained with the shorter span",
         [
             Row("RIMs 6/4", rim(6, 4), _SOLVED),
@@ -78,8 +78,8 @@ def _table4(runs: Runs) -> Drawing:
         Row("one communication head, 6/4", rim(6, 4, comm_heads=1)),
         Row("neither, 6/6", rim(6, 6, input_attention=None, communication=None)),
     ]
-    part = Comparison(copying_comparison().title, rows, _COLUMNS)
-    return compare(runs, "Table 4: ablations on copying", [part])
+    part = PaperTable(copying_table().title, rows, _COLUMNS)
+    return beside_paper(runs, "Table 4: ablations on copying", [part])
 
 
 FIGURES = (Figure("table4", "ablations of RIMs on copying", _table4),)

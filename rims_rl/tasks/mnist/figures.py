@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rims_rl.experiments.comparison import Column, Comparison, Row, compare
 from rims_rl.experiments.figure import Drawing, Figure
+from rims_rl.experiments.paper_tables import Column, PaperTable, Row, beside_paper
 from rims_rl.experiments.store import Runs, Wanted
-from rims_rl.tasks.copying.figures import copying_comparison
+from rims_rl.tasks.copying.figures import copying_table
 from rims_rl.tasks.wanted import wanted
 
 #: Units of the paper's models, and in ``--quick``.
@@ -24,9 +24,9 @@ def _row(name: str, model: Wanted, *accuracies: float) -> Row:
     return Row(name, model, dict(zip(("16 x 16", "19 x 19", "24 x 24"), accuracies, strict=True)))
 
 
-def mnist_comparison() -> Comparison:
+def mnist_table() -> PaperTable:
     """Models of table 1."""
-    return Comparison(
+    return PaperTable(
         "sequential MNIST: accuracy in %; trained with 14 x 14 pixels",
         [
             _row("RIMs 6/4", _model(num_rims=6, num_active=4), 90.0, 73.4, 38.1),
@@ -46,7 +46,7 @@ def mnist_comparison() -> Comparison:
 
 def _table1(runs: Runs) -> Drawing:
     title = "Table 1: memory over longer spans, and digits of other sizes"
-    return compare(runs, title, [copying_comparison(), mnist_comparison()])
+    return beside_paper(runs, title, [copying_table(), mnist_table()])
 
 
 FIGURES = (Figure("table1", "copying over longer spans, MNIST at other resolutions", _table1),)

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from rims_rl.runs.options import check_seed
 from rims_rl.tasks import digits
 from rims_rl.tasks import video_cache as cache
 from rims_rl.tasks.digits import Source
-from rims_rl.tasks.seeding import Split, blocks, check_seed, check_sizes, check_split
+from rims_rl.tasks.seeding import Split, blocks, check_sizes, check_split
 
 SIDE = 64
 """Pixels along a side of a frame."""

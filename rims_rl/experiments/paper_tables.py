@@ -16,7 +16,7 @@ from rims_rl.experiments.tables import Table, as_markdown, draw_tables
 
 @dataclass(frozen=True)
 class Row:
-    """A model of a comparison.
+    """A model of a table.
 
     Attributes:
         name: as the paper calls it.
@@ -60,7 +60,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PaperTable:
     """Models of one task and what is asked of them.
 
     Attributes:
@@ -74,15 +74,15 @@ class Comparison:
     columns: Sequence[Column]
 
 
-def compare(runs: Runs, title: str, parts: Sequence[Comparison]) -> Drawing:
-    """Trains the models of some comparisons and draws them as tables, one under the other.
+def beside_paper(runs: Runs, title: str, parts: Sequence[PaperTable]) -> Drawing:
+    """Trains the models of some tables and draws them as tables, one under the other.
 
     A cell holds the interquartile mean over seeds and its 95% interval.
 
     Args:
         runs: trains and finds them.
         title: of the picture.
-        parts: the comparisons.
+        parts: of the picture.
 
     Raises:
         UsageError: there is no run to draw, or one cannot be done.
@@ -99,7 +99,7 @@ def compare(runs: Runs, title: str, parts: Sequence[Comparison]) -> Drawing:
     )
 
 
-def _numbers(runs: Runs, part: Comparison) -> dict[str, Any]:
+def _numbers(runs: Runs, part: PaperTable) -> dict[str, Any]:
     """Of each row with runs."""
     rng = np.random.default_rng(0)
     stored = {row.name: runs.stored(row.model, numbers_only=True) for row in part.rows}
@@ -107,7 +107,7 @@ def _numbers(runs: Runs, part: Comparison) -> dict[str, Any]:
 
 
 def _of_model(
-    runs: Runs, part: Comparison, stored: Sequence[StoredRun], rng: np.random.Generator
+    runs: Runs, part: PaperTable, stored: Sequence[StoredRun], rng: np.random.Generator
 ) -> dict[str, Any]:
     results = stored[0].results
     plan = stored[0].plan
@@ -130,7 +130,7 @@ def _over_seeds(
     }
 
 
-def _table(runs: Runs, part: Comparison, numbers: Mapping[str, Any]) -> Table:
+def _table(runs: Runs, part: PaperTable, numbers: Mapping[str, Any]) -> Table:
     """Columns: the model, its size, seeds, then ours and the paper's number for each."""
     known = {title for row in part.rows for title in row.paper}
     head = ["model", "units", "weights", "seeds"]
