@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import re
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +57,27 @@ def add_start(parser: jsonargparse.ArgumentParser) -> Any:
     return start
 
 
-def add_options(arguments: Any, group: type, note: Callable[[str], str] = lambda name: "") -> None:
+def add_options(
+    arguments: Any,
+    group: type,
+    note: Callable[[str], str] = lambda name: "",
+    leave_out: Container[str] = (),
+) -> None:
     """Adds a flag for every field of a dataclass to an argument group.
+
+    One by one, because what jsonargparse makes of a dataclass has flags with underscores and help
+    that names types instead of what an option is for.
 
     Args:
         arguments: of jsonargparse.
         group: the dataclass, whose fields bring their help.
         note: what follows the help of an option of this name.
+        leave_out: fields that are no such flag.
     """
     types = typing.get_type_hints(group)
     for field in dataclasses.fields(group):
+        if field.name in leave_out:
+            continue
         kind = types[field.name]
         choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
         text = field.metadata["help"] + (f": {', '.join(choices)}" if choices else "")
@@ -166,6 +177,25 @@ def refuse_changes(
                 f"{flag(name)} cannot change when a run is resumed (it has {saved.get(name)}): "
                 "leave it out, or start a new run"
             )
+
+
+def refuse_ignored(
+    given: Mapping[str, Any], options: Sequence[str], known: Sequence[str], model: str
+) -> None:
+    """Refuses flags that the chosen model would ignore; presets and files may hold them.
+
+    Args:
+        given: by the user as flags.
+        options: of any model.
+        known: those of the chosen one.
+        model: what to call it.
+
+    Raises:
+        UsageError: one of them is given.
+    """
+    for name in options:
+        if name in given and name not in known:
+            raise UsageError(f"{flag(name)}: {model} has no such option; leave it out")
 
 
 def to_yaml(plan: Plan) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from rims_rl.core.options import CoreOptions
+from rims_rl.core.options import SIZED, CoreOptions
+from rims_rl.core.registry import core_options
 from rims_rl.core.rmc import check_rmc_sizes
 from rims_rl.core.sizes import check_divisible
 from rims_rl.runs.options import PlaceOptions, Plan, above_zero, at_least, grouped
@@ -32,8 +33,7 @@ class ModelOptions(CoreOptions):
 
     def known(self) -> tuple[str, ...]:
         """The options that the model takes."""
-        own = {"rmc": ("hidden_size", "slots", "heads"), "transformer": ("hidden_size",), "tto": ()}
-        return own[self.core] if self.core in own else super().known()
+        return model_options(self.core)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,6 +50,20 @@ class ModelOptions(CoreOptions):
             "transformer": f"-l{self.layers}-a{self.heads}",
         }
         return super().label() + extras.get(self.core, "")
+
+
+#: Options of a model beside ``core_kwargs``: each is for some of them.
+OF_MODELS = (*SIZED, "slots", "heads", "keep_bias", "layers")
+
+
+def model_options(core: str) -> tuple[str, ...]:
+    """The options that a sequence model takes."""
+    own = {
+        "rmc": ("hidden_size", "slots", "heads"),
+        "transformer": ("hidden_size", "layers", "heads"),
+        "tto": (),
+    }
+    return own[core] if core in own else (*core_options(core), "keep_bias")
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ from rims_rl.runs.parser import (
     parsed,
     read_mapping,
     refuse_changes,
+    refuse_ignored,
 )
-from rims_rl.tasks.options import GROUPS, TaskPlan
+from rims_rl.tasks.options import GROUPS, OF_MODELS, ModelOptions, TaskPlan, model_options
 from rims_rl.tasks.registry import TASKS
 
 PROGRAM = "rims_rl.tasks"
@@ -80,6 +81,9 @@ def parse(argv: Sequence[str]) -> Request:
     given = parsed(_parser(task), lambda: _parser(task).parse_args(flags, defaults=False))
     config, resume = given.pop("config", None), given.pop("resume", None)
     values = _overlaid(read_config(Path(config), task) if config else {}, given)
+    if not resume:
+        core = values.get("core", ModelOptions.core)
+        refuse_ignored(given, OF_MODELS, model_options(core), f"core {core}")
     return Request({**values, "task": task}, Path(resume) if resume else None)
 
 
@@ -90,7 +94,7 @@ def plan(values: Mapping[str, Any]) -> TaskPlan[Any]:
         UsageError: values out of range or that do not go together.
     """
     preset = _presets(values["task"], bool(values.get("quick")))
-    if values.get("core", "rim") != "rim":  # a preset's core_kwargs are a RIM's
+    if values.get("core", ModelOptions.core) != "rim":  # a preset's core_kwargs are a RIM's
         preset = {**preset, "core_kwargs": {}}
     return _plan(_overlaid(preset, values))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,8 +25,8 @@ from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import nearest_existing, sha256, write_text
 from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_environment, safe_name
-from rims_rl.runs.options import Track, at_least, check_seed, flag
-from rims_rl.runs.parser import HelpFormatter, metavar, parsed
+from rims_rl.runs.options import Track, at_least, check_seed
+from rims_rl.runs.parser import HelpFormatter, add_options, make_parser, parsed
 from rims_rl.runs.tracking import WandbWriter, open_run, sync_hint
 from rims_rl.training.building import make_env, whole_games
 from rims_rl.training.episodes import Episodes, play, play_one
@@ -74,7 +73,7 @@ class EvaluateOptions:
     video_steps: int = field(default=1500, metadata={"help": "longest video, in agent steps"})
     track: Track = field(
         default="off",
-        metadata={"help": "Weights & Biases, as in training: auto, online, offline or off"},
+        metadata={"help": "Weights & Biases, as in training"},
     )
 
     def __post_init__(self) -> None:
@@ -131,32 +130,21 @@ def evaluate(request: EvaluateOptions) -> Path:
 
 
 def _parser() -> jsonargparse.ArgumentParser:
-    parser = jsonargparse.ArgumentParser(
-        prog="python -m rims_rl.evaluate",
-        usage="%(prog)s RUN [options]",
-        description="Play whole games with a trained agent and report raw returns.",
-        exit_on_error=False,
-        allow_abbrev=False,
-        formatter_class=HelpFormatter,
-    )
-    types = typing.get_type_hints(EvaluateOptions)
-    for entry in dataclasses.fields(EvaluateOptions):
-        text = entry.metadata["help"]
-        if entry.name == "run":
-            parser.add_argument("run", type=str, metavar="RUN", help=text)
-        elif entry.name == "deterministic":
-            parser.add_argument("--deterministic", action="store_true", help=text)
-            parser.add_argument(
-                "--stochastic", action="store_true", help="sample actions (the default)"
-            )
-        else:
-            kind = types[entry.name]
-            default = entry.default
-            shown = "" if default in (None, dataclasses.MISSING) else f" [{default}]"
-            parser.add_argument(
-                flag(entry.name), type=kind, metavar=metavar(kind), help=text + shown
-            )
+    description = "Play whole games with a trained agent and report raw returns."
+    parser = make_parser("rims_rl.evaluate", description, "", HelpFormatter)
+    parser.usage = "%(prog)s RUN [options]"
+    help_of = {entry.name: entry.metadata["help"] for entry in dataclasses.fields(EvaluateOptions)}
+    parser.add_argument("run", type=str, metavar="RUN", help=help_of["run"])
+    add_options(parser, EvaluateOptions, _default_text, leave_out=("run", "deterministic"))
+    parser.add_argument("--deterministic", action="store_true", help=help_of["deterministic"])
+    parser.add_argument("--stochastic", action="store_true", help="sample actions (the default)")
     return parser
+
+
+def _default_text(name: str) -> str:
+    """`` [100]``: the default of an option, if it has one to show."""
+    default = getattr(EvaluateOptions, name, None)
+    return "" if default is None else f" [{default}]"
 
 
 def _check_video_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ from rims_rl.core.options import SIZED, of_version_0_1
 from rims_rl.envs import suite_of
 from rims_rl.runs.errors import UsageError, warn
 from rims_rl.runs.folder import folder_version
-from rims_rl.runs.options import flag, option_names
+from rims_rl.runs.options import option_names
 from rims_rl.runs.parser import (
     HelpFormatter,
     Request,
@@ -28,6 +28,7 @@ from rims_rl.runs.parser import (
     parsed,
     read_mapping,
     refuse_changes,
+    refuse_ignored,
 )
 from rims_rl.training.options import GROUPS, PolicyOptions, TrainPlan
 
@@ -73,19 +74,13 @@ def parse(argv: Sequence[str]) -> Request:
     config, resume = given.pop("config", None), given.pop("resume", None)
     values = {**(read_yaml(Path(config)) if config else {}), **given}
     if not resume:
-        _refuse_ignored(given, values.get("core", PolicyOptions.core))
+        core = values.get("core", PolicyOptions.core)
+        try:
+            known = core_options(core)
+        except ValueError as error:
+            raise UsageError(f"--core: {error}") from None
+        refuse_ignored(given, SIZED, known, f"core {core}")
     return Request(values, Path(resume) if resume else None)
-
-
-def _refuse_ignored(given: Mapping[str, Any], core: str) -> None:
-    """Refuses flags of other cores' options; presets and files may hold them."""
-    try:
-        known = core_options(core)
-    except ValueError as error:
-        raise UsageError(f"--core: {error}") from None
-    for name in SIZED:
-        if name in given and name not in known:
-            raise UsageError(f"{flag(name)}: core {core} has no such option; leave it out")
 
 
 def plan(values: Mapping[str, Any]) -> TrainPlan:

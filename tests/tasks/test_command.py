@@ -23,9 +23,10 @@ from rims_rl.tasks.results import load_trained_task
 from rims_rl.tasks.trainee import TaskModel
 from tests.processes import finish, start, wait_for
 
-MODEL = ("--hidden-size", "12", "--num-rims", "3", "--num-active", "2", "--slots", "3")
+MODEL = ("--hidden-size", "12", "--num-rims", "3", "--num-active", "2")
 SIZES = ("--batch-size", "4", "--train-size", "10", "--valid-size", "6", "--test-size", "6")
-COPYING = ("copying", "--quick", *MODEL, *SIZES, "--span", "2", "--test-spans", "[3]")
+SPANS = ("--span", "2", "--test-spans", "[3]")
+COPYING = ("copying", "--quick", *MODEL, *SIZES, *SPANS)
 UNTRACKED = ("--track", "off", "--device", "cpu", "--run-dir", "r")
 MODULE = "rims_rl.tasks"
 UPDATES = 3  # of an epoch
@@ -81,7 +82,18 @@ def test_run_folder_is_complete(capsys):
 
 @pytest.mark.parametrize("core", ["lstm", "gru", "rmc", "transformer"])
 def test_baselines_change_one_word(core):
-    assert main([*COPYING, "--core", core, "--epochs", "1", *UNTRACKED]) == 0
+    argv = [
+        "copying",
+        "--quick",
+        "--hidden-size",
+        "24",
+        *SIZES,
+        *SPANS,
+        "--epochs",
+        "1",
+        *UNTRACKED,
+    ]
+    assert main([*argv, "--core", core]) == 0
     assert results()["model"].startswith(core)
 
 
@@ -231,6 +243,8 @@ REFUSED = {
     "empty list": (["copying", "--test-spans", "[]"], "--test-spans: expected at least one"),
     "no test set": (["balls", "--test-sets", "[]"], "--test-sets: expected at least one"),
     "rim size": (["copying", "--hidden-size", "50"], "48 or 54"),
+    "RIMs of an lstm": (["copying", "--core", "lstm", "--num-rims", "3"], "--num-rims: core lstm"),
+    "slots of a rim": (["copying", "--slots", "3"], "--slots: core rim has no such option"),
     "rmc size": (["copying", "--core", "rmc", "--hidden-size", "50"], "use 48 or 72"),
     "transformer size": (["mnist", "--core", "transformer", "--hidden-size", "50"], "48 or 52"),
     "transformer video": (["balls", "--core", "transformer"], "use rim, lstm, gru, rmc"),

@@ -126,7 +126,7 @@ def test_impossible_options_are_refused(tmp_path):
         load(tmp_path, recipe(FEW, "tests"))  # type: ignore[arg-type]  # to be refused
     with pytest.raises(UsageError, match="sequences is 0"):
         BallsSpec(sequences=0)
-    with pytest.raises(UsageError, match="seed is -1"):
+    with pytest.raises(UsageError, match="--seed must be from 0"):
         BallsSpec(seed=-1)
 
 
