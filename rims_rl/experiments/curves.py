@@ -80,6 +80,8 @@ def plot_curves(
 ) -> None:
     """Draws interquartile means with their intervals as bands, one colour for each curve.
 
+    A line goes straight on over windows in which no run has anything.
+
     Args:
         axes: to draw on.
         curves: by name.
@@ -89,9 +91,12 @@ def plot_curves(
     """
     for name, curve in curves.items():
         colour = colours[name] if colours else None
-        (line,) = axes.plot(curve.timesteps, curve.center(), label=name, color=colour)
-        low, high = curve.interval(rng)
-        axes.fill_between(curve.timesteps, low, high, color=line.get_color(), alpha=0.15, lw=0)
+        center = curve.center()
+        known = ~np.isnan(center)
+        at = curve.timesteps[known]
+        (line,) = axes.plot(at, center[known], label=name, color=colour)
+        low, high = (bound[known] for bound in curve.interval(rng))
+        axes.fill_between(at, low, high, color=line.get_color(), alpha=0.15, lw=0)
     axes.set_xlabel("agent steps")
     axes.set_ylabel(ylabel)
     axes.grid(alpha=0.3)

@@ -74,3 +74,13 @@ def test_a_curve_has_the_colour_of_its_name():
     plot_curves(axes, {"core": curve}, "return", np.random.default_rng(0), colours)
     assert axes.get_lines()[0].get_color() == "C1"
     plt.close(figure)
+
+
+def test_a_line_goes_on_over_an_empty_window():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    values = np.array([[3.0, np.nan, 4.0], [5.0, np.nan, 6.0]])
+    figure, axes = plt.subplots()
+    rng = np.random.default_rng(0)
+    plot_curves(axes, {"a": Curve(np.array([1.0, 2.0, 3.0]), values)}, "y", rng)
+    assert axes.lines[0].get_xydata().tolist() == [[1, 4], [3, 5]]
+    plt.close(figure)
