@@ -117,7 +117,8 @@ def _parser() -> Parser:
         "Compare runs of agents: learning curves, scores of all games together, a report to look "
         "at.\nRuns that differ in more than their core and seed are told apart and named.",
         "sources:\n"
-        "  DIR                          a run, a store of runs, or published results\n"
+        "  DIR                          a run, a store of runs, published results, logs of SB3's\n"
+        "                               Monitor or of RL Baselines3 Zoo\n"
         "  wandb:ENTITY/PROJECT[?...]   runs of Weights & Biases, ours or others'; the filter is\n"
         "                               that of openrlbenchmark, e.g. ?ceik=env_id&cen=exp_name&\n"
         "                               metric=charts/episodic_return",

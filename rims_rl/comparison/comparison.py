@@ -22,6 +22,8 @@ from rims_rl.training.results import WINDOWS
 
 #: How many of the windows in which returns are averaged count as the end.
 LAST = 4
+#: By how much runs of unknown length may differ without a word.
+ROUGHLY = 1.1
 #: Options that may differ between the cores of a comparison: they say what is compared.
 _OF_CORE = frozenset(("core", "shared_core", "core_kwargs", "spatial_input", *SIZED))
 #: Options that may differ between seeds: they change nothing that is compared, or stand apart.
@@ -223,7 +225,7 @@ def _finished(records: Iterable[Record], problems: list[str]) -> list[Record]:
     for record in records:
         if not len(record.steps):
             problems.append(f"left out: in {record.source} no episode ended")
-        elif record.reached < 0.9 * record.total:
+        elif record.total is not None and record.reached < 0.9 * record.total:
             problems.append(
                 f"left out: {record.source} reached {record.reached:,.0f} of "
                 f"{record.total:,.0f} agent steps"
@@ -254,7 +256,7 @@ def _settings(record: Record) -> str:
 def _arms(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
     """Runs by environment and name; names leave out what is the same in all of a game."""
     stems = _stems(records)
-    groups: dict[tuple[str, str, str, float], list[Record]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, float | None], list[Record]] = defaultdict(list)
     for record in records:
         name = stems[record.env, record.core]
         groups[record.env, name, _settings(record), record.total].append(record)
@@ -315,9 +317,15 @@ def _short(value: Any) -> str:
 
 
 def _limit(env: str, arms: Mapping[str, Sequence[Record]], problems: list[str]) -> float:
-    totals = {core: min(r.total for r in runs) for core, runs in arms.items()}
-    shortest = min(totals.values())
-    longer = [f"{core} {total:,.0f}" for core, total in totals.items() if total > shortest]
+    lengths = {core: [r.length for r in runs] for core, runs in arms.items()}
+    shortest = min(min(of_core) for of_core in lengths.values())
+    # A run that does not say its total ends with an episode, somewhere.
+    exact = all(r.total is not None for runs in arms.values() for r in runs)
+    longer = [
+        f"{core} {max(of_core):,.0f}"
+        for core, of_core in lengths.items()
+        if max(of_core) > shortest * (1 if exact else ROUGHLY)
+    ]
     if longer:
         problems.append(
             f"{env}: compared up to {shortest:,.0f} agent steps, though some had more: "

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from stable_baselines3.common.monitor import Monitor
 
+from rims_rl.comparison.monitor_logs import monitored_run
 from rims_rl.comparison.record import Array, Record, running_hours
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import COMMAND, CONFIG, EPISODES, PROGRESS, RESULTS
@@ -22,12 +24,15 @@ def read_folder(folder: Path) -> list[Record]:
     """All agents' runs in a folder, at any depth.
 
     Args:
-        folder: a run, or with runs or published ``results.json`` somewhere in it.
+        folder: a run, or with runs, logs of SB3's `Monitor` or published ``results.json``
+            somewhere in it.
 
     Raises:
         UsageError: a run cannot be read.
     """
-    return [*map(_of_run, _runs(folder)), *_published(folder)]
+    runs = sorted(filter(is_agents_run, _folders_of(folder, CONFIG)))
+    logs = sorted(filter(_is_others_run, _folders_of(folder, f"*{Monitor.EXT}")))
+    return [*map(_of_run, runs), *map(monitored_run, logs), *_published(folder)]
 
 
 def is_agents_run(folder: Path) -> bool:
@@ -41,8 +46,13 @@ def is_run(folder: Path) -> bool:
     return said and (folder / CONFIG).exists()
 
 
-def _runs(folder: Path) -> Iterator[Path]:
-    return filter(is_agents_run, sorted(config.parent for config in folder.rglob(CONFIG)))
+def _folders_of(folder: Path, pattern: str) -> set[Path]:
+    return {file.parent for file in folder.rglob(pattern)}
+
+
+def _is_others_run(logs: Path) -> bool:
+    """Whether logs of `Monitor` stand for themselves: our run folders have them too."""
+    return not any(map(is_agents_run, (logs, *logs.parents)))
 
 
 def _of_run(folder: Path) -> Record:

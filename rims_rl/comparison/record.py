@@ -23,7 +23,7 @@ class Record:
         seed: of the run; None if it does not say.
         steps: agent steps at which episodes ended, in order (num_episodes,).
         returns: of those episodes, unclipped (num_episodes,).
-        total: agent steps that it was to learn from.
+        total: agent steps that it was to learn from; None if it does not say.
         trained: agent steps that it learned from; those of its last episode's end if None.
         hours: since its start, at the same episodes (num_episodes,); None if it does not say.
         settings: its options by name.
@@ -37,7 +37,7 @@ class Record:
     seed: int | None
     steps: Array
     returns: Array
-    total: float
+    total: float | None
     hours: Array | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
@@ -49,6 +49,11 @@ class Record:
         """Agent steps that it got to."""
         last = float(self.steps[-1]) if len(self.steps) else 0.0
         return last if self.trained is None else self.trained
+
+    @property
+    def length(self) -> float:
+        """Agent steps up to which it can be compared."""
+        return self.reached if self.total is None else self.total
 
 
 def running_hours(elapsed: Array) -> Array:

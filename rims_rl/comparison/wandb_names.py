@@ -98,7 +98,7 @@ def record_of(run: Logged, names: Names) -> Record | None:
         seed=_whole(run.config.get("seed")),
         steps=steps[order],
         returns=_column(rows, run.metric)[order],
-        total=_number(run.config.get("total_timesteps"), default=trained),
+        total=_finite(run.config.get("total_timesteps")),
         hours=None if hours is None else hours[order],
         settings=_settings(run.config),
         parameters=_whole(run.config.get("param_count")),
@@ -176,6 +176,11 @@ def _number(value: Any, default: float = math.nan) -> float:
         return default
 
 
-def _whole(value: Any) -> int | None:
+def _finite(value: Any) -> float | None:
     found = _number(value)
-    return int(found) if math.isfinite(found) else None
+    return found if math.isfinite(found) else None
+
+
+def _whole(value: Any) -> int | None:
+    found = _finite(value)
+    return None if found is None else int(found)

@@ -76,7 +76,13 @@ def test_a_run_of_sb3(tmp_path):
     rows = [dict(zip(names, row, strict=True)) for row in ((1, 5.0), (2, float("nan")), (3, 7.0))]
     write(tmp_path, {"env_name": "CartPole-v1", "algo": "PPO"}, rows)
     (record,) = read_offline(tmp_path)
-    assert (record.env, record.core, record.seed, record.total) == ("CartPole-v1", "PPO", None, 3.0)
+    assert (record.env, record.core, record.seed, record.total) == (
+        "CartPole-v1",
+        "PPO",
+        None,
+        None,
+    )
+    assert record.length == 3
     np.testing.assert_array_equal(record.steps, [1, 3])
     np.testing.assert_array_equal(record.returns, [5, 7])
 

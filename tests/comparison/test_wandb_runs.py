@@ -70,8 +70,9 @@ def test_a_run_of_sb3(serve):
         "CartPole-v1",
         "PPO",
         None,
-        1500,
+        None,
     )
+    assert record.length == 1500
     np.testing.assert_array_equal(record.steps, [500, 1000, 1500])
     assert record.hours == pytest.approx([0, 1, 2])
     assert record.command is None
