@@ -20,6 +20,7 @@ from rims_rl.comparison.report import write_report
 from rims_rl.comparison.sources import read_sources
 from rims_rl.comparison.summary import summarise
 from rims_rl.comparison.text import COLUMNS, as_text, beside_paper, rows
+from rims_rl.comparison.wandb_names import listed
 from rims_rl.comparison.wandb_report import check_project, make_report, send_report
 from rims_rl.experiments.command import Parser, create_folder, run_command
 from rims_rl.experiments.output import write_picture
@@ -107,8 +108,12 @@ def _chosen(records: Sequence[Record], options: argparse.Namespace) -> list[Reco
 def _check(comparison: Comparison, baseline: str | None) -> None:
     if not comparison.arms:
         raise UsageError("no run got to its end: " + "; ".join(comparison.problems[:3]))
+    envs, cores = comparison.envs, comparison.cores
+    if len(cores) > 1 and len(comparison.arms) == len(envs):
+        there = [f"{core} in {env}" for env, core in sorted(comparison.arms)]
+        raise UsageError(f"no two cores have runs in the same game: {listed(there, most=5)}")
     if baseline and comparison.baseline is None:
-        raise UsageError(f"--baseline {baseline}: the cores are {', '.join(comparison.cores)}")
+        raise UsageError(f"--baseline {baseline}: the cores are {', '.join(cores)}")
 
 
 def _parser() -> Parser:

@@ -349,7 +349,7 @@ def _differing(
 
 
 def _missing(arms: Mapping[tuple[str, str], Arm], names: Iterable[str]) -> Iterable[str]:
-    """What keeps a core from being counted in all games, a sentence for each core."""
+    """What keeps a core from being counted, or its interval from being known, in all games."""
     envs = sorted({env for env, _ in arms})
     seeds = {key: len(arm.records) for key, arm in arms.items()}
     most = {env: max(n for (e, _), n in seeds.items() if e == env) for env in envs}
@@ -364,6 +364,8 @@ def _missing(arms: Mapping[tuple[str, str], Arm], names: Iterable[str]) -> Itera
             yield f"missing: {core} has no runs in {', '.join(absent)}"
         if fewer:
             yield f"missing: {core} has fewer seeds in {', '.join(fewer)}"
+        if single := [env for env in envs if seeds.get((env, core)) == 1]:
+            yield f"no interval: {core} has a single seed in {', '.join(single)}"
 
 
 def _hard_to_scale(comparison: Comparison) -> Iterable[str]:

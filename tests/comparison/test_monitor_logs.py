@@ -49,6 +49,18 @@ def test_a_log_folder_of_the_zoo_is_compared(tmp_path, capsys):
     assert "| CartPole-v1 | a2c | 1 |" in told
     assert "| CartPole-v1 | ppo | 2 |" in told
     assert "missing: a2c has fewer seeds in CartPole-v1 1 of 2" in told
+    assert "no interval: a2c has a single seed in CartPole-v1" in told
+
+
+def test_runs_without_a_game_in_common_are_refused(tmp_path, capsys):
+    write_log(tmp_path / "lstm" / "CartPole-v1_1", HEADER + "r,l,t\n1,2,3\n")
+    header = HEADER.replace("CartPole-v1", "Acrobot-v1")
+    write_log(tmp_path / "rim" / "Acrobot-v1_1", header + "r,l,t\n1,2,3\n")
+    assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "no two cores have runs in the same game: lstm in CartPole-v1, rim in Acrobot-v1" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
