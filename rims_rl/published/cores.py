@@ -68,10 +68,15 @@ def wanted(common: Options, core: Options, quick: Options = QUICK) -> Wanted:
         common: options of all cores, with the environment.
         core: what distinguishes it.
         quick: what ``--quick`` changes.
+
+    Raises:
+        ValueError: an unknown core, or one of which an option is set that it does not have.
     """
     options = {**common, **core}
-    known = core_options(options.get("core", PolicyOptions.core))
-    ignored = {name for name in SIZED if name not in known}
+    name = options.get("core", PolicyOptions.core)
+    ignored = {option for option in SIZED if option not in core_options(name)}
+    if wrong := sorted(ignored & set(core)):
+        raise ValueError(f"core {name} has no {wrong[0]}; leave it out")
     return Wanted(AGENTS, _without(ignored, options), _without(ignored, quick))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +143,11 @@ def _content(name: str) -> Mapping[str, Any]:
     )
     if not isinstance(content, dict):
         raise UsageError(f"suite {name}: not a mapping; it needs games and cores")
-    if unknown := set(content) - _KEYS:
-        raise UsageError(
-            f"suite {name}: unknown key {', '.join(map(str, unknown))}; there are "
-            f"{', '.join(sorted(_KEYS))}"
-        )
+    for key in content:
+        if key not in _KEYS:
+            near = get_close_matches(str(key), _KEYS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_KEYS))}"
+            raise UsageError(f"suite {name}: unknown key {key!r}; {hint}")
     for key, kind in (("games", list), ("cores", dict)):
         if not isinstance(content.get(key), kind) or not content[key]:
             raise UsageError(f"suite {name}: it needs {key}, a {kind.__name__} with something in")

@@ -93,7 +93,11 @@ CHANGES = {
     "no such game": ({"games": ["CartPole-v9"], "budgets": {}}, [], "did you mean CartPole-v1"),
     "no such core": ({"cores": {"X": {"core": "mamba"}}}, [], "choose from rim, lstm"),
     "no such option": ({"options": {"learning_rat": 1}}, [], "learning_rat"),
-    "no such key": ({"game": []}, [], "unknown key game"),
+    "no such key": ({"game": []}, [], "unknown key 'game'; did you mean games?"),
+    "no key like it": ({"x": 1}, [], "unknown key 'x'; there are budgets, cores, games"),
+    "an option of other cores": (
+        {"cores": {"X": {"core": "lstm", "num_rims": 3}}}, [], "core lstm has no num_rims"
+    ),
     "a budget of other games": ({"budgets": {"a": {"games": ["Pong"]}}}, [], "not among its games"),
     "no seeds": ({"budgets": {"a": {"seeds": 0}}}, [], "seeds must be a whole number"),
     "a value out of range": ({"options": {"n_envs": 0}}, [], "--n-envs"),
