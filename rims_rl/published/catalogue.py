@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rims_rl.experiments.figure import Figure
-from rims_rl.published import atari, learning, object_picking, pong
+from rims_rl.published import atari, inputs, learning, object_picking, pong
 from rims_rl.tasks.adding import figures as adding
 from rims_rl.tasks.balls import ablations, masked_encoders
 from rims_rl.tasks.balls import figures as balls
@@ -18,6 +18,7 @@ from rims_rl.tasks.partial_view import figures as partial_view
 
 _ALL: tuple[Figure, ...] = (
     *learning.FIGURES,
+    *inputs.FIGURES,
     *object_picking.FIGURES,
     *pong.FIGURES,
     *atari.FIGURES,

@@ -168,7 +168,7 @@ def _learning(runs: Runs) -> Drawing:
     results = {name: cores for name, cores in results.items() if cores}
     together = {name: aggregated(family, results, rng) for name, family in FAMILIES.items()}
     return Drawing(
-        picture=draw(results, rng),
+        picture=draw(results, LEARNING_TASKS, list(CORES), rng),
         numbers={"families": together, "tasks": results},
         markdown=report(results, together),
     )
@@ -281,12 +281,15 @@ def report(results: Mapping[str, Any], together: Mapping[str, Any]) -> str:
                     for core, scores in family["cores"].items()]  # fmt: skip
             title = f"{name} together: {family['score']}, interquartile mean over {tasks}"
             parts.append(as_markdown(Table(title, head, body)))
-    for name, cores in results.items():
-        threshold = LEARNING_TASKS[name].threshold
-        columns = [*_COLUMNS, *([f"steps to {threshold:g}"] if threshold else [])]
-        rows = [_row(core, result, threshold) for core, result in cores.items()]
-        parts.append(as_markdown(Table(name, columns, rows)))
+    parts += [task_table(name, LEARNING_TASKS[name], cores) for name, cores in results.items()]
     return "\n\n".join(parts)
+
+
+def task_table(name: str, task: LearningTask, cores: Mapping[str, Any]) -> str:
+    """The results of a task's cores, as `over_runs` gives them, in Markdown."""
+    columns = [*_COLUMNS, *([f"steps to {task.threshold:g}"] if task.threshold else [])]
+    rows = [_row(core, result, task.threshold) for core, result in cores.items()]
+    return as_markdown(Table(name, columns, rows))
 
 
 def _row(name: str, result: Mapping[str, Any], threshold: float | None) -> list[str]:
@@ -304,29 +307,41 @@ def _row(name: str, result: Mapping[str, Any], threshold: float | None) -> list[
     ]
 
 
-def draw(results: Mapping[str, Any], rng: Generator) -> Picture:
-    """Learning curves of the cores, a panel for each task."""
+def draw(
+    results: Mapping[str, Any],
+    tasks: Mapping[str, LearningTask],
+    shown: Sequence[str],
+    rng: Generator,
+) -> Picture:
+    """Learning curves, a panel for each task.
+
+    Args:
+        results: of each task's cores, as `over_runs` gives them.
+        tasks: by name.
+        shown: cores that are drawn, in this order.
+        rng: of the intervals' bootstrap.
+    """
     columns = min(4, len(results))
     rows = math.ceil(len(results) / columns)
     picture = Picture(figsize=(4.2 * columns, 3.1 * rows), layout="constrained")
     panels = picture.subplots(rows, columns, squeeze=False)
-    colours = {core: f"C{number}" for number, core in enumerate(CORES)}
+    colours = {core: f"C{number}" for number, core in enumerate(shown)}
     ends = np.arange(1, COARSE_WINDOWS + 1) / COARSE_WINDOWS
     for axes in panels.flat[len(results) :]:
         axes.set_visible(False)
     for axes, (name, cores) in zip(panels.flat, results.items(), strict=False):
-        total = LEARNING_TASKS[name].options["total_timesteps"]
+        total = tasks[name].options["total_timesteps"]
         curves = {
             core: Curve(ends * total, np.array(of["returns"], dtype=float))
             for core, of in cores.items()
-            if core in CORES
+            if core in shown
         }
         plot_curves(axes, curves, "return", rng, colours)
         axes.set_title(name)
         axes.get_legend().remove()
     named = {text: line for axes in panels.flat
              for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
-    names = [core for core in CORES if core in named]
+    names = [core for core in shown if core in named]
     picture.legend([named[core] for core in names], names, loc="outside upper center",
                    ncols=len(names), frameon=False)  # fmt: skip
     return picture

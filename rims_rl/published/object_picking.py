@@ -27,7 +27,8 @@ from rims_rl.training.evaluation import EvaluateOptions, evaluate
 EPISODES = 512
 DISTRACTORS = {"known": "", "novel": "Novel", "more": "More"}
 _ENV = "rims_rl/PickupDistractorsSmall{}-v0"
-_OPTIONS: Options = {
+#: Options of the small size.
+SMALL: Options = {
     "env": _ENV.format(""),
     "total_timesteps": 303_104,  # 148 rollouts of 16 x 128 steps
     "eval_every": 0,
@@ -44,7 +45,7 @@ def success_curve(stored: list[StoredRun]) -> Curve:
 
 
 def _object_picking(runs: Runs) -> Drawing:
-    models = {name: wanted(_OPTIONS, options) for name, options in CORES.items()}
+    models = {name: wanted(SMALL, options) for name, options in CORES.items()}
     runs.prepare(list(models.values()), numbers_only=True)
     return _compared(runs, models, _ENV)
 
@@ -150,8 +151,8 @@ def _draw_evaluations(axes: Axes, number: int, name: str, result: Mapping[str, A
 def _reference_path(runs: Runs) -> Drawing:
     """The same settings and seeds, computed by the fast scan and by the plain reference."""
     paths = {
-        RIM: wanted(_OPTIONS, {}),
-        "RIM, reference path": wanted(_OPTIONS, {"core_kwargs": {"backend": "reference"}}),
+        RIM: wanted(SMALL, {}),
+        "RIM, reference path": wanted(SMALL, {"core_kwargs": {"backend": "reference"}}),
     }
     runs.prepare(list(paths.values()), numbers_only=True)
     curves = {name: success_curve(found) for name, found in runs.numbers_of(paths).items()}

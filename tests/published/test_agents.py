@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rims_rl.figures import main
-from rims_rl.published import learning, object_picking, pong
+from rims_rl.published import inputs, learning, object_picking, pong
 from rims_rl.published.cores import CORES
 from rims_rl.published.suites import read_suite
 
@@ -58,6 +58,18 @@ def test_learning_is_trained_drawn_and_drawn_again_from_its_publication(capsys):
     again = json.loads(Path("o/learning.json").read_text())["numbers"]
     assert again == numbers
     assert len(picture) > 10_000
+
+
+def test_inputs_are_compared(monkeypatch):
+    tiny = {"env": "MinAtar/Breakout-v1", "n_minibatches": 2, **TINY, "n_steps": 64}
+    cores = {name: inputs.INPUTS[name] for name in ("RIM, last action and reward", "RIM, places")}
+    monkeypatch.setattr(inputs, "INPUT_TASKS", {"Breakout": learning.LearningTask(tiny, cores)})
+    assert main(["inputs", *ARGUMENTS[:-1], "1"]) == 0
+    results = json.loads(Path("o/inputs.json").read_text())["numbers"]["tasks"]["Breakout"]
+    assert list(results) == list(cores)
+    labels = {json.loads(path.read_text())["model"] for path in Path("r").rglob("results.json")}
+    assert labels == {"rim-k6-4-h12-last-action", "rim-k6-4-h12-spatial"}
+    assert "| RIM, places | " in Path("o/inputs.md").read_text()
 
 
 @pytest.mark.usefixtures("few")

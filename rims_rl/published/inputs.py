@@ -1,0 +1,44 @@
+"""What a RIM gets to see of an observation: all of it at once, its places, the last action too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from rims_rl.experiments.figure import Drawing, Figure
+from rims_rl.experiments.store import Runs
+from rims_rl.published.cores import LSTM, RIM, Options
+from rims_rl.published.learning import LearningTask, draw, over_runs, task_table
+from rims_rl.published.object_picking import SMALL
+
+_LAST_ACTION: Options = {"observe_last_action": True}
+#: By the names under which their results stand.
+INPUTS: Mapping[str, Options] = {
+    RIM: {},
+    "RIM, last action and reward": _LAST_ACTION,
+    "RIM, places": {"spatial_input": True},
+    LSTM: {"core": "lstm"},
+    "LSTM, last action and reward": {"core": "lstm", **_LAST_ACTION},
+}
+INPUT_TASKS: Mapping[str, LearningTask] = {
+    "object picking, small": LearningTask(SMALL, INPUTS),
+    "MinAtar Breakout": LearningTask(
+        {"env": "MinAtar/Breakout-v1", "total_timesteps": 500_000}, INPUTS
+    ),
+}
+
+
+def _inputs(runs: Runs) -> Drawing:
+    """Every task with every kind of input."""
+    models = [task.wanted(core) for task in INPUT_TASKS.values() for core in task.cores]
+    runs.prepare(models, numbers_only=True)
+    rng = np.random.default_rng(0)
+    results = {name: over_runs(runs, task, rng) for name, task in INPUT_TASKS.items()}
+    results = {name: cores for name, cores in results.items() if cores}
+    tables = [task_table(name, INPUT_TASKS[name], cores) for name, cores in results.items()]
+    picture = draw(results, INPUT_TASKS, list(INPUTS), rng)
+    return Drawing(picture, {"tasks": results}, markdown="\n\n".join(tables))
+
+
+FIGURES = (Figure("inputs", "what the core sees: the last action, the places of a grid", _inputs),)
