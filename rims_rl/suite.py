@@ -20,7 +20,7 @@ from rims_rl.experiments.command import (
 from rims_rl.experiments.store import STORE, Runs, Wanted
 from rims_rl.published.suites import read_suite, suite_titles
 from rims_rl.runs.options import Track
-from rims_rl.runs.tracking import tagged
+from rims_rl.runs.wandb_run import tagged
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Scores of several games and seeds as one number each, with intervals (Agarwal et al. 2021).
+"""Scores of games and seeds as one number, with bootstrap intervals (Agarwal et al. 2021).
 
 Scores are given as a list of arrays, one for each game with a number for each seed; games may have
 different numbers of seeds. Statistics also take resamples of them, (num_resamples, num_seeds)

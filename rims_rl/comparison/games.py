@@ -1,4 +1,7 @@
-"""What is published of games: scores of a random agent and of a human, and the paper's table 7."""
+"""What is published of games: scores of a random agent and of a human, and the paper's table 7.
+
+Human-normalised scores are computed from them in `Comparison.normalised`.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 from rims_rl.comparison.text import as_text
 from rims_rl.comparison.wandb_names import ENV_KEYS, METRICS
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.tracking import logged_in
+from rims_rl.runs.wandb_run import logged_in
 
 #: W&B's axis of our runs.
 _STEP = "global_step"

@@ -25,7 +25,7 @@ from rims_rl.comparison.wandb_names import (
 )
 from rims_rl.comparison.wandb_source import KEYS, Source, parse_source
 from rims_rl.runs.errors import UsageError, warn
-from rims_rl.runs.tracking import logged_in
+from rims_rl.runs.wandb_run import logged_in
 
 #: Seconds to wait for an answer of the server.
 TIMEOUT = 60

@@ -1,4 +1,4 @@
-"""What the convolutions around a core compute in."""
+"""Precision of the convolutions around a core: float32 or bfloat16."""
 
 from __future__ import annotations
 

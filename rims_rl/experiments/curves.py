@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from rims_rl.experiments.statistics import bootstrap_interval, interquartile_mean
+from rims_rl.runs.folder import PROGRESS
 
 Array = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ def window_means(
 
 def progress_values(run: Path, column: str) -> Array:
     """What ``progress.csv`` holds of a quantity, rows without it left out."""
-    table = pd.read_csv(run / "progress.csv")
+    table = pd.read_csv(run / PROGRESS)
     if column not in table:
         return np.array([])
     return table[column].dropna().to_numpy(dtype=np.float64)

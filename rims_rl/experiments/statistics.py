@@ -1,4 +1,4 @@
-"""Robust means and their uncertainty, the same everywhere in the project."""
+"""Interquartile means and their bootstrap intervals, the same everywhere in the project."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy  # its submodules are loaded when they are first used
 from numpy.typing import NDArray
-from scipy import stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
@@ -16,7 +16,7 @@ INTERVAL_METHOD = f"percentile bootstrap, {RESAMPLES} resamples"
 
 def interquartile_mean(values: Any, axis: int = -1) -> Any:
     """Mean of the middle half of some numbers along an axis."""
-    return stats.trim_mean(values, 0.25, axis=axis)
+    return scipy.stats.trim_mean(values, 0.25, axis=axis)
 
 
 def bootstrap_interval(
@@ -38,7 +38,7 @@ def bootstrap_interval(
         return None
     if len(set(values)) == 1:
         return [float(values[0])] * 2
-    result = stats.bootstrap(
+    result = scipy.stats.bootstrap(
         (values,),
         statistic,
         confidence_level=CONFIDENCE,

@@ -1,4 +1,7 @@
-"""All figures and tables by name."""
+"""All figures and tables by name.
+
+Those of a supervised task stand in its folder, most of them in ``figures.py``.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +22,19 @@ from rims_rl.tasks.partial_view import figures as partial_view
 _ALL: tuple[Figure, ...] = (
     *learning.FIGURES,
     *inputs.FIGURES,
-    *object_picking.FIGURES,
+    *object_picking.FIGURES,  # fig4 and others
     *pong.FIGURES,
-    *atari.FIGURES,
-    *activation.FIGURES,
-    *mnist.FIGURES,
-    *copying.FIGURES,
-    *adding.FIGURES,
-    *balls.FIGURES,
-    *ball_strips.FIGURES,
-    *masked_encoders.FIGURES,
-    *ablations.FIGURES,
-    *partial_view.FIGURES,
-    *masking.FIGURES,
+    *atari.FIGURES,  # fig5, fig17 to fig20, table7
+    *activation.FIGURES,  # fig2
+    *mnist.FIGURES,  # table1
+    *copying.FIGURES,  # table4
+    *adding.FIGURES,  # table5
+    *balls.FIGURES,  # fig3, fig8, fig10
+    *ball_strips.FIGURES,  # fig7, fig9, fig11, fig12, fig16
+    *masked_encoders.FIGURES,  # fig6
+    *ablations.FIGURES,  # fig15
+    *partial_view.FIGURES,  # fig13
+    *masking.FIGURES,  # fig22 to fig25
 )
 
 

@@ -76,7 +76,7 @@ def wanted(common: Options, core: Options, quick: Options = QUICK) -> Wanted:
     name = options.get("core", PolicyOptions.core)
     ignored = {option for option in SIZED if option not in core_options(name)}
     if wrong := sorted(ignored & set(core)):
-        raise ValueError(f"core {name} has no {wrong[0]}; leave it out")
+        raise ValueError(f"{wrong[0]}: core {name} has no such option; leave it out")
     return Wanted(AGENTS, _without(ignored, options), _without(ignored, quick))
 
 

@@ -1,4 +1,4 @@
-"""What a RIM gets to see of an observation: all of it at once, its places, the last action too."""
+"""Comparison of what a core sees: all at once, the places of a grid, the last action too."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from rims_rl.runs.loggers import open_logger
 from rims_rl.runs.options import Plan
 from rims_rl.runs.parser import to_yaml
 from rims_rl.runs.stop import StopRequest
-from rims_rl.runs.tracking import open_run
 from rims_rl.runs.trainee import Kind, PlanType, Run, Trainee
+from rims_rl.runs.wandb_run import open_run
 
 
 @dataclass

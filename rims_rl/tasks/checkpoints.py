@@ -18,7 +18,7 @@ from rims_rl.runs.files import write_atomically
 
 
 @dataclass(frozen=True)
-class Progress:
+class TaskFacts:
     """What a run knows beside its model.
 
     Attributes:
@@ -40,13 +40,13 @@ class Progress:
     wandb_id: str | None = None
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Progress:
+    def of(cls, facts: Mapping[str, Any]) -> TaskFacts:
         """That of a checkpoint."""
         return cls(**{field.name: facts[field.name] for field in dataclasses.fields(cls)})
 
 
 #: What a checkpoint of a task says.
-FACTS = tuple(field.name for field in dataclasses.fields(Progress))
+FACTS = tuple(field.name for field in dataclasses.fields(TaskFacts))
 
 
 def save_state(model: nn.Module, optimizer: Optimizer, path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import BEST_MODEL, CONFIG, RESULTS, describe_environment
-from rims_rl.tasks.checkpoints import Progress, load_weights
+from rims_rl.tasks.checkpoints import TaskFacts, load_weights
 from rims_rl.tasks.models import parameter_count
 from rims_rl.tasks.parser import read_stored, resumed_plan
 from rims_rl.tasks.registry import make_task
@@ -34,7 +34,7 @@ class TrainedTask:
 
 
 def write_results(
-    folder: Path, task: Task[Any], model: nn.Module, progress: Progress
+    folder: Path, task: Task[Any], model: nn.Module, progress: TaskFacts
 ) -> dict[str, Any]:
     """Tests a run's best model and writes ``results.json``.
 

@@ -23,7 +23,7 @@ from rims_rl.runs.parser import Request
 from rims_rl.runs.progress import Bar
 from rims_rl.runs.trainee import Kind, Run, Trainee
 from rims_rl.tasks import parser
-from rims_rl.tasks.checkpoints import FACTS, Progress, load_weights, save_state, save_weights
+from rims_rl.tasks.checkpoints import FACTS, TaskFacts, load_weights, save_state, save_weights
 from rims_rl.tasks.models import parameter_count
 from rims_rl.tasks.options import TaskPlan
 from rims_rl.tasks.registry import make_task
@@ -55,9 +55,9 @@ class TaskModel(Trainee):
         _require_room(folder, self._model, task.plan)
         task.prepare()
         self._optimizer = Adam(self._model.parameters(), lr=self._learning.learning_rate)
-        self.progress = Progress()
+        self.progress = TaskFacts()
         if checkpoint is not None:
-            self.progress = Progress.of(checkpoint.facts)
+            self.progress = TaskFacts.of(checkpoint.facts)
             load_weights(checkpoint.file, self._model, self._optimizer)
             for group in self._optimizer.param_groups:
                 group["lr"] = self._learning.learning_rate

@@ -13,11 +13,16 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from rims_rl.runs.checkpoints import save_checkpoint
 from rims_rl.runs.files import write_atomically, write_text
-from rims_rl.training.scales import OBSERVATION_SCALE, observation_scale, reward_scale
+from rims_rl.training.scales import (
+    OBSERVATION_SCALE,
+    REWARD_SCALE,
+    observation_scale,
+    reward_scale,
+)
 
 
 @dataclass(frozen=True)
-class Progress:
+class AgentFacts:
     """What a run knows beside its model.
 
     Attributes:
@@ -33,13 +38,13 @@ class Progress:
     wandb_id: str | None = None
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Progress:
+    def of(cls, facts: Mapping[str, Any]) -> AgentFacts:
         """That of a checkpoint."""
         return cls(**{field.name: facts[field.name] for field in dataclasses.fields(cls)})
 
 
 #: What a checkpoint of an agent says.
-FACTS = (*(field.name for field in dataclasses.fields(Progress)), "reward_scale")
+FACTS = (*(field.name for field in dataclasses.fields(AgentFacts)), REWARD_SCALE)
 
 
 def save_model(model: BaseAlgorithm, path: Path) -> None:
@@ -52,7 +57,7 @@ def save_model(model: BaseAlgorithm, path: Path) -> None:
         write_text(path.with_suffix(".json"), json.dumps({OBSERVATION_SCALE: scale}) + "\n")
 
 
-def save_agent(folder: Path, model: BaseAlgorithm, progress: Progress, keep: int) -> Path:
+def save_agent(folder: Path, model: BaseAlgorithm, progress: AgentFacts, keep: int) -> Path:
     """Saves a checkpoint and removes all but the newest `keep`.
 
     Args:
@@ -67,7 +72,7 @@ def save_agent(folder: Path, model: BaseAlgorithm, progress: Progress, keep: int
     env = model.get_vec_normalize_env()
     facts = {
         **dataclasses.asdict(progress),
-        "reward_scale": reward_scale(env),
+        REWARD_SCALE: reward_scale(env),
         OBSERVATION_SCALE: observation_scale(env),
     }
     return save_checkpoint(folder, progress.timesteps, model.save, facts, keep)

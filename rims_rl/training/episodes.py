@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy  # its submodules are loaded when they are first used
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv
@@ -48,7 +48,7 @@ class Episodes:
             "mean_length": float(np.mean(self.lengths)),
         }
         if self.successes:
-            test = stats.binomtest(sum(self.successes), len(self.successes))
+            test = scipy.stats.binomtest(sum(self.successes), len(self.successes))
             interval = test.proportion_ci(CONFIDENCE, method="wilson")
             result["success_rate"] = float(np.mean(self.successes))
             result["success_interval"] = [float(interval.low), float(interval.high)]

@@ -27,7 +27,7 @@ from rims_rl.runs.files import nearest_existing, sha256, write_text
 from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_environment, safe_name
 from rims_rl.runs.options import Track, at_least, check_seed
 from rims_rl.runs.parser import HelpFormatter, add_options, make_parser, parsed
-from rims_rl.runs.tracking import WandbWriter, open_run, sync_hint
+from rims_rl.runs.wandb_run import WandbWriter, open_run, sync_hint
 from rims_rl.training.building import make_env, whole_games
 from rims_rl.training.episodes import Episodes, play, play_one
 from rims_rl.training.loading import Trained, load_trained

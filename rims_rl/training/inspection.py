@@ -143,7 +143,9 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
 
 
 def scores_without(stage: Stage, episodes: int) -> dict[str, Episodes]:
-    """Games of the whole agent, and with each RIM held inactive; see `CorePolicy.lesion`.
+    """Games of the whole agent, and with each RIM held inactive.
+
+    That is `CorePolicy.lesion`, which calls `RIM.hold_inactive`.
 
     Args:
         stage: agent and game.

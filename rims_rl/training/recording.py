@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, EPISODES
 from rims_rl.runs.stop import StopRequest
 from rims_rl.runs.writers import CsvTable
-from rims_rl.training.checkpoints import Progress, save_agent, save_model
+from rims_rl.training.checkpoints import AgentFacts, save_agent, save_model
 from rims_rl.training.episodes import Episodes, play
 from rims_rl.training.monitor import MonitorLog
 from rims_rl.training.options import RunOptions
@@ -101,7 +101,7 @@ class Recorder(BaseCallback):
         folder: Path,
         eval_env: VecEnv | None,
         settings: RunOptions,
-        progress: Progress,
+        progress: AgentFacts,
         stop: StopRequest,
     ) -> None:
         super().__init__()

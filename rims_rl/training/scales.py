@@ -13,8 +13,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rims_rl.runs.errors import UsageError
 
-#: The key of the observations' statistics in a checkpoint's description.
-OBSERVATION_SCALE = "observation_scale"
+#: The keys of the statistics in a checkpoint's description.
+REWARD_SCALE, OBSERVATION_SCALE = "reward_scale", "observation_scale"
 
 
 def reward_scale(env: VecNormalize | None) -> dict[str, Any] | None:
@@ -38,7 +38,7 @@ def restore_scales(env: VecEnv, facts: Mapping[str, Any]) -> None:
     """Puts back what a checkpoint recorded of rewards and observations, where these are scaled."""
     if not isinstance(env, VecNormalize):
         return
-    if (rewards := facts["reward_scale"]) is not None:
+    if (rewards := facts[REWARD_SCALE]) is not None:
         _restore(env.ret_rms, rewards)
     observations = facts.get(OBSERVATION_SCALE)  # version 0.1 had none
     if observations is not None and env.norm_obs:

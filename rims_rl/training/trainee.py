@@ -27,7 +27,7 @@ from rims_rl.training.building import (
     make_training_env,
     ppo_settings,
 )
-from rims_rl.training.checkpoints import FACTS, Progress, save_model
+from rims_rl.training.checkpoints import FACTS, AgentFacts, save_model
 from rims_rl.training.loading import load_model
 from rims_rl.training.options import TrainPlan
 from rims_rl.training.progress import ProgressReport
@@ -56,12 +56,12 @@ class Agent(Trainee):
         folder: Path,
         env: VecEnv,
         model: RecurrentPPO,
-        progress: Progress | None = None,
+        progress: AgentFacts | None = None,
     ) -> None:
         self._plan, self._folder = plan, folder
         self._env, self._model = env, model
         self._resumed = progress is not None
-        progress = progress or Progress()
+        progress = progress or AgentFacts()
         self.wandb_id = progress.wandb_id
         self._progress = progress
         self._eval_env: VecEnv | None = None
@@ -193,7 +193,7 @@ class AgentKind(Kind[TrainPlan]):
 
     def restore(self, plan: TrainPlan, folder: Path, checkpoint: Checkpoint) -> Agent:
         """The agent of a checkpoint, in environments that it has not seen."""
-        progress = Progress.of(checkpoint.facts)
+        progress = AgentFacts.of(checkpoint.facts)
         done = progress.timesteps
         if done >= plan.run.total_timesteps:
             raise UsageError(

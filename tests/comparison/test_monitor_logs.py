@@ -31,7 +31,7 @@ def test_runs_of_the_zoo():
     assert {r.env for r in (a2c, ppo, ppo_again)} == {"CartPole-v1"}
     assert ppo.total == ppo.reached == 3000  # of the command line, not of config.yml
     assert ppo.settings["n_steps"] == 256
-    assert ppo.command.startswith("python -m rl_zoo3.train --algo ppo --env CartPole-v1")
+    assert "python -m rl_zoo3.train --algo ppo --env CartPole-v1" in str(ppo.command)
     rows = [
         line.split(",")
         for log in sorted((ZOO / "ppo" / "CartPole-v1_1").glob("*.monitor.csv"))
@@ -39,8 +39,9 @@ def test_runs_of_the_zoo():
     ]
     assert ppo.steps[-1] == sum(int(length) for _, length, _ in rows)
     assert sorted(ppo.returns) == sorted(float(value) for value, _, _ in rows)
-    assert (np.diff(ppo.steps) > 0).all()
-    assert (np.diff(ppo.hours) >= 0).all()
+    assert ppo.hours is not None
+    assert np.all(np.diff(ppo.steps) > 0)
+    assert np.all(np.diff(ppo.hours) >= 0)
 
 
 def test_a_log_folder_of_the_zoo_is_compared(tmp_path, capsys):

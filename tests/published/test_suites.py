@@ -96,7 +96,8 @@ CHANGES = {
     "no such key": ({"game": []}, [], "unknown key 'game'; did you mean games?"),
     "no key like it": ({"x": 1}, [], "unknown key 'x'; there are budgets, cores, games"),
     "an option of other cores": (
-        {"cores": {"X": {"core": "lstm", "num_rims": 3}}}, [], "core lstm has no num_rims"
+        {"cores": {"X": {"core": "lstm", "num_rims": 3}}}, [],
+        "num_rims: core lstm has no such option",
     ),
     "a budget of other games": ({"budgets": {"a": {"games": ["Pong"]}}}, [], "not among its games"),
     "no seeds": ({"budgets": {"a": {"seeds": 0}}}, [], "seeds must be a whole number"),

@@ -14,7 +14,7 @@ from rims_rl.runs.checkpoints import (
     rng_state,
     save_checkpoint,
 )
-from rims_rl.training.checkpoints import FACTS, Progress, save_agent, save_model
+from rims_rl.training.checkpoints import FACTS, AgentFacts, save_agent, save_model
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def model():
 
 
 def saved(folder, model, steps, keep=3):
-    return save_agent(folder, model, Progress(steps, 1.5, 8, "abc"), keep)
+    return save_agent(folder, model, AgentFacts(steps, 1.5, 8, "abc"), keep)
 
 
 def test_newest_is_found_with_all_it_knew(tmp_path, model):
@@ -31,7 +31,7 @@ def test_newest_is_found_with_all_it_knew(tmp_path, model):
     saved(tmp_path, model, 10)
     checkpoint = newest_checkpoint(tmp_path, FACTS)
     assert checkpoint is not None
-    assert Progress.of(checkpoint.facts) == Progress(10, 1.5, 8, "abc")
+    assert AgentFacts.of(checkpoint.facts) == AgentFacts(10, 1.5, 8, "abc")
     PPO.load(checkpoint.file)
 
 

@@ -9,8 +9,8 @@ import pytest
 from stable_baselines3.common.logger import Logger
 
 from rims_rl.runs.loggers import open_logger
-from rims_rl.runs.tracking import open_run
 from rims_rl.runs.wandb_log import NOTHING_SENT, Sent, sent_so_far
+from rims_rl.runs.wandb_run import open_run
 from rims_rl.training.parser import plan
 from rims_rl.training.trainee import AGENTS
 

@@ -1,4 +1,4 @@
-// Who attends to what, and who is active; and the gradients of that.
+// Who attends to what, and who is active; gradients of the attention (of the edge: backward.h).
 //
 // Included by kernel.h.
 

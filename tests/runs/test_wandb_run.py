@@ -4,7 +4,7 @@ from typing import Any
 
 import wandb
 
-from rims_rl.runs.tracking import WandbWriter, logged_in, open_run, tracking_mode
+from rims_rl.runs.wandb_run import WandbWriter, logged_in, open_run, tracking_mode
 from rims_rl.training.parser import plan
 
 

@@ -1,4 +1,7 @@
-"""Weights & Biases: never a login prompt, never the reason that a run fails."""
+"""A run at Weights & Biases: opened, resumed and fed, without a login prompt or a failure.
+
+What it holds already, after a kill, is read in `wandb_log`.
+"""
 
 from __future__ import annotations
 
