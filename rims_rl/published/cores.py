@@ -24,6 +24,9 @@ CORES: Mapping[str, Options] = {
     OLD_RIM: {"variant": "hard"},
 }
 
+#: The same in every picture, whichever cores are in it.
+COLOURS: Mapping[str, str] = {name: f"C{number}" for number, name in enumerate(CORES)}
+
 
 def _rim(**changes: Any) -> Options:
     return {"core_kwargs": changes}

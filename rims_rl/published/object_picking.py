@@ -16,7 +16,7 @@ from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import over_seeds, with_interval
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.experiments.tables import Table, as_markdown
-from rims_rl.published.cores import CORES, RIM, Options, wanted
+from rims_rl.published.cores import COLOURS, CORES, RIM, Options, wanted
 from rims_rl.published.suites import suite_of_figure
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
@@ -127,7 +127,7 @@ def _draw(
     """Training success on the left, evaluation on the three kinds on the right."""
     picture = Picture(figsize=(10, 4), layout="constrained")
     left, right = picture.subplots(1, 2)
-    plot_curves(left, curves, "success of training episodes", rng)
+    plot_curves(left, curves, "success of training episodes", rng, COLOURS)
     left.set_title("known distractors: interquartile mean, 95% interval")
     for number, (name, result) in enumerate(results.items()):
         _draw_evaluations(right, number, name, result)
@@ -143,9 +143,9 @@ def _draw_evaluations(axes: Axes, number: int, name: str, result: Mapping[str, A
         success, x = result[kind]["success"], place + 0.15 * (number - 2)
         seeds = success["each seed"]
         if success["interval"]:
-            axes.vlines(x, *success["interval"], color=f"C{number}", lw=2)
-        axes.plot(x, success["interquartile mean"], "s", color=f"C{number}")
-        axes.plot([x + 0.05] * len(seeds), seeds, ".", color=f"C{number}", alpha=0.6)
+            axes.vlines(x, *success["interval"], color=COLOURS[name], lw=2)
+        axes.plot(x, success["interquartile mean"], "s", color=COLOURS[name])
+        axes.plot([x + 0.05] * len(seeds), seeds, ".", color=COLOURS[name], alpha=0.6)
 
 
 def _reference_path(runs: Runs) -> Drawing:

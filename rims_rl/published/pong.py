@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Picture
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs, StoredRun
 from rims_rl.experiments.tables import Table, as_markdown
-from rims_rl.published.cores import CORES, QUICK, wanted
+from rims_rl.published.cores import COLOURS, CORES, QUICK, wanted
 from rims_rl.published.learning import steps_to
 from rims_rl.training.results import ACTIVITY
 
@@ -88,12 +88,12 @@ def _draw(stored: Mapping[str, list[StoredRun]]) -> Picture:
     picture = Picture(figsize=(10, 6), layout="constrained")
     panels = picture.subplots(2, 2)
     for axes, (column, title) in zip(panels.flat, _PANELS.items(), strict=False):
-        for number, (name, runs) in enumerate(stored.items()):
+        for name, runs in stored.items():
             for run in runs:
                 windows = run.results["windows"]
                 values = np.array(windows[column], dtype=float)
                 label = name if run is runs[0] else None
-                axes.plot(windows["timesteps"], values, label=label, color=f"C{number}")
+                axes.plot(windows["timesteps"], values, label=label, color=COLOURS[name])
         axes.set_ylabel(title)
         axes.set_xlabel("agent steps")
         axes.grid(alpha=0.3)

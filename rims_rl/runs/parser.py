@@ -82,12 +82,16 @@ def add_options(
         choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
         text = field.metadata["help"] + (f": {', '.join(choices)}" if choices else "")
         text += note(field.name)
-        arguments.add_argument(flag(field.name), type=kind, metavar=metavar(kind), help=text)
+        # A switch may stand alone: `--spatial-input` is `--spatial-input true`.
+        alone = {"nargs": "?", "const": True} if kind is bool else {}
+        arguments.add_argument(
+            flag(field.name), type=kind, metavar=metavar(kind), help=text, **alone
+        )
 
 
 def metavar(kind: Any) -> str:
     """What stands for a value of this type in the help."""
-    names = {int: "N", float: "X", str: "TEXT", bool: "{true,false}"}
+    names = {int: "N", float: "X", str: "TEXT", bool: "true|false"}
     if typing.get_origin(kind) is dict:
         return "{..}"
     return names.get(next(iter(typing.get_args(kind)), kind), names.get(kind, "NAME"))
@@ -213,6 +217,8 @@ def _readable(message: str, names: Sequence[str], show: Callable[[str], str]) ->
         return f"{show(match[1])}: expected {expected}, got {value[1]}"
     if match := re.match(r"Option '([\w.-]+)' is not accepted", message):
         return f"unknown key {match[1]!r}{_did_you_mean(match[1], names, show)}"
+    if match := re.match(r"unrecognized arguments: ([^-]\S*)", message, re.IGNORECASE):
+        return f"{match[1]} belongs to no option: options are written --name VALUE; see --help"
     if match := re.match(r"unrecognized arguments: (\S+)", message, re.IGNORECASE):
         return f"unknown option {match[1]}{_did_you_mean(match[1], names, show)}"
     if message.startswith("Unexpected config"):
@@ -223,7 +229,7 @@ def _readable(message: str, names: Sequence[str], show: Callable[[str], str]) ->
 def _plain_type(kind: str) -> str:
     kind = re.sub(r"<class '(\w+)'>", r"\1", kind).replace("typing.", "")
     kind = re.sub(r"Literal\[(.*?)\]", lambda choices: choices[1].replace("'", ""), kind)
-    return {"NoneType": "null"}.get(kind, kind)
+    return {"NoneType": "null", "bool": "true or false"}.get(kind, kind)
 
 
 def _did_you_mean(name: str, names: Sequence[str], show: Callable[[str], str]) -> str:

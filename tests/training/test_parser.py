@@ -96,6 +96,8 @@ def test_core_kwargs_can_be_dotted_and_null():
         ),
         (["--num-rim", "3"], "did you mean --num-rims"),
         (["--zzz", "3"], "unknown option --zzz"),
+        (["Pong"], "Pong belongs to no option: options are written --name VALUE"),
+        (["--spatial-input", "maybe"], "--spatial-input: expected true or false, got maybe"),
         (["--n-envs"], "expected one argument"),
         (["--config", "missing.yaml"], "no such file: missing.yaml"),
     ],
@@ -146,7 +148,7 @@ def test_label_tells_runs_apart():
     assert label("--variant", "paper", "--shared-core", "false") == "rim-paper-k6-4-h60-separate"
     assert label("--core-kwargs", "{comm_heads: 2}") == "rim-k6-4-h60-comm_heads=2"
     assert label("--observe-last-action", "true") == "rim-k6-4-h60-last-action"
-    assert label("--spatial-input", "true") == "rim-k6-4-h60-spatial"
+    assert label("--spatial-input") == "rim-k6-4-h60-spatial"
 
 
 def test_help_has_every_option_on_show(capsys):
