@@ -20,11 +20,20 @@ TINY = ("--env", "CartPole-v1", "--n-envs", "2", "--n-steps", "32", "--n-minibat
         "--track", "off", "--total-timesteps", "640")  # fmt: skip
 
 
-@pytest.fixture
-def runs():
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Two cores with two seeds each."""
+    store = tmp_path_factory.mktemp("store")
     for core, seed in (("lstm", 0), ("lstm", 1), ("rim", 0), ("rim", 1)):
-        folder = f"runs/{core}-{seed}"
-        assert train([*TINY, "--core", core, "--seed", str(seed), "--run-dir", folder]) == 0
+        argv = [*TINY, "--core", core, "--seed", str(seed)]
+        assert train([*argv, "--run-dir", str(store / "runs" / f"{core}-{seed}")]) == 0
+    return store
+
+
+@pytest.fixture
+def runs(stored, in_empty_folder):
+    """The stored runs, as seen from the working folder."""
+    Path("runs").symlink_to(stored / "runs")
 
 
 @pytest.mark.usefixtures("in_empty_folder", "runs")

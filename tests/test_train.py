@@ -162,7 +162,10 @@ def check_wandb_runs(runs):
             assert key in config, key
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+#: The other signal goes the same way, and is tested with the other command.
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_signal_saves_and_ends_cleanly(number):
     argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "1000000"]
     process = start(MODULE, *argv, "--checkpoint-every", "1000000")

@@ -73,7 +73,7 @@ def pixel_difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     ("game", "worst_pixel", "worst_mean"),
     [("Breakout", 0, 0.0), ("SpaceInvaders", 0, 0.0), ("Pong", 32, 0.1), ("Qbert", 32, 0.1)],
 )
-@pytest.mark.parametrize("episodic_life", [True, False])
+@pytest.mark.parametrize("episodic_life", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_same_game_as_make_atari_env(
     game: str, worst_pixel: int, worst_mean: float, episodic_life: bool
 ) -> None:

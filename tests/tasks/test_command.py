@@ -145,7 +145,10 @@ def test_kill_9_and_resume_end_where_an_unbroken_run_ends(capsys):
     assert len(Path("r/command.txt").read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+#: The other signal goes the same way, and is tested with the other command.
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_signal_saves_and_ends_cleanly(number):
     process = start(
         MODULE, *COPYING, "--epochs", "100000", *UNTRACKED, "--checkpoint-every", "100000"

@@ -86,15 +86,17 @@ def test_figure_3_has_four_panels_and_the_partial_view():
     assert make("fig13")["f1"] == f1
 
 
-def test_figures_8_and_10_roll_out_15_frames_of_three_models(tiny_quick):
+@pytest.mark.parametrize(
+    ("name", "first"), [("fig8", 3), pytest.param("fig10", 1, marks=pytest.mark.slow)]
+)
+def test_figures_8_and_10_roll_out_15_frames_of_three_models(name, first, tiny_quick):
     tiny_quick({"balls": {"frames": 25, "given": 8}})
-    for name, first in (("fig8", 3), ("fig10", 1)):
-        for panel in make(name).values():
-            assert len(panel["bce"]) == 3
-            for label, curve in panel["bce"].items():
-                assert curve["x"] == list(range(first, 24))
-                rolled = curve["center"][-15:]
-                assert panel["mean_rolled_out_bce"][label] == [pytest.approx(np.mean(rolled))]
+    for panel in make(name).values():
+        assert len(panel["bce"]) == 3
+        for label, curve in panel["bce"].items():
+            assert curve["x"] == list(range(first, 24))
+            rolled = curve["center"][-15:]
+            assert panel["mean_rolled_out_bce"][label] == [pytest.approx(np.mean(rolled))]
 
 
 def test_a_figure_draws_what_is_stored(runs, capsys):
