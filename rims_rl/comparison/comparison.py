@@ -382,9 +382,10 @@ def _hard_to_scale(comparison: Comparison) -> Iterable[str]:
 
 
 def _in_windows(record: Record, edges: Array) -> Array:
-    """Mean returns in windows (num_windows,)."""
+    """Mean returns in windows (num_windows,); where no episode ended, that of the one before."""
     table = pd.DataFrame({"steps": record.steps, "return": record.returns})
-    return window_means(table, "steps", ["return"], edges)["return"].to_numpy(dtype=np.float64)
+    means = window_means(table, "steps", ["return"], edges)["return"]
+    return means.ffill().to_numpy(dtype=np.float64)
 
 
 def _mean_after(record: Record, limit: float) -> float:

@@ -30,8 +30,8 @@ def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
         axis: one of `AXES`.
     """
     envs, colours = summary["envs"], _colours(summary)
-    columns = min(_COLUMNS, len(envs))
-    rows = math.ceil(len(envs) / columns)
+    rows = math.ceil(len(envs) / _COLUMNS)
+    columns = math.ceil(len(envs) / rows)
     picture = Picture(figsize=(3.2 * columns + 0.3, 2.5 * rows + 0.6), layout="constrained")
     panels = picture.subplots(rows, columns, squeeze=False)
     for axes in panels.flat[len(envs) :]:

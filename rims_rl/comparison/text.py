@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,7 +90,7 @@ def _problems(problems: Sequence[str]) -> str:
 
 def _of_games(summary: Summary) -> str:
     head = ("game", "core", "seeds", "parameters", "steps/s", "return at the end", "best window",
-            "over training", "seeds that reach the baseline's end, after steps")  # fmt: skip
+            "over training", "seeds that reach the baseline's end, median of when")  # fmt: skip
     body = []
     for arm, row in zip(summary["arms"], rows(summary), strict=True):
         reached = row["seeds_at_threshold"]
@@ -103,7 +104,9 @@ def _of_games(summary: Summary) -> str:
             with_interval(arm["final"]),
             with_interval(arm["best"]),
             with_interval(arm["area"]),
-            "" if reached is None else f"{reached}" + (f", {steps:,.0f}" if reached else ""),
+            ""
+            if reached is None
+            else f"{reached}, {'never' if steps is None else f'{steps:,.0f}'}",
         )
         body.append(cells)
     return as_markdown(Table("Games: interquartile mean over seeds, 95% interval", head, body))
@@ -137,7 +140,10 @@ def _of_improvement(summary: Summary) -> str:
 def _row(arm: Mapping[str, Any]) -> dict[str, Any]:
     low, high = arm["final"]["interval"] or (None, None)
     steps = None if arm["threshold"] is None else arm["threshold"]["steps"]
-    reached = [step for step in steps or () if step is not None]
+    # Late is never: where half of the seeds or fewer get there, nothing says when.
+    median = (
+        np.median([math.inf if step is None else step for step in steps]) if steps else math.inf
+    )
     values = (
         arm["env"],
         arm["core"],
@@ -149,8 +155,8 @@ def _row(arm: Mapping[str, Any]) -> dict[str, Any]:
         high,
         arm["best"]["interquartile mean"],
         arm["area"]["interquartile mean"],
-        None if steps is None else len(reached),
-        float(np.median(reached)) if reached else None,
+        None if steps is None else sum(step is not None for step in steps),
+        float(median) if math.isfinite(median) else None,
     )
     return dict(zip(COLUMNS, values, strict=True))
 

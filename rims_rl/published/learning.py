@@ -321,8 +321,8 @@ def draw(
         shown: cores that are drawn, in this order.
         rng: of the intervals' bootstrap.
     """
-    columns = min(4, len(results))
-    rows = math.ceil(len(results) / columns)
+    rows = math.ceil(len(results) / 4)
+    columns = math.ceil(len(results) / rows)
     picture = Picture(figsize=(4.2 * columns, 3.1 * rows), layout="constrained")
     panels = picture.subplots(rows, columns, squeeze=False)
     colours = {core: f"C{number}" for number, core in enumerate(shown)}
