@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from rims_rl.comparison.games import atari_game, references
+from rims_rl.comparison.naming import OF_CORE, OF_RUN, runs_by_name, settings_of
 from rims_rl.comparison.record import Array, Record
-from rims_rl.core.options import SIZED
 from rims_rl.experiments.curves import Curve, window_means
-from rims_rl.training.options import TrainPlan
 from rims_rl.training.results import WINDOWS
 
 #: How many of the windows in which returns are averaged count as the end.
 LAST = 4
 #: By how much runs of unknown length may differ without a word.
 ROUGHLY = 1.1
-#: Options that may differ between the cores of a comparison: they say what is compared.
-_OF_CORE = frozenset(("core", "shared_core", "core_kwargs", "spatial_input", *SIZED))
-#: Options that may differ between seeds: they change nothing that is compared, or stand apart.
-_OF_RUN = TrainPlan.NOT_IN_IDENTITY | {
-    "eval_every", "eval_episodes", "eval_deterministic", "total_timesteps"
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +181,7 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
     """
     problems: list[str] = []
     whole = _unique(_finished(records, problems), problems)
-    by_arm = _arms(whole)
+    by_arm = runs_by_name(whole)
     names = {core: runs[0].core for (_, core), runs in by_arm.items()}
     chosen = _baseline(names, baseline)
     if chosen is None and names:
@@ -239,81 +230,12 @@ def _unique(records: Iterable[Record], problems: list[str]) -> list[Record]:
     """Each run once, though two sources may have it."""
     kept: dict[str, Record] = {}
     for record in records:
-        key = json.dumps([record.env, record.core, record.seed, _settings(record), record.total])
+        key = json.dumps([record.env, record.core, record.seed, settings_of(record), record.total])
         if key in kept and record.seed is not None:
             problems.append(f"left out: {record.source} has the settings of {kept[key].source}")
         else:
             kept[key if record.seed is not None else record.source] = record
     return list(kept.values())
-
-
-def _settings(record: Record) -> str:
-    """What must be the same for runs to be seeds of each other."""
-    ours = {key: value for key, value in record.settings.items() if key not in _OF_RUN}
-    return json.dumps(ours, sort_keys=True, default=str)
-
-
-def _arms(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
-    """Runs by environment and name; names leave out what is the same in all of a game."""
-    stems = _stems(records)
-    groups: dict[tuple[str, str, str, float | None], list[Record]] = defaultdict(list)
-    for record in records:
-        name = stems[record.env, record.core]
-        groups[record.env, name, _settings(record), record.total].append(record)
-    by_name: dict[tuple[str, str], list[list[Record]]] = defaultdict(list)
-    for (env, name, _, _), runs in groups.items():
-        by_name[env, name].append(runs)
-    arms = {}
-    for (env, name), several in by_name.items():
-        for runs in several:
-            arms[env, name + _difference(runs[0], several)] = runs
-    return arms
-
-
-#: Between the parts of a label, of which ``k6-4`` is one.
-_PARTS = re.compile(r"-(?!\d+(?:-|$))")
-
-
-def _stems(records: Sequence[Record]) -> dict[tuple[str, str], str]:
-    """Names of labels such as ``lstm-h120-separate``, without what all cores of a game share.
-
-    Neither have they the number of units, where that leaves them different.
-    """
-    labels: dict[str, set[str]] = defaultdict(set)
-    for record in records:
-        labels[record.env].add(record.core)
-    stems: dict[tuple[str, str], str] = {}
-    for env, names in labels.items():
-        parts = {name: _PARTS.split(name) for name in names}
-        shared = (
-            set.intersection(*(set(p[1:]) for p in parts.values())) if len(parts) > 1 else set()
-        )
-        brief = {
-            n: [x for i, x in enumerate(p) if not i or x not in shared] for n, p in parts.items()
-        }
-        short = {name: "-".join(x for x in p if not _says_units(x)) for name, p in brief.items()}
-        unique = len(set(short.values())) == len(names)
-        stems |= {(env, n): short[n] if unique else "-".join(p) for n, p in brief.items()}
-    return stems
-
-
-def _says_units(part: str) -> bool:
-    return part[:1] == "h" and part[1:].isdecimal()
-
-
-def _difference(record: Record, groups: Sequence[Sequence[Record]]) -> str:
-    """What tells a group of runs from others of the same name, as a suffix."""
-    others = [runs[0] for runs in groups if runs[0] is not record]
-    mine, *theirs = (
-        {k: v for k, v in r.settings.items() if k not in _OF_RUN} | {"total_timesteps": r.total}
-        for r in (record, *others)
-    )
-    keys = sorted(key for key in mine if any(mine[key] != other.get(key) for other in theirs))
-    return f" ({', '.join(f'{key} {_short(mine[key])}' for key in keys)})" if keys else ""
-
-
-def _short(value: Any) -> str:
-    return f"{value:,.0f}" if isinstance(value, float) and value >= 1000 else str(value)
 
 
 def _limit(env: str, arms: Mapping[str, Sequence[Record]], problems: list[str]) -> float:
@@ -342,7 +264,7 @@ def _differing(
     reference = first[0].settings
     for core, runs in arms.items():
         mine = runs[0].settings
-        keys = sorted((set(mine) & set(reference)) - _OF_CORE - _OF_RUN)
+        keys = sorted((set(mine) & set(reference)) - OF_CORE - OF_RUN)
         different = [f"{k} {mine[k]}, not {reference[k]}" for k in keys if mine[k] != reference[k]]
         if different:
             yield f"{env}: {core} has other settings: {'; '.join(different)}"

@@ -1,0 +1,92 @@
+"""Names of what is compared: as short as what tells the cores of a game apart, no shorter."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from rims_rl.comparison.record import Record
+from rims_rl.core.options import SIZED
+from rims_rl.training.options import TrainPlan
+
+#: Options that may differ between the cores of a comparison: they say what is compared.
+OF_CORE = frozenset(("core", "shared_core", "core_kwargs", "spatial_input", *SIZED))
+#: Options that may differ between seeds: they change nothing that is compared, or stand apart.
+OF_RUN = TrainPlan.NOT_IN_IDENTITY | {
+    "eval_every", "eval_episodes", "eval_deterministic", "total_timesteps"
+}  # fmt: skip
+
+
+def settings_of(record: Record) -> str:
+    """What must be the same for runs to be seeds of each other."""
+    ours = {key: value for key, value in record.settings.items() if key not in OF_RUN}
+    return json.dumps(ours, sort_keys=True, default=str)
+
+
+def runs_by_name(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    """Runs by environment and name; what is the same in all of a game is left out of names.
+
+    Runs of a core whose settings differ have the difference in their names.
+    """
+    stems = _stems(records)
+    groups: dict[tuple[str, str, str, float | None], list[Record]] = defaultdict(list)
+    for record in records:
+        name = stems[record.env, record.core]
+        groups[record.env, name, settings_of(record), record.total].append(record)
+    by_name: dict[tuple[str, str], list[list[Record]]] = defaultdict(list)
+    for (env, name, _, _), runs in groups.items():
+        by_name[env, name].append(runs)
+    arms = {}
+    for (env, name), several in by_name.items():
+        for runs in several:
+            arms[env, name + _difference(runs[0], several)] = runs
+    return arms
+
+
+#: Between the parts of a label, of which ``k6-4`` is one.
+_PARTS = re.compile(r"-(?!\d+(?:-|$))")
+
+
+def _stems(records: Sequence[Record]) -> dict[tuple[str, str], str]:
+    """Names of labels such as ``lstm-h120-separate``, without what all cores of a game share.
+
+    Neither have they the number of units, where that leaves them different.
+    """
+    labels: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        labels[record.env].add(record.core)
+    names_of: dict[tuple[str, str], str] = {}
+    for env, names in labels.items():
+        parts = {name: _PARTS.split(name) for name in names}
+        shared = (
+            set.intersection(*(set(p[1:]) for p in parts.values())) if len(parts) > 1 else set()
+        )
+        brief = {
+            n: [x for i, x in enumerate(p) if not i or x not in shared] for n, p in parts.items()
+        }
+        short = {name: "-".join(x for x in p if not _says_units(x)) for name, p in brief.items()}
+        unique = len(set(short.values())) == len(names)
+        names_of |= {(env, n): short[n] if unique else "-".join(p) for n, p in brief.items()}
+    return names_of
+
+
+def _says_units(part: str) -> bool:
+    return part[:1] == "h" and part[1:].isdecimal()
+
+
+def _difference(record: Record, groups: Sequence[Sequence[Record]]) -> str:
+    """What tells a group of runs from others of the same name, as a suffix."""
+    others = [runs[0] for runs in groups if runs[0] is not record]
+    mine, *theirs = (
+        {k: v for k, v in r.settings.items() if k not in OF_RUN} | {"total_timesteps": r.total}
+        for r in (record, *others)
+    )
+    keys = sorted(key for key in mine if any(mine[key] != other.get(key) for other in theirs))
+    return f" ({', '.join(f'{key} {_short(mine[key])}' for key in keys)})" if keys else ""
+
+
+def _short(value: Any) -> str:
+    return f"{value:,.0f}" if isinstance(value, float) and value >= 1000 else str(value)
