@@ -9,7 +9,7 @@ import numpy as np
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs
 from rims_rl.published.cores import LSTM, RIM, Options
-from rims_rl.published.learning import LearningTask, draw, over_runs, task_table
+from rims_rl.published.learning import LearningTask, draw, learned, task_table
 from rims_rl.published.object_picking import SMALL
 
 _LAST_ACTION: Options = {"observe_last_action": True}
@@ -31,11 +31,8 @@ INPUT_TASKS: Mapping[str, LearningTask] = {
 
 def _inputs(runs: Runs) -> Drawing:
     """Every task with every kind of input."""
-    models = [task.wanted(core) for task in INPUT_TASKS.values() for core in task.cores]
-    runs.prepare(models, numbers_only=True)
     rng = np.random.default_rng(0)
-    results = {name: over_runs(runs, task, rng) for name, task in INPUT_TASKS.items()}
-    results = {name: cores for name, cores in results.items() if cores}
+    results = learned(runs, INPUT_TASKS, rng)
     tables = [task_table(name, INPUT_TASKS[name], cores) for name, cores in results.items()]
     picture = draw(results, INPUT_TASKS, list(INPUTS), rng)
     return Drawing(picture, {"tasks": results}, markdown="\n\n".join(tables))

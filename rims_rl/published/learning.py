@@ -161,11 +161,8 @@ STATISTICS: Mapping[str, Statistic] = {
 
 def _learning(runs: Runs) -> Drawing:
     """Every task and core."""
-    models = [task.wanted(core) for task in LEARNING_TASKS.values() for core in task.cores]
-    runs.prepare(models, numbers_only=True)
     rng = np.random.default_rng(0)
-    results = {name: over_runs(runs, task, rng) for name, task in LEARNING_TASKS.items()}
-    results = {name: cores for name, cores in results.items() if cores}
+    results = learned(runs, LEARNING_TASKS, rng)
     together = {name: aggregated(family, results, rng) for name, family in FAMILIES.items()}
     return Drawing(
         picture=draw(results, LEARNING_TASKS, list(CORES), rng),
@@ -182,6 +179,14 @@ def curve_of(run: StoredRun, windows: int = COARSE_WINDOWS) -> list[float | None
     kept = np.array(run.results["windows"]["return"], dtype=float).reshape(windows, -1)
     means = [row[~np.isnan(row)] for row in kept]
     return [float(row.mean()) if len(row) else None for row in means]
+
+
+def learned(runs: Runs, tasks: Mapping[str, LearningTask], rng: Generator) -> dict[str, Any]:
+    """Trains what is missing, and gives the results of each task of which there are any."""
+    models = [task.wanted(core) for task in tasks.values() for core in task.cores]
+    runs.prepare(models, numbers_only=True)
+    results = {name: over_runs(runs, task, rng) for name, task in tasks.items()}
+    return {name: cores for name, cores in results.items() if cores}
 
 
 def over_runs(runs: Runs, task: LearningTask, rng: Generator) -> dict[str, Any]:

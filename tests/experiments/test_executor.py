@@ -86,6 +86,9 @@ def test_a_killed_training_is_taken_up_again():
     killer.join()
     assert len(runs.stored(some_seconds())) == 2
     assert sorted(begun()) == [1, 2]
+    alone = Runs(Path("alone"), (0, 1), quick=True).every_seed(some_seconds())
+    found = [run.metrics for run in runs.stored(some_seconds())]
+    assert found == [run.metrics for run in alone]
 
 
 def test_a_killed_driver_leaves_trainings_that_the_next_one_waits_for():
