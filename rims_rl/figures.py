@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from rims_rl.experiments.figure import Figure
 from rims_rl.experiments.output import write_figure
 from rims_rl.experiments.store import STORE, Runs
 from rims_rl.published.catalogue import FIGURES
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.tasks.trainee import TASK_RUNS
 
 
@@ -69,8 +68,7 @@ def _make(options: argparse.Namespace, command: str) -> int:
 
 def _figure(name: str) -> Figure:
     if name not in FIGURES:
-        nearest = difflib.get_close_matches(name, FIGURES, n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        hint = did_you_mean(name, FIGURES)
         raise UsageError(f"unknown figure {name!r}: choose from {', '.join(FIGURES)}{hint}")
     return FIGURES[name]
 

@@ -121,7 +121,7 @@ def test_every_cell_of_a_table_is_a_number_of_its_run(table, tiny_quick):
 
 REFUSED = {
     "unknown figure": (["fig99"], f"choose from {', '.join(FIGURES)}"),
-    "nearly a figure": (["tabel1"], "did you mean table1?"),
+    "nearly a figure": (["tabel1"], "did you mean table1 or table7?"),
     "no figure": ([], "FIGURE; see"),
     "no seeds": (["fig2", "--seeds", "0"], "--seeds: expected a whole number of at least 1"),
     "words for seeds": (["fig2", "--seeds", "many"], "at least 1, got many"),

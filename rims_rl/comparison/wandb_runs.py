@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import itertools
 import threading
@@ -24,7 +23,7 @@ from rims_rl.comparison.wandb_names import (
     record_of,
 )
 from rims_rl.comparison.wandb_source import KEYS, Source, parse_source
-from rims_rl.runs.errors import UsageError, warn
+from rims_rl.runs.errors import UsageError, did_you_mean, warn
 from rims_rl.runs.wandb_run import logged_in
 
 #: Seconds to wait for an answer of the server.
@@ -164,7 +163,6 @@ def _why_none(api: wandb.Api, source: Source) -> str:
     keys = {key for run in runs for key in run.config}
     for key in source.config:
         if key not in keys:
-            near = difflib.get_close_matches(key, [*KEYS, *keys], 1)
-            hint = f", did you mean {near[0]}?" if near else ""
-            return f"{source.path}: no run's config has {key}{hint}; they have {listed(keys)}"
+            hint = did_you_mean(key, [*KEYS, *keys])
+            return f"{source.path}: no run's config has {key}; they have {listed(keys)}{hint}"
     return f"{source.path} has no run with {source.filters()}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from rims_rl.envs.registry import spec_of
 from rims_rl.experiments.shipped import read_shipped, shipped_names
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.published.cores import QUICK, Options, wanted
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.training.trainee import AGENTS
 
 _SHIPPED = "suites"
@@ -145,9 +144,9 @@ def _content(name: str) -> Mapping[str, Any]:
         raise UsageError(f"suite {name}: not a mapping; it needs games and cores")
     for key in content:
         if key not in _KEYS:
-            near = get_close_matches(str(key), _KEYS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_KEYS))}"
-            raise UsageError(f"suite {name}: unknown key {key!r}; {hint}")
+            there_are = f"; there are {', '.join(sorted(_KEYS))}"
+            hint = did_you_mean(str(key), _KEYS, otherwise=there_are)
+            raise UsageError(f"suite {name}: unknown key {key!r}{hint}")
     for key, kind in (("games", list), ("cores", dict)):
         if not isinstance(content.get(key), kind) or not content[key]:
             raise UsageError(f"suite {name}: it needs {key}, a {kind.__name__} with something in")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 
 
 class UsageError(ValueError):
@@ -15,6 +16,21 @@ def report(command: str, message: object) -> None:
     """Prints an error as exactly one line on stderr, whatever the exception's layout was."""
     text = " ".join(str(message).split())
     print(f"rims_rl.{command}: error: {text}", file=sys.stderr)
+
+
+def did_you_mean(
+    name: str, known: Iterable[str], show: Callable[[str], str] = str, otherwise: str = ""
+) -> str:
+    """The end of a message about a name that is not known: the one or two nearest that are.
+
+    Args:
+        name: that is not known.
+        known: names.
+        show: how a name is written.
+        otherwise: what to say if none is near.
+    """
+    nearest = get_close_matches(name, list(known), n=2)
+    return f"; did you mean {' or '.join(map(show, nearest))}?" if nearest else otherwise
 
 
 def exit_status(

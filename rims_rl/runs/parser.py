@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import re
 import typing
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import jsonargparse
 import yaml
 
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.runs.options import Plan, flag
 
 #: Options that belong on the command line alone.
@@ -216,11 +215,11 @@ def _readable(message: str, names: Sequence[str], show: Callable[[str], str]) ->
         expected = " or ".join(dict.fromkeys(map(_plain_type, kinds)))
         return f"{show(match[1])}: expected {expected}, got {value[1]}"
     if match := re.match(r"Option '([\w.-]+)' is not accepted", message):
-        return f"unknown key {match[1]!r}{_did_you_mean(match[1], names, show)}"
+        return f"unknown key {match[1]!r}{_nearest(match[1], names, show)}"
     if match := re.match(r"unrecognized arguments: ([^-]\S*)", message, re.IGNORECASE):
         return f"{match[1]} belongs to no option: options are written --name VALUE; see --help"
     if match := re.match(r"unrecognized arguments: (\S+)", message, re.IGNORECASE):
-        return f"unknown option {match[1]}{_did_you_mean(match[1], names, show)}"
+        return f"unknown option {match[1]}{_nearest(match[1], names, show)}"
     if message.startswith("Unexpected config"):
         return "not a mapping of options to values, such as `seed: 1`"
     return message
@@ -232,7 +231,6 @@ def _plain_type(kind: str) -> str:
     return {"NoneType": "null", "bool": "true or false"}.get(kind, kind)
 
 
-def _did_you_mean(name: str, names: Sequence[str], show: Callable[[str], str]) -> str:
-    wanted = name.split("=")[0].lstrip("-").replace("-", "_")
-    nearest = difflib.get_close_matches(wanted, names, n=2)
-    return f"; did you mean {' or '.join(map(show, nearest))}?" if nearest else "; see --help"
+def _nearest(flag: str, names: Sequence[str], show: Callable[[str], str]) -> str:
+    name = flag.split("=")[0].lstrip("-").replace("-", "_")
+    return did_you_mean(name, names, show, "; see --help")

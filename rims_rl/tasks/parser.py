@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -15,7 +14,7 @@ import jsonargparse
 import yaml
 
 from rims_rl.core.options import of_version_0_1
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.runs.folder import CONFIG, check_begun_with, folder_version
 from rims_rl.runs.options import option_names
 from rims_rl.runs.parser import (
@@ -76,7 +75,9 @@ def parse(argv: Sequence[str]) -> Request:
     named = bool(argv) and not argv[0].startswith("-")
     task = argv[0] if named else _resumed_task(argv)
     if task not in TASKS:
-        raise UsageError(f"unknown task {task!r}: choose from {', '.join(TASKS)}{_nearest(task)}")
+        raise UsageError(
+            f"unknown task {task!r}: choose from {', '.join(TASKS)}{did_you_mean(task, TASKS)}"
+        )
     flags = list(argv[named:])
     given = parsed(_parser(task), lambda: _parser(task).parse_args(flags, defaults=False))
     config, resume = given.pop("config", None), given.pop("resume", None)
@@ -186,11 +187,6 @@ def _resumed_task(argv: Sequence[str]) -> str:
         raise UsageError(f"--resume {folder}: no run there (it has no {CONFIG})")
     check_begun_with("tasks", Path(folder))
     return str(read_config(Path(folder) / CONFIG)["task"])
-
-
-def _nearest(task: str) -> str:
-    nearest = difflib.get_close_matches(task, TASKS, n=1)
-    return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
 @functools.cache
