@@ -1,8 +1,7 @@
 """The policies as model files of version 0.1 name them.
 
-Those files hold what their maker wrote, not what the defaults of the time filled in. These classes
-fill it in, so that a saved model computes what it computed; new models have those of
-`rims_rl.agents.core_policy`.
+These classes fill in the defaults of the time (`rims_rl.core.version_0_1`), so that a saved model
+computes what it computed; new models have those of `rims_rl.agents.core_policy`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rims_rl.agents import core_policy
-from rims_rl.core.registry import options_of_version_0_1
+from rims_rl.core.version_0_1 import upgraded_core
 
 
 class _Saved:
@@ -24,7 +23,7 @@ class _Saved:
         core_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        options = options_of_version_0_1(core, core_kwargs or {})
+        options = upgraded_core(core, core_kwargs or {})
         super().__init__(*args, core=core, core_kwargs=options, **kwargs)  # type: ignore[call-arg]
 
 

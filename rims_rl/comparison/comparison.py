@@ -1,4 +1,4 @@
-"""Runs side by side: one arm for each core in each game, what it scored, what does not fit."""
+"""Runs side by side: an arm for each core in each game, human-normalised scores, what is amiss."""
 
 from __future__ import annotations
 

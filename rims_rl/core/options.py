@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from rims_rl.core.config import RIMConfig, Variant
-from rims_rl.core.registry import core_options, options_of_version_0_1
+from rims_rl.core.registry import core_options
 
 #: Options of a core that stand beside ``core_kwargs``, each on its own.
 SIZED = ("hidden_size", "num_rims", "num_active", "variant")
@@ -96,11 +95,3 @@ class CoreOptions:
 
 #: Fields of `RIMConfig` that say how large an input is or how something is computed.
 _NO_CELL = ("input_size", "backend")
-
-
-def of_version_0_1(values: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a run that version 0.1 began, as this version names them."""
-    given = {"variant": values["variant"], **values["core_kwargs"]}
-    options = options_of_version_0_1(values["core"], given)
-    variant = options.pop("variant", values["variant"])
-    return {**values, "variant": variant, "core_kwargs": options}

@@ -81,27 +81,6 @@ def make_core(name: str, input_size: int, options: Mapping[str, Any]) -> Core:
     return core
 
 
-def options_of_version_0_1(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a core of version 0.1 as this version names them.
-
-    The default variant is called ``"hard"`` now, no value size stood for that of the variant, and
-    cores without RIMs took options that they did not heed.
-
-    Args:
-        name: of the core, or of a model that is none.
-        options: what was given then.
-    """
-    if name != "rim":
-        known = core_options(name) if name in _CORES else ()
-        return {option: value for option, value in options.items() if option in known}
-    given = dict(options)
-    if given.get("variant", "default") == "default":
-        given["variant"] = "hard"
-    if given.get("input_value_size") is None:
-        given.pop("input_value_size", None)
-    return given
-
-
 def _factory(name: str) -> CoreFactory:
     module, _, own_name = name.rpartition(":")
     if module and own_name not in _CORES:

@@ -1,4 +1,4 @@
-"""Interquartile means and their bootstrap intervals, the same everywhere in the project."""
+"""Interquartile means and bootstrap intervals over seeds; over games: `comparison.aggregate`."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any
 import jsonargparse
 import yaml
 
-from rims_rl.core.options import of_version_0_1
+from rims_rl.core.version_0_1 import upgraded_run
 from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.runs.folder import CONFIG, check_begun_with, folder_version
 from rims_rl.runs.options import option_names
@@ -127,8 +127,7 @@ def read_config(path: Path, task: str | None = None) -> dict[str, Any]:
 
 def read_stored(path: Path, task: str | None = None) -> dict[str, Any]:
     """As `read_config`, for the file of a stored run, whose options an earlier version may name."""
-    values = read_config(path, task)
-    return of_version_0_1(values) if folder_version(path.parent) == "0.1.0" else values
+    return upgraded_run(read_config(path, task), folder_version(path.parent))
 
 
 def check_task_options(task: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -76,6 +76,8 @@ def load_model(
 ) -> RecurrentPPO:
     """Loads a model that this version of the package can read.
 
+    One of version 0.1 names the policies of `rims_rl.agents.policies`.
+
     Args:
         file: a zip file of `RecurrentPPO.save`.
         device: to load it on.

@@ -13,7 +13,8 @@ from typing import Any
 import jsonargparse
 
 from rims_rl.core import core_options
-from rims_rl.core.options import SIZED, of_version_0_1
+from rims_rl.core.options import SIZED
+from rims_rl.core.version_0_1 import upgraded_run
 from rims_rl.envs import suite_of
 from rims_rl.runs.errors import UsageError, warn
 from rims_rl.runs.folder import folder_version
@@ -132,8 +133,7 @@ def read_stored(path: Path) -> dict[str, Any]:
     Args:
         path: its configuration file.
     """
-    values = read_yaml(path)
-    return of_version_0_1(values) if folder_version(path.parent) == "0.1.0" else values
+    return upgraded_run(read_yaml(path), folder_version(path.parent))
 
 
 @functools.cache

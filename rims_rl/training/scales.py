@@ -1,4 +1,7 @@
-"""What rewards and observations are normalised by: kept as JSON, and put back."""
+"""What rewards and observations are normalised by (`VecNormalize`): as JSON, and put back.
+
+`rims_rl.training.checkpoints.save_agent` keeps it in each checkpoint.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import pytest
 import sb3_contrib
 
 import rims_rl
-from rims_rl.core.options import of_version_0_1
+from rims_rl.core.version_0_1 import upgraded_run
 
 SAVED = Path(__file__).parents[1] / "saved"
 FILES = sorted(SAVED.glob("*.zip"))
@@ -56,7 +56,7 @@ def test_a_file_of_version_0_1_computes_what_it_computed(file, algorithm, tmp_pa
 )
 def test_options_of_a_run_folder_of_version_0_1(before, after):
     values = dict(zip(("core", "variant", "core_kwargs"), before, strict=True), seed=1)
-    upgraded = of_version_0_1(values)
+    upgraded = upgraded_run(values, "0.1.0")
     assert (upgraded["variant"], upgraded["core_kwargs"]) == after
     assert (upgraded["core"], upgraded["seed"]) == (before[0], 1)
 

@@ -61,6 +61,8 @@ def draw_masking(rims: int, active: int, runs: Runs) -> Drawing:
 def masking_effects(run: StoredRun) -> dict[str, dict[str, float]]:
     """Cross-entropy of all test videos without a mask and with each RIM masked.
 
+    The mask itself is in `VideoModel.forward`.
+
     Args:
         run: of a RIM on a video task.
 
