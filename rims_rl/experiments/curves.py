@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from rims_rl.experiments.statistics import bootstrap_interval, interquartile_mean
 from rims_rl.runs.folder import PROGRESS
+
+if TYPE_CHECKING:  # half a second that a training has no use for
+    from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import wandb
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from rims_rl.runs.folder import PROGRESS, TENSORBOARD
 from rims_rl.runs.wandb_log import NOTHING_SENT, sent_so_far
 from rims_rl.runs.wandb_run import WandbWriter, sync_hint
 from rims_rl.runs.writers import CsvWriter, TensorBoardWriter
+
+if TYPE_CHECKING:
+    import wandb
 
 
 @contextlib.contextmanager

@@ -11,16 +11,18 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-import wandb
 from stable_baselines3.common.logger import KVWriter, filter_excluded_keys
 
 from rims_rl.runs.errors import warn
 from rims_rl.runs.options import Plan
 from rims_rl.runs.wandb_log import NOTHING_SENT, STEP_AXIS, Sent
 from rims_rl.runs.writers import read_numbers
+
+if TYPE_CHECKING:  # loaded where a run is tracked
+    import wandb
 
 #: Seconds to wait for the server before going on offline.
 CONNECT_TIMEOUT = 30
@@ -158,6 +160,8 @@ def logged_in() -> bool:
     """Whether W&B has a key to use, without asking the user or the network."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
+    import wandb
+
     host = urlsplit(os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url).netloc
     path = os.environ.get("NETRC") or next(
         (p for name in (".netrc", "_netrc") if (p := Path.home() / name).exists()), None
@@ -181,6 +185,8 @@ def sync_hint(run: wandb.Run) -> str | None:
 def _try_init(
     folder: Path, run_id: str | None, mode: Mode, about: dict[str, Any]
 ) -> wandb.Run | None:
+    import wandb
+
     try:
         return wandb.init(
             project=os.environ.get("WANDB_PROJECT", "rims-rl"),
