@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +24,16 @@ def settings_of(record: Record) -> str:
     """What must be the same for runs to be seeds of each other."""
     ours = {key: value for key, value in record.settings.items() if key not in OF_RUN}
     return json.dumps(ours, sort_keys=True, default=str)
+
+
+def short_games(envs: Sequence[str]) -> dict[str, str]:
+    """What tells games apart in a picture: ids without what their suites add to all of them."""
+    brief = {
+        env: re.sub(r"^(.*/|popgym-)|(NoFrameskip|Deterministic)?-v\d+$", "", env) or env
+        for env in envs
+    }
+    often = Counter(brief.values())
+    return {env: name if often[name] == 1 else env for env, name in brief.items()}
 
 
 def runs_by_name(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:

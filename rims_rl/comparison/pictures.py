@@ -30,6 +30,7 @@ def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
         axis: one of `AXES`.
     """
     envs, colours = summary["envs"], _colours(summary)
+    names = summary["short_names"]
     rows = math.ceil(len(envs) / _COLUMNS)
     columns = math.ceil(len(envs) / rows)
     picture = Picture(figsize=(3.2 * columns + 0.3, 2.5 * rows + 0.6), layout="constrained")
@@ -40,7 +41,7 @@ def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
         for arm in summary["arms"]:
             if arm["env"] == env:
                 _draw_arm(axes, arm, axis, colours[arm["core"]])
-        axes.set_title(env, fontsize=9)
+        axes.set_title(names[env], fontsize=9)
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=8)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -77,12 +78,14 @@ def draw_improvement(summary: Summary) -> Picture:
     """Relative improvement over the baseline, a bar for each game, sorted, a panel a core."""
     cores, colours = summary["improvement"], _colours(summary)
     games = max(map(len, cores.values()))
+    names = summary["short_names"]
     size = (3.8 * len(cores) + 1.8, 0.22 * games + 1.4)
     picture = Picture(figsize=size, layout="constrained")
     panels = picture.subplots(1, len(cores), squeeze=False)
     for axes, (core, percent) in zip(panels.flat, cores.items(), strict=True):
         ordered = sorted(percent.items(), key=lambda item: item[1])
-        axes.barh([env for env, _ in ordered], [p for _, p in ordered], color=colours[core])
+        axes.barh([names[env] for env, _ in ordered], [p for _, p in ordered], color=colours[core])
+        axes.margins(y=0.5 / games)
         axes.axvline(0, color="0.3", lw=1)
         axes.set_title(f"{core} over {summary['baseline']}", fontsize=9)
         axes.tick_params(labelsize=8)

@@ -18,6 +18,7 @@ from rims_rl.comparison.aggregate import (
 )
 from rims_rl.comparison.comparison import Arm, Comparison
 from rims_rl.comparison.games import atari_game, table7
+from rims_rl.comparison.naming import short_games
 from rims_rl.comparison.record import Array
 from rims_rl.experiments.statistics import INTERVAL_METHOD, over_seeds
 
@@ -36,11 +37,11 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
             in the end in each game.
 
     Returns:
-        ``baseline``, ``scale``, ``intervals`` (how they are made), ``envs``, ``cores``,
-        ``problems``; ``anchors``: the returns that are 0 and 1 by game; ``arms``: for each core in
-        each game its curve, scores and settings; ``together``: aggregates over the games that all
-        cores have; ``improvement`` over the baseline in percent by core and game; ``paper``:
-        table 7 beside ours, by game.
+        ``baseline``, ``scale``, ``intervals`` (how they are made), ``envs``, ``short_names``,
+        ``cores``, ``problems``; ``anchors``: the returns that are 0 and 1 by game; ``arms``: for
+        each core in each game its curve, scores and settings; ``together``: aggregates over the
+        games that all cores have; ``improvement`` over the baseline in percent by core and game;
+        ``paper``: table 7 beside ours, by game.
     """
     rng = np.random.default_rng(0)
     return {
@@ -48,6 +49,7 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
         "scale": comparison.scale,
         "intervals": INTERVAL_METHOD,
         "envs": comparison.envs,
+        "short_names": short_games(comparison.envs),
         "cores": comparison.cores,
         "problems": list(comparison.problems),
         "anchors": {env: anchors._asdict() for env, anchors in comparison.anchors.items()},

@@ -65,5 +65,11 @@ def with_interval(numbers: Mapping[str, Any]) -> str:
 
 def between(value: float, interval: Sequence[float] | None) -> str:
     """A number and its interval, if there is one, as text."""
-    bounds = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
-    return f"{value:.3g}{bounds}"
+    bounds = f" [{', '.join(map(three_digits, interval))}]" if interval else ""
+    return f"{three_digits(value)}{bounds}"
+
+
+def three_digits(value: float) -> str:
+    """A number to the three digits that count, such as 0.00123 or 12,300."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 1000 else f"{value:.3g}"

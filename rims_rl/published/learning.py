@@ -17,10 +17,7 @@ from numpy.random import Generator
 from rims_rl.comparison.aggregate import pooled_iqm, stratified_bootstrap
 from rims_rl.experiments.curves import Array, Curve, plot_curves
 from rims_rl.experiments.figure import Drawing, Figure
-from rims_rl.experiments.statistics import (
-    over_seeds,
-    with_interval,
-)
+from rims_rl.experiments.statistics import over_seeds, three_digits, with_interval
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import CORES, LSTM, OTHERS, PARTS, Options, wanted
@@ -305,7 +302,7 @@ def _row(name: str, result: Mapping[str, Any], threshold: float | None) -> list[
         f"{result['parameters']:,}",
         str(len(result["seeds"])),
         with_interval(result["return at the end"]),
-        f"{min(result['return at the end']['each seed']):.3g}",
+        three_digits(min(result["return at the end"]["each seed"])),
         with_interval(result["mean return over training"]),
         *("" if value is None else f"{value:.2g}" for value in statistics),
         *([", ".join(passed)] if threshold else []),

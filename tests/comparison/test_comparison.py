@@ -5,6 +5,7 @@ import pytest
 
 from rims_rl.comparison.comparison import LAST, compare
 from rims_rl.comparison.games import atari_game, references, table7
+from rims_rl.comparison.naming import short_games
 from rims_rl.comparison.summary import summarise
 from rims_rl.comparison.text import COLUMNS, as_text, rows
 from rims_rl.training.results import WINDOWS
@@ -118,6 +119,13 @@ def test_names_of_atari_games():
         "VideoPinball"
     ]
     assert len(table7()) == 41
+
+
+def test_games_are_called_by_what_tells_them_apart():
+    ids = ["PongNoFrameskip-v4", "ALE/Boxing-v5", "popgym-RepeatFirstEasy-v0", "MinAtar/Asterix-v1"]
+    assert list(short_games(ids).values()) == ["Pong", "Boxing", "RepeatFirstEasy", "Asterix"]
+    same = ["PongNoFrameskip-v4", "ALE/Pong-v5", "-v1"]
+    assert short_games(same) == {env: env for env in same}
 
 
 def test_table_7_stands_beside_ours():

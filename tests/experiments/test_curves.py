@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rims_rl.experiments.curves import Curve, plot_curves, progress_values, window_means
-from rims_rl.experiments.statistics import bootstrap_interval, interquartile_mean
+from rims_rl.experiments.statistics import between, bootstrap_interval, interquartile_mean
 
 
 @pytest.fixture
@@ -84,3 +84,16 @@ def test_a_line_goes_on_over_an_empty_window():
     plot_curves(axes, {"a": Curve(np.array([1.0, 2.0, 3.0]), values)}, "y", rng)
     assert axes.lines[0].get_xydata().tolist() == [[1, 4], [3, 5]]
     plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "text"),
+    [
+        (8_403.2, (7_651.0, 999.7), "8,400 [7,650, 1,000]"),
+        (-12_345.6, None, "-12,300"),
+        (0.98765, (0.5, 1.0), "0.988 [0.5, 1]"),
+        (0.00001234, None, "1.23e-05"),
+    ],
+)
+def test_numbers_are_read_at_a_glance(value, interval, text):
+    assert between(value, interval) == text

@@ -7,7 +7,7 @@ const shown = {
   envs: new Set(data.envs), cores: new Set(data.cores),
   axis: "steps", logX: false, logY: false, seeds: false,
 };
-const shortNames = shorten(data.envs);
+const shortNames = new Map(Object.entries(data.short_names));
 
 function key(env, core) {
   return JSON.stringify([env, core]);
@@ -24,14 +24,6 @@ function shownCores() {
 /** Arms of the games and cores that are shown. */
 function shownArms() {
   return data.arms.filter((arm) => shown.envs.has(arm.env) && shown.cores.has(arm.core));
-}
-
-/** Game names without what their suites add to all of them, where they stay different. */
-function shorten(envs) {
-  const brief = envs.map((env) =>
-    env.replace(/^(.*\/|popgym-)/, "").replace(/(NoFrameskip|Deterministic)?-v\d+$/, "") || env);
-  const same = new Set(brief.filter((name, i) => brief.indexOf(name) !== i));
-  return new Map(envs.map((env, i) => [env, same.has(brief[i]) ? env : brief[i]]));
 }
 
 /** What an object has of its own under a name that may be any string; undefined if nothing. */
