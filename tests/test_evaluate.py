@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium as gym
 import imageio.v2 as imageio
 import pytest
+from sb3_contrib import RecurrentPPO
+from stable_baselines3.common.envs import FakeImageEnv
 
 from rims_rl.evaluate import main
 from rims_rl.train import main as train
@@ -62,6 +65,33 @@ def test_video_is_as_long_as_the_game(trained, tmp_path, capsys):
     assert main([str(trained), "--episodes", "1", "--video", str(path)]) == 0
     frames = imageio.mimread(path)
     assert f"({len(frames)} steps)" in capsys.readouterr().out
+
+
+def test_what_draws_no_pictures_is_refused_before_it_is_played(tmp_path, capsys):
+    argv = ["--env", "popgym-RepeatFirstEasy-v0", "--n-envs", "2", "--n-steps", "4"]
+    argv += ["--n-minibatches", "1", "--total-timesteps", "8", "--eval-every", "0"]
+    assert train([*argv, "--track", "off", "--run-dir", str(tmp_path / "r")]) == 0
+    capsys.readouterr()
+    assert main([str(tmp_path / "r"), "--video", str(tmp_path / "v.gif")]) == 2
+    told = capsys.readouterr()
+    assert "draws no pictures" in told.err
+    assert not told.out
+
+
+def test_images_with_channels_last_are_turned_as_in_training(tmp_path):
+    gym.register("Photo-v0", lambda **_: FakeImageEnv(screen_height=36, screen_width=36))
+    argv = ["--env", "Photo-v0", "--n-envs", "2", "--n-steps", "4", "--n-minibatches", "1"]
+    argv += ["--total-timesteps", "8", "--eval-every", "0", "--hidden-size", "12"]
+    assert train([*argv, "--track", "off", "--run-dir", str(tmp_path / "r")]) == 0
+    assert main([str(tmp_path / "r"), "--episodes", "2"]) == 0
+
+
+def test_a_policy_of_sb3_contrib_plays_and_is_filmed(tmp_path):
+    video, file = tmp_path / "v.mp4", tmp_path / "stock.zip"
+    RecurrentPPO("MlpLstmPolicy", "CartPole-v1", n_steps=8).save(file)
+    argv = [str(file), "--env", "CartPole-v1", "--episodes", "1", "--video", str(video)]
+    assert main([*argv, "--video-steps", "3"]) == 0
+    assert len(imageio.mimread(video)) == 3
 
 
 def test_success_rate_where_the_environment_has_one(tmp_path):

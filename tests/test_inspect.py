@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sb3_contrib import RecurrentPPO
 
 from rims_rl.inspect import main
 from rims_rl.train import main as train
@@ -97,3 +98,9 @@ def test_refusal_is_one_line(options, argv, words, capsys):
     capsys.readouterr()
     assert main([*argv, "--steps", "5"]) == 2
     assert words in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_policy_of_sb3_contrib_has_no_rims(capsys):
+    RecurrentPPO("MlpLstmPolicy", "CartPole-v1", n_steps=8).save("stock.zip")
+    assert main(["stock.zip", "--env", "CartPole-v1"]) == 2
+    assert "core 'lstm' has no RIMs" in capsys.readouterr().err

@@ -19,12 +19,15 @@ from stable_baselines3.common.monitor import load_results
 from stable_baselines3.common.vec_env import VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import rims_rl
 from rims_rl import make_vec_env
 from rims_rl.evaluate import main as evaluate
 from rims_rl.experiments.store import Runs
 from rims_rl.tasks.__main__ import main as train_a_task
 from rims_rl.train import main
+from rims_rl.training import episodes, recording
 from rims_rl.training.parser import read_yaml
+from rims_rl.training.trainee import AGENTS
 from tests.processes import finish, start, wait_for
 
 TINY = (
@@ -195,6 +198,43 @@ def test_finished_run_goes_on_with_more_steps(capsys):
     assert sorted(set(steps_of("r/progress.csv"))) == [64, 128, 192, 256]
 
 
+def test_a_run_cut_off_in_its_last_evaluation_is_concluded_by_the_next(monkeypatch, capsys):
+    def play(model, *args, **kwargs):
+        if model.num_timesteps == 128:
+            signal.raise_signal(signal.SIGTERM)
+        return episodes.play(model, *args, **kwargs)
+
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "128"]
+    with monkeypatch.context() as patched:
+        patched.setattr(recording, "play", play)
+        assert main([*argv, "--eval-every", "64"]) == 128 + signal.SIGTERM
+    assert Path("r/model.zip").exists()
+    assert not AGENTS.is_done(AGENTS.stored_plan(Path("r/config.yaml"), {}), Path("r"))
+    assert main(["--resume", "r"]) == 0
+    evaluated = json.loads(Path("r/results.json").read_text())["last_evaluation"]
+    assert evaluated["time/total_timesteps"] == 128
+    assert AGENTS.is_done(AGENTS.stored_plan(Path("r/config.yaml"), {}), Path("r"))
+    assert main(["--resume", "r"]) == 2
+    assert "it has 128 of 128 steps already" in capsys.readouterr().err
+
+
+def test_a_signal_in_the_last_update_leaves_what_it_has_learned(monkeypatch):
+    def learn(model):
+        update(model)
+        if model.num_timesteps == 128:
+            signal.raise_signal(signal.SIGTERM)
+
+    update = rims_rl.RecurrentPPO.train
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "128"]
+    with monkeypatch.context() as patched:
+        patched.setattr(rims_rl.RecurrentPPO, "train", learn)
+        assert main([*argv, "--eval-every", "0"]) == 128 + signal.SIGTERM
+    stopped = RecurrentPPO.load("r/checkpoints/step-000000000128.zip")
+    assert (stopped.num_timesteps, stopped._n_updates) == (128, 2)
+    assert main(["--resume", "r"]) == 0
+    assert RecurrentPPO.load("r/model.zip")._n_updates == 2
+
+
 def test_a_resumed_run_does_not_repeat_its_games():
     argv = [*TINY, "--track", "off", "--run-dir", "r", "--eval-every", "0"]
     assert main([*argv, "--total-timesteps", "1024"]) == 0
@@ -230,6 +270,7 @@ def leaves(folder):
     return sorted(str(path) for path in Path(folder).rglob("*"))
 
 
+SCALED = ("--normalize-observations",)
 REFUSED = {
     "no env": ([], "--env"),
     "unknown env": (["--env", "PongNoFramskip-v4"], "PongNoFrameskip-v4"),
@@ -250,6 +291,13 @@ REFUSED = {
     "env kwargs": ([*TINY, "--env-kwargs", "{gravity: 1}"], "gravity"),
     "atari kwargs": (["--env", "PongNoFrameskip-v4", "--env-kwargs", "{noop: 1}"], "noop_max"),
     "device": ([*TINY, "--device", "gpu"], "cpu"),
+    "one step": ([*TINY, "--n-envs", "4", "--n-steps", "1"], "advantages of one step cannot be"),
+    "dropout": ([*TINY, "--core-kwargs", "{dropout: 0.1}"], "dropout must be 0 in PPO"),
+    "backend": ([*TINY, "--core-kwargs", "{backend: torch, comm_top_k: 2}"], "'torch' cannot run"),
+    "policy kwargs": ([*TINY, "--policy-kwargs", "{shared_core: false}"], "give shared_core as an"),
+    "numbers": ([*TINY[2:], "--env", "FrozenLake-v1", *SCALED], "is for vectors of numbers"),
+    "pixels": ([*TINY[2:], "--env", "PongNoFrameskip-v4", *SCALED], "is for vectors of numbers"),
+    "symbols": ([*TINY[2:], "--env", "MiniGrid-Empty-5x5-v0", *SCALED], "is for vectors of"),
     "resume nothing": (["--resume", "nowhere"], "no run there"),
     "not creatable": ([*TINY, "--run-dir", "/proc/run"], "/proc"),
 }
@@ -298,8 +346,10 @@ class TimeBomb(gym.Wrapper):
 def test_bad_reward_is_named(capsys):
     gym.register("TimeBomb-v0", lambda **kw: TimeBomb(gym.make("CartPole-v1", **kw)))
     argv = [*TINY[2:], "--env", "TimeBomb-v0", "--track", "off", "--run-dir", "r"]
-    assert main([*argv, "--eval-every", "0"]) == 1
+    assert main([*argv, "--eval-every", "0", "--normalize-reward"]) == 1
     assert "reward of the environment is not finite" in capsys.readouterr().err
+    (kept,) = Path("r/checkpoints").glob("*.json")
+    assert np.isfinite(json.loads(kept.read_text())["reward_scale"]["var"])
 
 
 def test_monitor_file_is_read_by_sb3_and_goes_on(capsys):

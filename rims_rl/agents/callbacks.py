@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,6 +12,7 @@ import torch
 from sb3_contrib import RecurrentPPO
 from sb3_contrib.common.recurrent.buffers import RecurrentRolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import Tensor, nn
 
 from rims_rl.agents.core_policy import CorePolicy
@@ -191,13 +193,14 @@ class FiniteGuard(BaseCallback):
 
     Rewards, observations, the core's output and state are checked at every step, the parameters
     after every update. `snapshot` holds policy and optimizer as they were before the update that
-    failed.
+    failed; likewise kept is what rewards and observations are normalised by.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.snapshot: dict[str, Any] = {}
         self.snapshot_timesteps = 0
+        self._scales: list[dict[str, Any]] = []
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
     def check_parameters(self) -> None:
@@ -207,9 +210,19 @@ class FiniteGuard(BaseCallback):
                 raise FloatingPointError(f"parameter {name} is not finite after an update")
 
     def restore(self) -> None:
-        """Puts back policy, optimizer and step count as they were before the last update."""
+        """Puts back policy, optimizer, scales and step count as before the last update."""
         self.model.set_parameters(self.snapshot)
         self.model.num_timesteps = self.snapshot_timesteps
+        for statistics, kept in zip(self._statistics(), self._scales, strict=True):
+            vars(statistics).update(kept)
+
+    def _statistics(self) -> list[RunningMeanStd]:
+        """What rewards and observations are normalised by."""
+        env = self.model.get_vec_normalize_env()
+        if env is None:
+            return []
+        seen = getattr(env, "obs_rms", {})
+        return [env.ret_rms, *(seen.values() if isinstance(seen, dict) else (seen,))]
 
     def _on_training_start(self) -> None:
         for name in ("lstm_actor", "lstm_critic"):
@@ -236,6 +249,7 @@ class FiniteGuard(BaseCallback):
             name: _copied(state) for name, state in self.model.get_parameters().items()
         }
         self.snapshot_timesteps = self.model.num_timesteps
+        self._scales = [copy.deepcopy(vars(statistics)) for statistics in self._statistics()]
 
     def _on_step(self) -> bool:
         if not np.isfinite(self.locals["rewards"]).all():

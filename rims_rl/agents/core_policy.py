@@ -279,8 +279,13 @@ class CorePolicy(RecurrentActorCriticPolicy):
         self, obs: PyTorchObs, lstm_states: tuple[Tensor, Tensor], episode_starts: Tensor
     ) -> Tensor:
         """Values (N, 1) of observations (N, ...)."""
-        _, latent_vf, _ = self._latents(obs, RNNStates(lstm_states, lstm_states), episode_starts)
-        values: Tensor = self.value_net(latent_vf)
+        features = self.extract_features(obs)
+        vf_features = features[1] if isinstance(features, tuple) else features
+        core = self.lstm_actor if self.lstm_critic is None else self.lstm_critic
+        acted = self.latest_info
+        vf, _ = self._process_sequence(vf_features, lstm_states, episode_starts, core)
+        self.latest_info = acted  # this was no step of the actor
+        values: Tensor = self.value_net(self.mlp_extractor.forward_critic(vf))
         return values
 
 

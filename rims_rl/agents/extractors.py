@@ -167,8 +167,11 @@ class GridExtractor(BaseFeaturesExtractor):
         if not isinstance(space, spaces.Dict):
             return False
         grid = space.spaces.get("grid")
-        is_grid = isinstance(grid, spaces.Box) and grid.shape[2:] == (_CHANNELS,)
-        return is_grid and ("target" in space.spaces) != ("mission" in space.spaces)
+        if not isinstance(grid, spaces.Box) or grid.shape != (*grid.shape[:1] * 2, _CHANNELS):
+            return False
+        read = [space.spaces[key] for key in _READ if key in space.spaces]
+        has_one = ("target" in space.spaces) != ("mission" in space.spaces)
+        return has_one and all(isinstance(entry, spaces.Box) for entry in read)
 
     @staticmethod
     def not_read(space: spaces.Dict) -> list[str]:

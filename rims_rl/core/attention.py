@@ -120,12 +120,13 @@ class InputAttention(nn.Module):
         queries = queries.unflatten(-1, (self.heads, -1))
         scores = torch.einsum("bkne,brne->bknr", queries, rows.keys)
         scores = scores / math.sqrt(rows.keys.shape[-1])
+        competing = scores
         if self.held is not None:
-            scores = scores.masked_fill(self.held[:, None, None], -torch.inf)
+            competing = scores.masked_fill(self.held[:, None, None], -torch.inf)
         if self.competition:
-            attention = compete(scores.softmax(dim=1), self.num_active, dim=1)
+            attention = compete(competing.softmax(dim=1), self.num_active, dim=1)
         else:
-            attention = _softmax_with_null(scores)
+            attention = _softmax_with_null(competing)
         weights = attention if self.read_null else scores.softmax(dim=-1)
         attended = torch.einsum("bknr,brnv->bknv", self.dropout(weights), rows.values)
         return attended.flatten(-2), attention.sum(dim=-1).mean(dim=-1)

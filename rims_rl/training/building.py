@@ -62,12 +62,26 @@ def make_training_env(plan: TrainPlan, seed: int) -> VecEnv:
     )
     if not (settings.normalize_reward or settings.normalize_observations):
         return env
+    if settings.normalize_observations and not _is_numbers(env.observation_space):
+        env.close()
+        raise UsageError(
+            f"--normalize-observations is for vectors of numbers, not for what {settings.env} "
+            "shows; leave it out"
+        )
     return VecNormalize(
         env,
         norm_obs=settings.normalize_observations,
         norm_reward=settings.normalize_reward,
         gamma=plan.ppo.gamma,
     )
+
+
+def _is_numbers(space: spaces.Space[Any]) -> bool:
+    """Whether observations are numbers that can be scaled, not symbols and no picture."""
+    if isinstance(space, spaces.Dict):
+        symbols = GridExtractor.fits(space)
+        return not symbols and all(map(_is_numbers, space.spaces.values()))
+    return isinstance(space, spaces.Box) and not is_image_space(space)
 
 
 def make_eval_env(plan: TrainPlan, training_env: VecEnv, seed: int) -> VecEnv:
@@ -119,15 +133,14 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
     core = plan.core
     policy = policy_class(env.observation_space)
     try:
-        return algorithm(plan)(
+        model = algorithm(plan)(
             policy,
             env,
             policy_kwargs={
                 "core": core.core,
                 "core_kwargs": core.spelled_out(),
                 "shared_core": core.shared_core,
-                **_features(plan, env.observation_space),
-                **core.policy_kwargs,
+                **_merged(_features(plan, env.observation_space), core.policy_kwargs),
             },
             n_steps=plan.ppo.n_steps,
             batch_size=plan.batch_size,
@@ -135,8 +148,18 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
             device=plan.run.device,
             **ppo_settings(plan.ppo),
         )
+        # What a backend cannot run shows in the first step.
+        model.policy.predict(model.observation_space.sample(), deterministic=True)
+        return model
     except (ValueError, AssertionError, NotImplementedError, TypeError) as error:
         raise UsageError(str(error)) from None
+
+
+def _merged(ours: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a policy; what the user gives wins, also within those of the extractor."""
+    name = "features_extractor_kwargs"
+    of_extractor = {**ours.get(name, {}), **given.get(name, {})}
+    return {**ours, **given, **({name: of_extractor} if of_extractor else {})}
 
 
 def _features(plan: TrainPlan, space: spaces.Space[Any]) -> dict[str, Any]:
@@ -147,8 +170,11 @@ def _features(plan: TrainPlan, space: spaces.Space[Any]) -> dict[str, Any]:
         arguments: dict[str, Any] = {} if own else {"features_extractor_class": extractor}
         return {**arguments, "features_extractor_kwargs": options} if options else arguments
     assert isinstance(space, spaces.Dict)
-    appended = (LAST_ACTION, LAST_REWARD)
+    appended: tuple[str, ...] = (LAST_ACTION, LAST_REWARD)
     inner = without(space, appended)
+    if isinstance(inner, spaces.Dict) and GridExtractor.fits(inner):
+        appended = (*appended, *GridExtractor.not_read(inner))
+        inner = without(space, appended)
     extractor, options = _extractor(plan, inner)
     policy = policy_class(inner)
     return {

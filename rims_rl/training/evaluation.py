@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jsonargparse
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
-from rims_rl.agents.core_policy import CorePolicy
 from rims_rl.envs import shows_last_action, suite_of
 from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
@@ -28,7 +28,7 @@ from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_en
 from rims_rl.runs.options import Track, at_least, check_seed
 from rims_rl.runs.parser import HelpFormatter, add_options, make_parser, parsed
 from rims_rl.runs.wandb_run import WandbWriter, open_run, sync_hint
-from rims_rl.training.building import make_env, whole_games
+from rims_rl.training.building import derived_seed, make_env, whole_games
 from rims_rl.training.episodes import Episodes, play, play_one
 from rims_rl.training.loading import Trained, load_trained
 from rims_rl.training.options import TrainPlan
@@ -41,6 +41,8 @@ MAX_ENVS = 16
 #: Pictures per second of a video, close to a family's real time.
 FPS = {"atari": 15, "minigrid": 8, "minatar": 15, "popgym": 30, "gymnasium": 30}
 VIDEO_FORMATS = (".mp4", ".gif")
+#: The key of its environments' seeds, beside those of `rims_rl.training.trainee`.
+_EVALUATED = 3
 
 
 @dataclass(frozen=True)
@@ -115,16 +117,21 @@ def evaluate(request: EvaluateOptions) -> Path:
     env = make_games(trained, env_id, kwargs, min(request.episodes, MAX_ENVS), request.seed)
     if request.track != "off" and not (trained.folder / CONFIG).is_file():
         raise UsageError(f"--track {request.track}: {trained.folder} is not a run folder")
+    filming = None
     if request.video is not None:
         _check_video_folder(Path(request.video).parent)
+        # Pygame draws in memory; without this it looks for a screen and complains where there is
+        # none.
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+        filming = make_games(trained, env_id, kwargs, 1, request.seed, render_mode="rgb_array")
     trained.model.set_random_seed(request.seed)
     episodes = _play(trained, env, request)
     env.close()
     summary = episodes.summary(request.seed)
     _print_table(summary, env_id, trained)
-    if request.video is not None:
-        _film(trained, env_id, kwargs, request)
     file, result = _write(trained, env_id, kwargs, request, episodes, summary)
+    if filming is not None:
+        _film(trained, filming, env_id, request)
     _track(request.track, trained.folder, env_id, result)
     return file
 
@@ -192,7 +199,9 @@ def make_games(
         UsageError: the agent cannot play it.
     """
     seen = shows_last_action(trained.model.observation_space)
+    seed = derived_seed(seed, _EVALUATED)  # training began with the layouts of the seed itself
     env = make_env(env_id, count, seed, env_kwargs, observe_last_action=seen, **how)
+    env = RecurrentPPO._wrap_env(env, verbose=0, monitor_wrapper=False)  # as SB3 does to train
     _check_spaces(trained, env, env_id)
     return env if trained.scale is None else scaled(env, trained.scale)
 
@@ -220,11 +229,8 @@ def _play(trained: Trained, env: VecEnv, request: EvaluateOptions) -> Episodes:
         )  # fmt: skip
 
 
-def _film(trained: Trained, env_id: str, kwargs: dict[str, Any], request: EvaluateOptions) -> None:
+def _film(trained: Trained, env: VecEnv, env_id: str, request: EvaluateOptions) -> None:
     assert request.video is not None
-    # Pygame draws in memory; without this it looks for a screen and complains where there is none.
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    env = make_games(trained, env_id, kwargs, 1, request.seed, render_mode="rgb_array")
     pictures, active = record(trained, env, request)
     env.close()
     path = Path(request.video)
@@ -248,12 +254,12 @@ def record(
     """
     pictures: list[Picture] = []
     masks: list[torch.Tensor] = []
-    policy = cast(CorePolicy, trained.model.policy)
 
     def keep() -> None:
         pictures.append(np.asarray(env.render("rgb_array"), dtype=np.uint8))
-        if policy.active_mask is not None:
-            masks.append(policy.active_mask[0].cpu())
+        mask = getattr(trained.model.policy, "active_mask", None)  # sb3-contrib's own have none
+        if mask is not None:
+            masks.append(mask[0].cpu())
 
     most = request.video_steps
     steps = play_one(trained.model, env, most, deterministic=request.deterministic, on_action=keep)

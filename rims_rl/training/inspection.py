@@ -82,7 +82,8 @@ class Stage:
 
     def __post_init__(self) -> None:
         if not isinstance(self.policy.lstm_actor, RIM):
-            raise UsageError(f"{self.trained.file}: core {self.policy.core!r} has no RIMs")
+            core = getattr(self.policy, "core", "lstm")  # sb3-contrib's own policies have no other
+            raise UsageError(f"{self.trained.file}: core {core!r} has no RIMs")
 
     @property
     def policy(self) -> CorePolicy:

@@ -85,6 +85,14 @@ class PolicyOptions(CoreOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, 0, "features_dim")
+        for name in ("core", "core_kwargs", "shared_core"):
+            if name in self.policy_kwargs:
+                raise ValueError(f"policy_kwargs: give {name} as an option of its own instead")
+        if self.core_kwargs.get("dropout"):
+            raise ValueError(
+                "core_kwargs: dropout must be 0 in PPO, which compares the probabilities of "
+                "actions before and after an update"
+            )
 
     def label(self) -> str:
         """See `CoreOptions.label`."""
@@ -193,6 +201,12 @@ class TrainPlan(Plan):
 
     def __post_init__(self) -> None:
         n_envs, n_minibatches = self.env.n_envs, self.ppo.n_minibatches
+        if n_envs * self.ppo.n_steps < 2 * n_minibatches:
+            raise UsageError(
+                f"--n-minibatches {n_minibatches} leaves less than 2 of the {n_envs} x "
+                f"{self.ppo.n_steps} steps of a rollout for each: advantages of one step cannot be "
+                "normalised"
+            )
         if self.ppo.minibatches == "random":
             if n_envs * self.ppo.n_steps % n_minibatches:
                 raise UsageError(

@@ -111,6 +111,7 @@ class Recorder(BaseCallback):
         self._settings = settings
         self._stop = stop
         self._last_saved: int | None = None
+        self._collecting = False
 
     def _on_rollout_start(self) -> None:
         self._advance()
@@ -120,13 +121,18 @@ class Recorder(BaseCallback):
         last = self._last_saved
         if last is None or self.progress.timesteps - last >= self._settings.checkpoint_every:
             self.save()
+        self._collecting = True
 
     def _on_step(self) -> bool:
         return True
 
+    def _on_rollout_end(self) -> None:
+        self._collecting = False
+
     def rewind(self) -> None:
-        """Forgets the rollout that a signal cut off: the policy has not learned from it."""
-        self.model.num_timesteps = self.progress.timesteps
+        """Forgets the rollout that a signal cut off, if one: the policy has not learned from it."""
+        if self._collecting:
+            self.model.num_timesteps = self.progress.timesteps
 
     def finish(self) -> None:
         """Evaluates and saves what training has arrived at."""

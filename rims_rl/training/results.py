@@ -11,7 +11,7 @@ import pandas as pd
 
 from rims_rl.experiments.curves import window_means
 from rims_rl.runs.files import write_text
-from rims_rl.runs.folder import EPISODES, PROGRESS, RESULTS, describe_environment
+from rims_rl.runs.folder import EPISODES, PROGRESS, RESULTS, read_environment
 from rims_rl.training.options import TrainPlan
 
 #: Windows of equal length in which episodes and metrics are averaged.
@@ -48,7 +48,7 @@ def write_results(folder: Path, plan: TrainPlan, param_count: int, best: float |
         **summary(folder, plan.run.total_timesteps),
         "best_evaluation": best,
         "config": plan.flat(),
-        "environment": describe_environment(),
+        "environment": read_environment(folder),
     }
     write_text(folder / RESULTS, json.dumps(results) + "\n")
 

@@ -15,7 +15,15 @@ from rims_rl.agents import callbacks
 from rims_rl.envs import AtariSettings, UnknownEnvError, suite_of
 from rims_rl.runs.checkpoints import Checkpoint, newest_checkpoint
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.folder import CHECKPOINTS, CONFIG, MODEL, RESULTS, read_environment, read_results
+from rims_rl.runs.folder import (
+    CHECKPOINTS,
+    CONFIG,
+    MODEL,
+    RESULTS,
+    folder_version,
+    read_environment,
+    read_results,
+)
 from rims_rl.runs.parser import Request
 from rims_rl.runs.trainee import Kind, Run, Trainee
 from rims_rl.training import parser
@@ -103,7 +111,6 @@ class Agent(Trainee):
         self._guard = callbacks.FiniteGuard()
         self._report = ProgressReport(options.total_timesteps)
         self._recorder = Recorder(run.folder, self._eval_env, options, self._progress, run.stop)
-        self._recorder.init_callback(model)
         statistics = (callbacks.CoreStatistics(), callbacks.UpdateStatistics())
         try:
             model.learn(
@@ -194,10 +201,11 @@ class AgentKind(Kind[TrainPlan]):
     def restore(self, plan: TrainPlan, folder: Path, checkpoint: Checkpoint) -> Agent:
         """The agent of a checkpoint, in environments that it has not seen."""
         progress = AgentFacts.of(checkpoint.facts)
-        done = progress.timesteps
-        if done >= plan.run.total_timesteps:
+        done, total = progress.timesteps, plan.run.total_timesteps
+        # One that was cut off in its last evaluation has all steps and is not concluded.
+        if done >= total and _concluded(folder, total):
             raise UsageError(
-                f"--resume {folder}: it has {done} of {plan.run.total_timesteps} steps already; "
+                f"--resume {folder}: it has {done} of {total} steps already; "
                 "give more with --total-timesteps"
             )
         seed = derived_seed(plan.run.seed, _RESUMED, done)
@@ -214,11 +222,12 @@ class AgentKind(Kind[TrainPlan]):
         return plan.run.total_timesteps
 
     def is_done(self, plan: TrainPlan, folder: Path) -> bool:
-        """Whether the model is saved, and is that of all steps."""
-        if not (folder / MODEL).exists():
+        """Whether the model is saved, is that of all steps, and the results are written."""
+        total = plan.run.total_timesteps
+        if not ((folder / MODEL).exists() and _concluded(folder, total)):
             return False
         newest = newest_checkpoint(folder / CHECKPOINTS, self.facts)
-        return newest is not None and newest.facts["timesteps"] >= plan.run.total_timesteps
+        return newest is not None and newest.facts["timesteps"] >= total
 
     def results(self, folder: Path) -> dict[str, Any]:
         """The content of ``results.json``, or what it would be."""
@@ -243,6 +252,13 @@ class AgentKind(Kind[TrainPlan]):
 
 
 AGENTS = AgentKind()
+
+
+def _concluded(folder: Path, total: int) -> bool:
+    """Whether the results of so many steps are written, as 0.1 did not."""
+    if not (folder / RESULTS).exists():
+        return folder_version(folder) == "0.1.0"
+    return int(read_results(folder)["timesteps"]) >= total
 
 
 def param_count(model: RecurrentPPO) -> int:

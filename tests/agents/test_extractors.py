@@ -153,3 +153,10 @@ def test_rows_are_a_row_for_each_position():
     assert rows.shape == (8, 25, 32)  # the convolution of 7 x 7 cells
     # The direction ends each of them.
     torch.testing.assert_close(rows[..., -4:], rows[:, :1, -4:].expand(-1, rows.shape[1], -1))
+
+
+def test_symbols_that_are_no_boxes_are_left_to_others(space):
+    assert GridExtractor.fits(space)
+    assert not GridExtractor.fits(spaces.Dict({**space.spaces, "direction": spaces.Discrete(4)}))
+    oblong = spaces.Box(0, 9, (3, 5, 3), np.uint8)
+    assert not GridExtractor.fits(spaces.Dict({**space.spaces, "grid": oblong}))

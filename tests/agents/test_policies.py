@@ -97,6 +97,19 @@ def test_every_observation_and_action_space_trains(observation, action, algorith
     assert state[0].shape == (1, 2, 12)
 
 
+@pytest.mark.parametrize("shared_core", [True, False])
+def test_values_are_those_of_the_step_and_are_no_step(shared_core):
+    env = make_vec_env("CartPole-v1", 2, seed=0)
+    policy = make_model("MlpRimPolicy", env, policy_kwargs={"shared_core": shared_core}).policy
+    obs, states = torch.randn(2, 4), (torch.randn(1, 2, 12).tanh(), torch.zeros(1, 2, 12))
+    starts = torch.zeros(2)
+    with torch.no_grad():
+        _, values, _, _ = policy(obs, RNNStates(states, states), starts)
+        info = policy.latest_info
+        torch.testing.assert_close(policy.predict_values(obs, states, starts), values)
+    assert policy.latest_info is info
+
+
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=["stock", "ours"])
 def test_one_word_changes_the_core(core, algorithm):

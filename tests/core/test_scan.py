@@ -421,6 +421,18 @@ def test_without_the_compiled_library_torch_is_used():
     assert "compiled scan is missing" in result.stderr
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_bias_of_queries_learns_alone(backend):
+    gradients = []
+    for kind in ("reference", backend):
+        torch.manual_seed(0)
+        rim = RIM(4, 6, **SMALL, backend=kind).requires_grad_(False)
+        bias = dict(rim.named_parameters())["input_attention.query_bias"].requires_grad_()
+        rim(torch.randn(5, 3, 4))[0].square().sum().backward()
+        gradients.append(bias.grad)
+    torch.testing.assert_close(*gradients)
+
+
 @settings(max_examples=80, deadline=None)
 @given(case=cases(), data=st.data())
 def test_rims_held_inactive_never_move(case, data):
@@ -437,6 +449,7 @@ def test_rims_held_inactive_never_move(case, data):
     state = [torch.randn(1, batch, hidden, dtype=torch.float64) for _ in range(2)]
     starts, probe = resets_of(resets, steps, batch), torch.randn(steps, batch, hidden).double()
     (output, _, _), info, _ = run(fast, x, state, starts, probe)
+    assert torch.isfinite(output).all()
     assert not info.active_mask[..., sorted(held)].any()
     assert (info.active_mask.sum(-1) == options["num_active"]).all()
     if resets == "none":

@@ -20,8 +20,9 @@ from rims_rl.agents import (
     SmallGridCnn,
 )
 from rims_rl.core.config import VARIANTS
+from rims_rl.envs.last_action import LAST_ACTION, LAST_REWARD
 from rims_rl.runs.errors import UsageError
-from rims_rl.training.building import make_model, make_training_env
+from rims_rl.training.building import _features, make_model, make_training_env
 from rims_rl.training.parser import plan
 
 
@@ -82,6 +83,29 @@ def test_features_of_a_size_for_other_dictionaries_are_refused() -> None:
     env.observation_space = spaces.Dict(a=env.observation_space)
     with pytest.raises(UsageError, match="--features-dim 128 is not for dictionaries"):
         make_model(plan(options), env)
+
+
+def test_what_else_a_grid_comes_with_is_appended_beside_the_last_action() -> None:
+    env = make_training_env(plan({"env": "rims_rl/PickupDistractorsSmall-v0"}), 0)
+    env.close()
+    assert isinstance(env.observation_space, spaces.Dict)
+    battery = spaces.Box(0, 1, (1,))
+    shown = spaces.Dict({
+        **env.observation_space.spaces, "battery": battery,
+        LAST_ACTION: spaces.Box(0, 1, (7,)), LAST_REWARD: battery,
+    })  # fmt: skip
+    features = _features(plan({"env": "CartPole-v1"}), shown)
+    assert features["features_extractor_kwargs"] == {
+        "extractor": GridExtractor, "appended": (LAST_ACTION, LAST_REWARD, "battery"),
+    }  # fmt: skip
+
+
+def test_arguments_of_the_extractor_do_not_push_out_ours() -> None:
+    given = {"features_extractor_kwargs": {"features_dim": 64}}
+    extractor = built(
+        env="PongNoFrameskip-v4", precision="bfloat16", policy_kwargs=given
+    ).policy.features_extractor
+    assert (extractor.precision, extractor.features_dim) == ("bfloat16", 64)
 
 
 def test_precision_without_images_is_refused() -> None:

@@ -381,9 +381,10 @@ class _Backward:
                 weights = reading_weights(self.spec, weights)
             gates_in = grad_ih.unsqueeze(0) * self._hoisted(weights)
             gates_in = gates_in.flatten(2, 3)
-        if needed.scores_in and self.grad_scores:
+        if self.grad_scores and (needed.scores_in or needed.score_bias):
             grad_scores = torch.stack(self.grad_scores[::-1])
-            scores_in = (self.h_in.unsqueeze(0) * self._hoisted(grad_scores)).flatten(2, 3)
+            if needed.scores_in:
+                scores_in = (self.h_in.unsqueeze(0) * self._hoisted(grad_scores)).flatten(2, 3)
             if needed.score_bias:
                 score_bias = grad_scores.permute(1, 2, 0, 3).flatten(2)
         weight_qkv = weight_out = bias_out = None
