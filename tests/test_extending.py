@@ -67,18 +67,19 @@ def test_forms_of_ones_own_run_in_the_reference_or_say_so(page):
                 rims_rl.RIM(5, 12, 4, 2, backend=backend, **options)(x)
 
 
-def test_the_command_line_trains_it_and_its_model_loads_in_another_process(monkeypatch):
+def test_the_command_line_trains_it_and_its_model_loads_in_another_process():
     Path("leaky.py").write_text(BLOCKS[0])
     command = re.search(r"```bash\npython -m rims_rl.train (.*?)\n```", PAGE, re.DOTALL)
     assert command is not None
     assert "leaky:leaky" in command[1]
-    monkeypatch.syspath_prepend(".")
-    with mock.patch.dict(registry._CORES):
-        assert main([
-            "--env", "CartPole-v1", "--core", "leaky:leaky", "--core-kwargs", "{slowest: 50.0}",
-            "--total-timesteps", "1024", "--eval-every", "0", "--track", "off", "--run-dir", "r",
-        ]) == 0  # fmt: skip
-    sys.modules.pop("leaky", None)
+    status, _, errors = finish(
+        start(
+            "rims_rl.train", "--env", "CartPole-v1", "--core", "leaky:leaky",
+            "--core-kwargs", "{slowest: 50.0}", "--total-timesteps", "1024", "--eval-every", "0",
+            "--track", "off", "--run-dir", "r",
+        )
+    )  # fmt: skip
+    assert status == 0, errors
     status, _, errors = finish(start("rims_rl.evaluate", "r", "--episodes", "2"))
     assert status == 0, errors
 

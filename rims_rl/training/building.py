@@ -107,6 +107,10 @@ def whole_games(env_id: str, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {**env_kwargs, **atari}
 
 
+#: What seeds are derived for, the first number of `derived_seed`'s key.
+EVALUATING, RESUMING, PLAYING = 1, 2, 3
+
+
 def derived_seed(seed: int, *key: int) -> int:
     """Another seed for another purpose, the same for the same `seed` and `key`."""
     return int(np.random.SeedSequence([seed, *key]).generate_state(1)[0] >> 1)

@@ -28,7 +28,7 @@ from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_en
 from rims_rl.runs.options import Track, at_least, check_seed
 from rims_rl.runs.parser import HelpFormatter, add_options, make_parser, parsed
 from rims_rl.runs.wandb_run import WandbWriter, open_run, sync_hint
-from rims_rl.training.building import derived_seed, make_env, whole_games
+from rims_rl.training.building import PLAYING, derived_seed, make_env, whole_games
 from rims_rl.training.episodes import Episodes, play, play_one
 from rims_rl.training.loading import Trained, load_trained
 from rims_rl.training.options import TrainPlan
@@ -41,8 +41,6 @@ MAX_ENVS = 16
 #: Pictures per second of a video, close to a family's real time.
 FPS = {"atari": 15, "minigrid": 8, "minatar": 15, "popgym": 30, "gymnasium": 30}
 VIDEO_FORMATS = (".mp4", ".gif")
-#: The key of its environments' seeds, beside those of `rims_rl.training.trainee`.
-_EVALUATED = 3
 
 
 @dataclass(frozen=True)
@@ -199,7 +197,7 @@ def make_games(
         UsageError: the agent cannot play it.
     """
     seen = shows_last_action(trained.model.observation_space)
-    seed = derived_seed(seed, _EVALUATED)  # training began with the layouts of the seed itself
+    seed = derived_seed(seed, PLAYING)  # training began with the layouts of the seed itself
     env = make_env(env_id, count, seed, env_kwargs, observe_last_action=seen, **how)
     env = RecurrentPPO._wrap_env(env, verbose=0, monitor_wrapper=False)  # as SB3 does to train
     _check_spaces(trained, env, env_id)

@@ -28,6 +28,8 @@ from rims_rl.runs.parser import Request
 from rims_rl.runs.trainee import Kind, Run, Trainee
 from rims_rl.training import parser
 from rims_rl.training.building import (
+    EVALUATING,
+    RESUMING,
     algorithm,
     derived_seed,
     make_eval_env,
@@ -42,9 +44,6 @@ from rims_rl.training.progress import ProgressReport
 from rims_rl.training.recording import EpisodeLog, Recorder, StopTraining
 from rims_rl.training.results import summary, write_results
 from rims_rl.training.scales import restore_scales
-
-_EVAL = 1
-_RESUMED = 2
 
 
 class Agent(Trainee):
@@ -74,7 +73,7 @@ class Agent(Trainee):
         self._progress = progress
         self._eval_env: VecEnv | None = None
         if plan.run.eval_every:
-            seed = derived_seed(plan.run.seed, _EVAL, progress.timesteps)
+            seed = derived_seed(plan.run.seed, EVALUATING, progress.timesteps)
             self._eval_env = make_eval_env(plan, env, seed)
 
     @property
@@ -202,13 +201,13 @@ class AgentKind(Kind[TrainPlan]):
         """The agent of a checkpoint, in environments that it has not seen."""
         progress = AgentFacts.of(checkpoint.facts)
         done, total = progress.timesteps, plan.run.total_timesteps
-        # One that was cut off in its last evaluation has all steps and is not concluded.
-        if done >= total and _concluded(folder, total):
+        # One that was cut off in its last evaluation has all steps and is not done.
+        if done >= total and self.is_done(plan, folder):
             raise UsageError(
                 f"--resume {folder}: it has {done} of {total} steps already; "
                 "give more with --total-timesteps"
             )
-        seed = derived_seed(plan.run.seed, _RESUMED, done)
+        seed = derived_seed(plan.run.seed, RESUMING, done)
         env = make_training_env(plan, seed)
         restore_scales(env, checkpoint.facts)
         settings = ppo_settings(plan.ppo)
@@ -223,8 +222,13 @@ class AgentKind(Kind[TrainPlan]):
 
     def is_done(self, plan: TrainPlan, folder: Path) -> bool:
         """Whether the model is saved, is that of all steps, and the results are written."""
+        if not (folder / MODEL).exists():
+            return False
         total = plan.run.total_timesteps
-        if not ((folder / MODEL).exists() and _concluded(folder, total)):
+        if (folder / RESULTS).exists():
+            if read_results(folder)["timesteps"] < total:
+                return False
+        elif folder_version(folder) != "0.1.0":  # which wrote none
             return False
         newest = newest_checkpoint(folder / CHECKPOINTS, self.facts)
         return newest is not None and newest.facts["timesteps"] >= total
@@ -252,13 +256,6 @@ class AgentKind(Kind[TrainPlan]):
 
 
 AGENTS = AgentKind()
-
-
-def _concluded(folder: Path, total: int) -> bool:
-    """Whether the results of so many steps are written, as 0.1 did not."""
-    if not (folder / RESULTS).exists():
-        return folder_version(folder) == "0.1.0"
-    return int(read_results(folder)["timesteps"]) >= total
 
 
 def param_count(model: RecurrentPPO) -> int:

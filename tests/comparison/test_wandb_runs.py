@@ -181,6 +181,12 @@ def test_they_stand_beside_ours_in_a_comparison(serve):
     assert len(comparison.arms["CartPole-v1", "ppo"].records) == 3
 
 
+SEDE = (
+    "no run's config has sede; they have env_id, exp_name, seed, total_timesteps; "
+    "did you mean seed?"
+)
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
@@ -195,7 +201,7 @@ def test_they_stand_beside_ours_in_a_comparison(serve):
         ("wandb:them/games?metric=a&metric=b", "metric= more than once"),
         ("wandb:them/games?state=done", "one of finished, running"),
         ("wandb:us/games", "no project at Weights & Biases"),
-        ("wandb:them/games?sede=1", "; did you mean seed?"),
+        ("wandb:them/games?sede=1", SEDE),
         ("wandb:them/games?seed=9&tag=x", "no run with seed=9 and tag=x"),
         ("wandb:them/games?metric=score", "no run has score; they have charts/episodic_return"),
         ("wandb:them/games?ceik=game", "no game but env_id, exp_name, seed, total_timesteps"),
