@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from rims_rl.comparison.comparison import Comparison, compare
 from rims_rl.comparison.pictures import AXES, draw_curves, draw_improvement, draw_together
 from rims_rl.comparison.record import Record
-from rims_rl.comparison.report import write_report
+from rims_rl.comparison.report import finite, write_report
 from rims_rl.comparison.sources import read_sources
 from rims_rl.comparison.summary import summarise
 from rims_rl.comparison.text import COLUMNS, as_text, beside_paper, rows
 from rims_rl.comparison.wandb_names import listed
 from rims_rl.comparison.wandb_report import check_project, make_report, send_report
-from rims_rl.experiments.command import Parser, create_folder, run_command
+from rims_rl.experiments.command import Parser, create_folder, finite_number, run_command
 from rims_rl.experiments.output import write_picture
 from rims_rl.experiments.tables import as_markdown
 from rims_rl.runs.errors import UsageError, warn
@@ -56,7 +56,7 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     if options.against and not summary["paper"]:
         raise UsageError("--against paper: none of the games is in the paper's table 7")
     create_folder(options.out, "--out")
-    write_text(options.out / NUMBERS, json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    write_text(options.out / NUMBERS, json.dumps(finite(summary), indent=1, allow_nan=False) + "\n")
     write_text(
         options.out / TABLE, pd.DataFrame(rows(summary), columns=COLUMNS).to_csv(index=False)
     )
@@ -141,7 +141,7 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=finite_number,
         metavar="RETURN",
         help="tell after how many steps it is reached [the baseline's return at the end]",
     )

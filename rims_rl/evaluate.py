@@ -23,14 +23,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_status(
         "evaluate",
         lambda: _evaluate(arguments),
-        "interrupted; nothing was written",
+        "interrupted; nothing more is written",
         UnknownEnvError,
         OSError,
     )
 
 
 def _evaluate(arguments: Sequence[str]) -> int:
-    print(f"written {evaluate(parse(arguments))}")
+    evaluate(parse(arguments))
     return 0
 
 

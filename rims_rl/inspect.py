@@ -19,7 +19,7 @@ from rims_rl.training.episodes import Episodes
 from rims_rl.training.evaluation import FPS, game_of
 from rims_rl.training.inspection import Stage, activity, draw, scores_without, trace_game
 from rims_rl.training.loading import load_trained
-from rims_rl.training.video import write_video
+from rims_rl.training.video import check_video, write_video
 
 PICTURE, NUMBERS = "inspection.png", "inspection.json"
 
@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _inspect(options: argparse.Namespace, command: str) -> int:
     check_seed(options.seed)
+    if options.video is not None:
+        check_video(options.video)
     trained = load_trained(Path(options.run), options.checkpoint, options.device)
     env_id, kwargs = game_of(trained, options.env, {})
     stage = Stage(trained, env_id, kwargs, options.seed, options.deterministic)
@@ -61,7 +63,6 @@ def _inspect(options: argparse.Namespace, command: str) -> int:
     }
     write_text(out / NUMBERS, json.dumps(numbers, indent=1) + "\n")
     if options.video is not None:
-        options.video.parent.mkdir(parents=True, exist_ok=True)
         write_video(options.video, trace.pictures, trace.active, FPS[suite_of(env_id)])
         print(f"video    {options.video}")
     _tell(shares, summaries)

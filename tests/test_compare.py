@@ -95,6 +95,7 @@ REFUSED = {
     "no source": ([], "SOURCE"),
     "no such folder": (["nowhere"], "nowhere"),
     "an empty folder": (["."], "holds no run of an agent"),
+    "a threshold": (["nowhere", "--threshold", "nan"], "expected a finite number, got nan"),
     "an axis": (["nowhere", "--axis", "years"], "--axis: invalid choice: 'years'"),
 }
 

@@ -14,6 +14,7 @@ from stable_baselines3.common.envs import FakeImageEnv
 
 from rims_rl.evaluate import main
 from rims_rl.train import main as train
+from rims_rl.training import evaluation
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,19 @@ def test_success_rate_where_the_environment_has_one(tmp_path):
     assert (result["env"], result["trained_in"]) == (other, "MiniGrid-Empty-5x5-v0")
     assert 0 <= result["summary"]["success_rate"] <= 1
     assert len(imageio.mimread(video)) <= 5
+
+
+def test_results_are_there_before_a_video_that_is_interrupted(trained, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "write_video", interrupted)
+    argv = [str(trained), "--episodes", "1", "--video", str(trained / "v.gif")]
+    assert main([*argv, "--video-steps", "2"]) == 130
+    out, err = capsys.readouterr()
+    (file,) = (line.removeprefix("written ") for line in out.splitlines() if "written " in line)
+    assert Path(file).exists()
+    assert "interrupted; nothing more is written" in err
 
 
 REFUSED = {

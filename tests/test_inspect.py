@@ -86,6 +86,7 @@ REFUSED = {
     "no RIMs": (["--core", "lstm"], ["r"], "core 'lstm' has no RIMs"),
     "all active": (["--num-active", "6"], ["r"], "all 6 RIMs are active"),
     "episodes": ([], ["r", "--episodes", "-1"], "--episodes: expected a whole number, got -1"),
+    "video": ([], ["r", "--video", "v.avi"], "--video v.avi: the name must end in .mp4 or .gif"),
     "another game": ([], ["r", "--env", "Acrobot-v1"], "cannot play Acrobot-v1"),
     "a seed too large": ([], ["r", "--seed", "99999999999"], "--seed must be from 0 to"),
     "no env": ([], ["r", "--env", "CartPole-v7"], "did you mean"),

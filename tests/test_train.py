@@ -23,6 +23,9 @@ import rims_rl
 from rims_rl import make_vec_env
 from rims_rl.evaluate import main as evaluate
 from rims_rl.experiments.store import Runs
+from rims_rl.runs import session
+from rims_rl.runs.checkpoints import newest_checkpoint
+from rims_rl.runs.folder import held, is_locked
 from rims_rl.tasks.__main__ import main as train_a_task
 from rims_rl.train import main
 from rims_rl.training import episodes, recording
@@ -196,6 +199,20 @@ def test_finished_run_goes_on_with_more_steps(capsys):
     assert after["best_return"] >= best
     assert read_yaml(Path("r/config.yaml"))["total_timesteps"] == 256
     assert sorted(set(steps_of("r/progress.csv"))) == [64, 128, 192, 256]
+
+
+def test_a_run_that_another_process_trains_is_not_resumed(monkeypatch, capsys):
+    assert main([*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "64"]) == 0
+    with held(Path("r")):
+        assert main(["--resume", "r", "--total-timesteps", "128"]) == 2
+    assert "another process is training in r" in capsys.readouterr().err
+
+    def newest(*args):
+        assert is_locked(Path("r"))  # nobody saves a newer one
+        return newest_checkpoint(*args)
+
+    monkeypatch.setattr(session, "newest_checkpoint", newest)
+    assert main(["--resume", "r", "--total-timesteps", "128"]) == 0
 
 
 def test_a_run_cut_off_in_its_last_evaluation_is_concluded_by_the_next(monkeypatch, capsys):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from rims_rl.comparison.games import atari_game, references
-from rims_rl.comparison.naming import OF_CORE, OF_RUN, runs_by_name, settings_of
+from rims_rl.comparison.naming import OF_CORE, OF_RUN, other_meanings, runs_by_name, settings_of
 from rims_rl.comparison.record import Array, Record
 from rims_rl.experiments.curves import Curve, window_means
 from rims_rl.training.results import WINDOWS
@@ -70,8 +70,8 @@ class Arm:
 
     @property
     def speed(self) -> float | None:
-        """Agent steps a second, the median over seeds."""
-        rates = [r.reached / r.hours[-1] / 3600 for r in self.records
+        """Agent steps a second up to the last episode's end, the median over seeds."""
+        rates = [r.steps[-1] / r.hours[-1] / 3600 for r in self.records
                  if r.hours is not None and len(r.hours) and r.hours[-1] > 0]  # fmt: skip
         return float(np.median(rates)) if rates else None
 
@@ -124,9 +124,12 @@ class Comparison:
         return [
             env
             for env in self.envs
-            if all((env, core) in self.arms for core in self.cores)
-            and self.anchors[env].top > self.anchors[env].floor
+            if all((env, core) in self.arms for core in self.cores) and self.is_learned(env)
         ]
+
+    def is_learned(self, env: str) -> bool:
+        """Whether a core ends better than cores begin, so that scores mean something."""
+        return self.anchors[env].top > self.anchors[env].floor
 
     @cached_property
     def scale(self) -> str:
@@ -157,15 +160,16 @@ class Comparison:
         return [self.normalised(env, self.arms[env, core].final) for env in self.shared_envs]
 
     def improvement(self, env: str, core: str) -> float:
-        """How much better than the baseline a core ends, in percent (Wang et al. 2016).
+        """How much better than the baseline a core ends, in percent, in a game `is_learned`.
 
         100 x (core - baseline) / (max(top, baseline) - floor), of mean final returns. The paper's
-        figures 5, 17 and 18 show a relative improvement and give no formula.
+        figures 5, 17 and 18 show a relative improvement and give no formula: this is that of
+        Wang et al. 2016.
         """
         assert self.baseline is not None
         ours, theirs = (float(self.arms[env, c].final.mean()) for c in (core, self.baseline))
         floor, top = self.anchors[env]
-        return 100 * (ours - theirs) / max(max(top, theirs) - floor, 1e-9)
+        return 100 * (ours - theirs) / (max(top, theirs) - floor)
 
 
 def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
@@ -200,7 +204,7 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
             ]
             if in_time:
                 arms[env, core] = Arm(env, core, in_time, limit)
-    problems += _missing(arms, names)
+    problems += [*other_meanings(by_arm), *_missing(arms, names)]
     comparison = Comparison(arms, chosen, problems)
     return replace(comparison, problems=[*problems, *_hard_to_scale(comparison)])
 
@@ -214,7 +218,7 @@ def _baseline(labels: Mapping[str, str], wanted: str) -> str | None:
 def _finished(records: Iterable[Record], problems: list[str]) -> list[Record]:
     whole = []
     for record in records:
-        if not len(record.steps):
+        if not record.reached:
             problems.append(f"left out: in {record.source} no episode ended")
         elif record.total is not None and record.reached < 0.9 * record.total:
             problems.append(
@@ -292,8 +296,8 @@ def _missing(arms: Mapping[tuple[str, str], Arm], names: Iterable[str]) -> Itera
 
 def _hard_to_scale(comparison: Comparison) -> Iterable[str]:
     """Games whose scores cannot be compared with those of others, or hardly."""
-    for env, (floor, top) in comparison.anchors.items():
-        if top <= floor:
+    for env in comparison.envs:
+        if not comparison.is_learned(env):
             yield f"{env}: nobody learned anything; it does not count in what is counted together"
     for env in comparison.envs:
         if comparison.scale == "human" and references()[atari_game(env) or ""].is_close:

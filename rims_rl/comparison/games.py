@@ -11,6 +11,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
+
+from rims_rl.envs.atari_games import AtariSettings
 
 #: A human who is this much better than a random agent, in units of the larger score, leaves too
 #: little to normalise by.
@@ -57,6 +60,15 @@ def atari_game(env: str) -> str | None:
     """
     found = re.fullmatch(r"(?:ALE/)?([A-Za-z]+?)(?:NoFrameskip|Deterministic)?-v\d+", env)
     return found[1] if found and found[1] in references() else None
+
+
+def frames_per_step(env: str, settings: Mapping[str, Any]) -> int:
+    """Emulator frames of an agent step of a run; Atari's usual 4 where its settings do not say."""
+    if atari_game(env) is None:
+        return 1
+    env_kwargs = settings.get("env_kwargs")
+    own = env_kwargs.get("frame_skip") if isinstance(env_kwargs, Mapping) else None
+    return int(own or settings.get("frame_skip") or AtariSettings.frame_skip)
 
 
 def _rows(name: str) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rims_rl.comparison.record import Record
@@ -22,8 +22,19 @@ OF_RUN = TrainPlan.NOT_IN_IDENTITY | {
 
 def settings_of(record: Record) -> str:
     """What must be the same for runs to be seeds of each other."""
-    ours = {key: value for key, value in record.settings.items() if key not in OF_RUN}
-    return json.dumps(ours, sort_keys=True, default=str)
+    return json.dumps(_compared(record), sort_keys=True)
+
+
+def _compared(record: Record) -> dict[str, Any]:
+    """The settings that `settings_of` has, 1 and 1.0 as the same number."""
+    chosen = {
+        key: value
+        for key, value in record.settings.items()
+        if key not in OF_RUN
+        and not (key in TrainPlan.CAME_LATER and value == TrainPlan.CAME_LATER[key])
+    }
+    settings: dict[str, Any] = json.loads(json.dumps(chosen, default=str), parse_int=float)
+    return settings
 
 
 def short_games(envs: Sequence[str]) -> dict[str, str]:
@@ -49,11 +60,27 @@ def runs_by_name(records: Sequence[Record]) -> dict[tuple[str, str], list[Record
     by_name: dict[tuple[str, str], list[list[Record]]] = defaultdict(list)
     for (env, name, _, _), runs in groups.items():
         by_name[env, name].append(runs)
-    arms = {}
+    arms: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for (env, name), several in by_name.items():
-        for runs in several:
-            arms[env, name + _difference(runs[0], several)] = runs
-    return arms
+        for runs in several:  # those that read the same, such as 1 and "1", are the same
+            arms[env, name + _difference(runs[0], several)] += runs
+    return dict(arms)
+
+
+def other_meanings(arms: Mapping[tuple[str, str], Sequence[Record]]) -> Iterator[str]:
+    """Names that mean other labels in other games: what they leave out is not the same there.
+
+    Args:
+        arms: as `runs_by_name` returns them.
+    """
+    envs_of: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for (env, name), runs in sorted(arms.items()):
+        for label in sorted({run.core for run in runs}):
+            envs_of[name][label].append(env)
+    for name, labels in envs_of.items():
+        if len(labels) > 1:
+            said = "; ".join(f"{label} in {', '.join(envs)}" for label, envs in labels.items())
+            yield f"{name} is not the same in all games: {said}"
 
 
 #: Between the parts of a label, of which ``k6-4`` is one.
@@ -90,13 +117,16 @@ def _says_units(part: str) -> bool:
 def _difference(record: Record, groups: Sequence[Sequence[Record]]) -> str:
     """What tells a group of runs from others of the same name, as a suffix."""
     others = [runs[0] for runs in groups if runs[0] is not record]
-    mine, *theirs = (
-        {k: v for k, v in r.settings.items() if k not in OF_RUN} | {"total_timesteps": r.total}
-        for r in (record, *others)
-    )
-    keys = sorted(key for key in mine if any(mine[key] != other.get(key) for other in theirs))
-    return f" ({', '.join(f'{key} {_short(mine[key])}' for key in keys)})" if keys else ""
+    mine, *theirs = (_compared(r) | {"total_timesteps": r.total} for r in (record, *others))
+    keys = sorted(
+        key
+        for key in {*mine, *(key for other in theirs for key in other)}
+        if any(mine.get(key) != other.get(key) or (key in mine) != (key in other)
+               for other in theirs)
+    )  # fmt: skip
+    said = (f"{key} {_short(mine[key])}" if key in mine else f"no {key}" for key in keys)
+    return f" ({', '.join(said)})" if keys else ""
 
 
 def _short(value: Any) -> str:
-    return f"{value:,.0f}" if isinstance(value, float) and value >= 1000 else str(value)
+    return f"{value:,.0f}" if isinstance(value, float) and value.is_integer() else str(value)

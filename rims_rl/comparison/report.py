@@ -62,16 +62,16 @@ def _plotly() -> str:
 
 def _embedded(summary: Mapping[str, Any]) -> str:
     """JSON that stays inside its script element, whatever it contains."""
-    text = json.dumps(_finite(summary), allow_nan=False, default=str)
+    text = json.dumps(finite(summary), allow_nan=False, default=str)
     return text.replace("<", "\\u003c")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same for JSON, which has neither NaN nor infinity."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value

@@ -17,15 +17,13 @@ from rims_rl.comparison.aggregate import (
     stratified_bootstrap,
 )
 from rims_rl.comparison.comparison import Arm, Comparison
-from rims_rl.comparison.games import atari_game, table7
+from rims_rl.comparison.games import atari_game, frames_per_step, table7
 from rims_rl.comparison.naming import short_games
 from rims_rl.comparison.record import Array
 from rims_rl.experiments.statistics import INTERVAL_METHOD, over_seeds
 
 #: Normalised scores at which performance profiles are drawn.
 LEVELS: Array = np.linspace(0.0, 2.0, 41)
-#: Emulator frames of an agent step in Atari's usual preprocessing.
-ATARI_FRAMES = 4
 
 
 def summarise(comparison: Comparison, threshold: float | None = None) -> dict[str, Any]:
@@ -38,10 +36,10 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
 
     Returns:
         ``baseline``, ``scale``, ``intervals`` (how they are made), ``envs``, ``short_names``,
-        ``cores``, ``problems``; ``anchors``: the returns that are 0 and 1 by game; ``arms``: for
-        each core in each game its curve, scores and settings; ``together``: aggregates over the
-        games that all cores have; ``improvement`` over the baseline in percent by core and game;
-        ``paper``: table 7 beside ours, by game.
+        ``cores``, ``problems``, ``threshold``; ``anchors``: the returns that are 0 and 1 by game;
+        ``arms``: for each core in each game its curve, scores and settings; ``together``:
+        aggregates over the games that all cores have; ``improvement`` over the baseline in percent
+        by core and game; ``paper``: table 7 beside ours, by game.
     """
     rng = np.random.default_rng(0)
     return {
@@ -52,6 +50,7 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
         "short_names": short_games(comparison.envs),
         "cores": comparison.cores,
         "problems": list(comparison.problems),
+        "threshold": threshold,
         "anchors": {env: anchors._asdict() for env, anchors in comparison.anchors.items()},
         "arms": [_arm(comparison, arm, threshold, rng) for arm in comparison.arms.values()],
         "together": _together(comparison, rng),
@@ -70,7 +69,7 @@ def _arm(
         "seeds": [record.seed for record in arm.records],
         "parameters": arm.parameters,
         "steps_per_second": arm.speed,
-        "frames_per_step": ATARI_FRAMES if atari_game(arm.env) else 1,
+        "frames_per_step": frames_per_step(arm.env, arm.records[0].settings),
         "curve": {
             "steps": arm.curve.timesteps.tolist(),
             "hours": _hours(arm),
@@ -172,7 +171,9 @@ def _improvement(comparison: Comparison) -> dict[str, dict[str, float]]:
         core: {
             env: comparison.improvement(env, core)
             for env in comparison.envs
-            if (env, core) in comparison.arms and (env, comparison.baseline) in comparison.arms
+            if (env, core) in comparison.arms
+            and (env, comparison.baseline) in comparison.arms
+            and comparison.is_learned(env)
         }
         for core in comparison.cores
         if core != comparison.baseline

@@ -89,8 +89,10 @@ def _problems(problems: Sequence[str]) -> str:
 
 
 def _of_games(summary: Summary) -> str:
+    goal = summary["threshold"]
+    goal = "the baseline's end" if goal is None else f"{goal:g}"
     head = ("game", "core", "seeds", "parameters", "steps/s", "return at the end", "best window",
-            "over training", "seeds that reach the baseline's end, median of when")  # fmt: skip
+            "over training", f"seeds that reach {goal}, median of when")  # fmt: skip
     body = []
     for arm, row in zip(summary["arms"], rows(summary), strict=True):
         reached = row["seeds_at_threshold"]

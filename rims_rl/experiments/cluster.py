@@ -8,7 +8,8 @@ from typing import Any
 
 from rims_rl.experiments.executor import LOOK_EVERY, RETRIES, AllRuns, Endings, was_killed
 from rims_rl.experiments.job import Job
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import UsageError, warn
+from rims_rl.runs.wandb_run import run_tags
 
 
 class Ray:
@@ -50,6 +51,8 @@ class Ray:
     def endings(self, jobs: Sequence[Job]) -> Endings:
         """See `rims_rl.experiments.executor.Executor.endings`."""
         waiting, running = list(jobs), dict[Any, Job]()
+        # Ray's processes do not have this one's environment.
+        train_remotely = self._train.options(runtime_env={"env_vars": run_tags()})
         bar = AllRuns(jobs)
         try:
             while waiting or running:
@@ -57,11 +60,12 @@ class Ray:
                     job = waiting.pop(0)
                     # The machines share the file system, not the working folder.
                     there = dataclasses.replace(job, folder=job.folder.absolute())
-                    running[self._train.remote(there)] = job
+                    running[train_remotely.remote(there)] = job
                 ended, _ = self._ray.wait(list(running), num_returns=1, timeout=LOOK_EVERY)
                 bar.show()
                 for task in ended:
-                    yield running.pop(task), self._ray.get(task)
+                    job = running.pop(task)
+                    yield job, self._status(job, task)
         finally:
             for task in running:
                 self._ray.cancel(task)  # an interrupt: the training saves
@@ -69,6 +73,14 @@ class Ray:
                 self._ray.wait(list(running), num_returns=len(running))
             bar.close()
             self._ray.shutdown()
+
+    def _status(self, job: Job, task: Any) -> int:
+        """The exit status of a training; 1 where Ray could not bring it to its end."""
+        try:
+            return int(self._ray.get(task))
+        except self._ray.exceptions.RayError as error:
+            warn(f"{job.title}: {getattr(error, 'cause', None) or error}")
+            return 1
 
 
 def train(job: Job) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import shlex
 import signal
@@ -103,8 +104,8 @@ def add_executor_options(parser: argparse.ArgumentParser) -> None:
         help="where to train: processes of this machine, or a Ray cluster [process]",
     )  # fmt: skip
     parser.add_argument("--ray-address", metavar="ADDRESS", help="of the cluster [this machine]")
-    parser.add_argument("--cpus-per-run", type=float, metavar="N", default=1.0, help="on Ray [1]")
-    parser.add_argument("--gpus-per-run", type=float, metavar="N", default=0.0, help="on Ray [0]")
+    parser.add_argument("--cpus-per-run", type=share, metavar="N", default=1.0, help="on Ray [1]")
+    parser.add_argument("--gpus-per-run", type=share, metavar="N", default=0.0, help="on Ray [0]")
     parser.add_argument(
         "--dry-run", action="store_true", help="print the commands that would train, and end"
     )
@@ -158,6 +159,21 @@ def count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, got {text}")
     return int(text)
+
+
+def finite_number(text: str) -> float:
+    """A number from the command line that is neither NaN nor infinite."""
+    with contextlib.suppress(ValueError):
+        if math.isfinite(number := float(text)):
+            return number
+    raise argparse.ArgumentTypeError(f"expected a finite number, got {text}")
+
+
+def share(text: str) -> float:
+    """A number of at least 0 from the command line, such as half a GPU."""
+    if (number := finite_number(text)) < 0:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text}")
+    return number
 
 
 def _default_jobs() -> int:

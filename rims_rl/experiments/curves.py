@@ -59,9 +59,10 @@ def window_means(
         table: rows in the order of their steps.
         steps: the column that says when a row was.
         columns: to average; NaN in windows without rows.
-        edges: of the windows (num_windows + 1,), each of which includes its end.
+        edges: of the windows (num_windows + 1,), each of which includes its end, and the first
+            its beginning.
     """
-    window = pd.cut(table[steps], list(edges), labels=False)
+    window = pd.cut(table[steps], list(edges), labels=False, include_lowest=True)
     means = table.groupby(window)[list(columns)].mean()
     whole: pd.DataFrame = means.reindex(range(len(edges) - 1))
     return whole

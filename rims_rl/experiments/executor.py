@@ -62,12 +62,14 @@ def train_all(jobs: Sequence[Job], executor: Executor) -> None:
                 failed[job] = status
             print(f"{number} of {len(jobs)}: {job.title}{' FAILED' if status else ''}", flush=True)
     if failed:
-        why = {1: "a tensor is not finite", 2: "it cannot be done as asked"}
-        titles = "; ".join(
-            f"{job.title} ({why.get(status, f'exit status {status}')})"
-            for job, status in failed.items()
-        )
+        titles = "; ".join(f"{job.title} ({_why(job, status)})" for job, status in failed.items())
         raise TrainingStoppedError(f"not trained: {titles}", max(1, *failed.values()))
+
+
+def _why(job: Job, status: int) -> str:
+    """What is known of a training that failed; what it said itself stands in its log."""
+    why = "it cannot be done as asked" if status == 2 else f"exit status {status}"
+    return f"{why}, see {job.log}" if job.log.exists() else why
 
 
 class DryRun:
@@ -114,16 +116,18 @@ class Processes:
         running: dict[Job, subprocess.Popen[bytes]] = {}
         try:
             while waiting or running:
-                while waiting and len(running) < self._workers and not waiting[0].is_busy:
+                for _ in range(len(waiting)):
+                    if len(running) == self._workers:
+                        break
                     job = waiting.popleft()
-                    if job.is_done:  # by the process that was busy with it
+                    if job.is_busy:  # elsewhere: it waits, others may begin
+                        waiting.append(job)
+                    elif job.is_done:  # by the process that was busy with it
                         yield job, 0
                     elif process := job.start(threads=1):
                         running[job] = process
                     else:
                         waiting.append(job)
-                        break
-                waiting.rotate(-1)  # one that is busy elsewhere waits; others may begin
                 time.sleep(LOOK_EVERY)
                 bar.show()
                 for job, status in _ended(running):

@@ -20,12 +20,14 @@ class Drawing:
         numbers: ours, by name, as JSON can hold them.
         paper: the paper's numbers for the same cells, where it has them.
         markdown: the same as text for the terminal; empty where a picture says it all.
+        note: what is smaller than in the paper, beside what `Runs` knows of that.
     """
 
     picture: Picture
     numbers: Mapping[str, Any]
     paper: Mapping[str, Any] = field(default_factory=dict)
     markdown: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

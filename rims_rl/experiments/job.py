@@ -8,16 +8,19 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rims_rl.runs import session
 from rims_rl.runs.checkpoints import newest_checkpoint
-from rims_rl.runs.folder import CHECKPOINTS, CONFIG, PROGRESS, is_locked
+from rims_rl.runs.folder import CHECKPOINTS, CONFIG, MODEL, PROGRESS, RESULTS, is_locked
 from rims_rl.runs.options import Plan, Track
 from rims_rl.runs.trainee import Kind
+
+#: Bytes that hold the last two rows of any ``progress.csv``.
+_LONGEST_ROW = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +64,11 @@ class Job:
     @property
     def steps_done(self) -> int:
         """The step of the last row of ``progress.csv``."""
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            complete = (self.folder / PROGRESS).read_text(encoding="utf-8").rpartition("\n")[0]
-            return int(complete.splitlines()[-1].partition(",")[0])
+        with contextlib.suppress(OSError, ValueError), (self.folder / PROGRESS).open("rb") as rows:
+            size = rows.seek(0, os.SEEK_END)
+            rows.seek(max(0, size - _LONGEST_ROW))  # it is read often, and grows long
+            complete, _, _ = rows.read().rpartition(b"\n")
+            return int(complete.rpartition(b"\n")[2].partition(b",")[0])
         return 0
 
     def arguments(self, threads: int = 0) -> list[str]:
@@ -87,11 +92,8 @@ class Job:
     @property
     def is_busy(self) -> bool:
         """Whether a process trains the run, or is about to."""
-        hold = self._hold()
-        if hold is None:
-            return True
-        os.close(hold)
-        return is_locked(self.folder)
+        with self._held() as hold:
+            return hold is None
 
     def wait_while_busy(self) -> None:
         """Waits for a process that trains the run, such as one that an earlier command left."""
@@ -99,12 +101,18 @@ class Job:
             time.sleep(1)
 
     def train_here(self) -> int:
-        """Trains the run in this process, and returns the command's exit status."""
-        self.wait_while_busy()
-        if self.is_done:
-            return 0
-        self._clear()
-        return session.main(self.kind, self.arguments())
+        """Trains the run in this process, and returns the command's exit status.
+
+        Where another process is busy with it, waits for that one.
+        """
+        while True:
+            with self._held() as hold:
+                if hold is not None:
+                    if self.is_done:
+                        return 0
+                    self._clear()
+                    return session.main(self.kind, self.arguments())
+            time.sleep(1)
 
     def start(self, threads: int) -> subprocess.Popen[bytes] | None:
         """Starts the training in a process of its own, which ends cleanly at SIGTERM.
@@ -118,10 +126,9 @@ class Job:
         Returns:
             The process; None if another one is busy with the run.
         """
-        hold = self._hold()
-        if hold is None or is_locked(self.folder):
-            return None
-        try:
+        with self._held() as hold:
+            if hold is None:
+                return None
             self._clear()
             argv = self.kind.argv(*self.arguments(threads))
             with self.log.open("a", encoding="utf-8") as log:
@@ -129,22 +136,29 @@ class Job:
                 return subprocess.Popen(
                     argv, stdout=log, stderr=log, start_new_session=True, pass_fds=(hold,)
                 )
-        finally:
-            os.close(hold)
 
-    def _hold(self) -> int | None:
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[int | None]:
         """An open file whose lock lives as long as a process has it open; None if one has."""
         path = Path(f"{self.folder}.lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         hold = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            yield None if _is_held(hold) or is_locked(self.folder) else hold
+        finally:
             os.close(hold)
-            return None
-        return hold
 
     def _clear(self) -> None:
         """Removes what a training left that was killed before its first checkpoint."""
-        if newest_checkpoint(self.folder / CHECKPOINTS, self.kind.facts) is None:
+        kept = any((self.folder / name).exists() for name in (MODEL, RESULTS))
+        if not kept and newest_checkpoint(self.folder / CHECKPOINTS, self.kind.facts) is None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_held(file: int) -> bool:
+    """Whether another process has locked an open file; if not, it is ours now."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False

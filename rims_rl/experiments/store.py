@@ -69,7 +69,10 @@ class StoredRun:
         """
         if self.kind.is_done(self.plan, self.folder):
             return self.kind.results(self.folder)
-        found: dict[str, Any] = json.loads(self.published.read_text(encoding="utf-8"))
+        try:
+            found: dict[str, Any] = json.loads(self.published.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.published} cannot be read ({error})") from None
         return found
 
     def publish(self) -> None:

@@ -35,7 +35,7 @@ def _compared(runs: Runs, suite_name: str, cores: Sequence[str]) -> dict[str, An
     comparison = compare(records, names.get(cores[0], cores[0]))
     if not comparison.arms:
         raise UsageError("nothing to draw: " + "; ".join(comparison.problems[:3]))
-    return summarise(comparison)
+    return {**summarise(comparison), "note": suite.note}
 
 
 def _improvement(suite: str, ours: str, theirs: str, runs: Runs) -> Drawing:
@@ -43,13 +43,13 @@ def _improvement(suite: str, ours: str, theirs: str, runs: Runs) -> Drawing:
     if not any(summary["improvement"].values()):
         raise UsageError(f"no game has runs of both {ours} and {theirs}")
     numbers = {name: summary[name] for name in ("improvement", "baseline", "scale", "problems")}
-    return Drawing(draw_improvement(summary), numbers)
+    return Drawing(draw_improvement(summary), numbers, note=summary["note"])
 
 
 def _curves(suite: str, cores: Sequence[str], runs: Runs) -> Drawing:
     summary = _compared(runs, suite, cores)
     numbers = {name: summary[name] for name in ("arms", "together", "problems")}
-    return Drawing(draw_curves(summary), numbers)
+    return Drawing(draw_curves(summary), numbers, note=summary["note"])
 
 
 def _table_7(runs: Runs) -> Drawing:
@@ -60,7 +60,7 @@ def _table_7(runs: Runs) -> Drawing:
         for game in summary["paper"].values()
     }
     picture = draw_tables("Table 7: Atari", [table])
-    return Drawing(picture, summary["paper"], paper, as_markdown(table))
+    return Drawing(picture, summary["paper"], paper, as_markdown(table), summary["note"])
 
 
 FIGURES = (

@@ -33,13 +33,11 @@ class LearningTask:
     Attributes:
         options: of `rims_rl.train`, with the environment.
         cores: that are compared in it, by name.
-        threshold: return of which it is reported when a window's mean passed it.
         evaluated: whether the return at the end is that of an evaluation after training.
     """
 
     options: Options
     cores: Mapping[str, Options] = field(default_factory=lambda: CORES)
-    threshold: float | None = None
     evaluated: bool = False
 
     @property
@@ -203,20 +201,10 @@ def over_runs(runs: Runs, task: LearningTask, rng: Generator) -> dict[str, Any]:
             "seeds": [run.seed for run in stored],
             "return at the end": over_seeds(ends, rng),
             "mean return over training": over_seeds(means, rng),
-            "steps to threshold": [steps_to(run, task.threshold) for run in stored],
             "returns": curves,
             **{label: _statistic(stored, each) for label, each in STATISTICS.items()},
         }
     return results
-
-
-def steps_to(run: StoredRun, threshold: float | None) -> int | None:
-    """The end of the first window whose mean return passed a threshold; None: there is none."""
-    windows = run.results["windows"]
-    for steps, value in zip(windows["timesteps"], windows["return"], strict=True):
-        if threshold is not None and value is not None and value > threshold:
-            return int(steps)
-    return None
 
 
 def _statistic(stored: Sequence[StoredRun], statistic: Statistic) -> float | None:
@@ -289,14 +277,11 @@ def report(results: Mapping[str, Any], together: Mapping[str, Any]) -> str:
 
 def task_table(name: str, task: LearningTask, cores: Mapping[str, Any]) -> str:
     """The results of a task's cores, as `over_runs` gives them, in Markdown."""
-    columns = [*_COLUMNS, *([f"steps to {task.threshold:g}"] if task.threshold else [])]
-    rows = [_row(core, result, task.threshold) for core, result in cores.items()]
-    return as_markdown(Table(name, columns, rows))
+    return as_markdown(Table(name, _COLUMNS, [_row(*of_core) for of_core in cores.items()]))
 
 
-def _row(name: str, result: Mapping[str, Any], threshold: float | None) -> list[str]:
+def _row(name: str, result: Mapping[str, Any]) -> list[str]:
     statistics = [result[label] for label in STATISTICS]
-    passed = ("never" if n is None else f"{n:,}" for n in result["steps to threshold"])
     return [
         name,
         f"{result['parameters']:,}",
@@ -305,7 +290,6 @@ def _row(name: str, result: Mapping[str, Any], threshold: float | None) -> list[
         three_digits(min(result["return at the end"]["each seed"])),
         with_interval(result["mean return over training"]),
         *("" if value is None else f"{value:.2g}" for value in statistics),
-        *([", ".join(passed)] if threshold else []),
     ]
 
 

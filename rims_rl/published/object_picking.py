@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,11 +53,12 @@ def _object_picking(runs: Runs) -> Drawing:
 
 def _figure_4(runs: Runs) -> Drawing:
     """The same in the paper's size, as far as the paper says it, from the runs of the suite."""
-    of_suite = suite_of_figure("object-picking", runs).models()
+    suite = suite_of_figure("object-picking", runs)
+    of_suite = suite.models()
     ((env, _), *_) = of_suite
     models = {name: model for (_, name), model in of_suite.items()}
     runs.prepare(list(models.values()), numbers_only=True, budgeted=True)
-    return _compared(runs, models, env.replace("-v0", "{}-v0"))
+    return replace(_compared(runs, models, env.replace("-v0", "{}-v0")), note=suite.note)
 
 
 def _compared(runs: Runs, models: Mapping[str, Wanted], env: str) -> Drawing:
@@ -104,7 +106,7 @@ def evaluation(run: StoredRun, env_id: str, episodes: int) -> dict[str, Any]:
     """
     known = run.results.setdefault(_EVALUATIONS, {})
     if env_id not in known or known[env_id]["episodes"] != episodes:
-        if not run.folder.exists():
+        if not run.kind.is_done(run.plan, run.folder):
             raise UsageError(f"{run.published} has no evaluation in {env_id}, and no run is here")
         file = evaluate(EvaluateOptions(run=str(run.folder), env=env_id, episodes=episodes))
         known[env_id] = json.loads(file.read_text(encoding="utf-8"))["summary"]

@@ -13,7 +13,6 @@ from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs, StoredRun
 from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import COLOURS, CORES, QUICK, wanted
-from rims_rl.published.learning import steps_to
 from rims_rl.training.results import ACTIVITY
 
 #: When a run passes it is reported.
@@ -53,6 +52,15 @@ def _at_the_end(run: StoredRun) -> dict[str, Any]:
         "largest state": state["largest"],
         "share of steps each RIM is active": [values[-1] for values in _activity(run)],
     }
+
+
+def steps_to(run: StoredRun, threshold: float) -> int | None:
+    """The end of the first window whose mean return passed a threshold; None: there is none."""
+    windows = run.results["windows"]
+    for steps, value in zip(windows["timesteps"], windows["return"], strict=True):
+        if value is not None and value > threshold:
+            return int(steps)
+    return None
 
 
 def _row(name: str, end: Mapping[str, Any]) -> list[str]:

@@ -29,6 +29,7 @@ class Suite:
         cores: what distinguishes each core, by the name under which it is shown.
         options: of all runs, those of the budget among them.
         seeds: of each core in each game.
+        note: what is smaller than in its first budget; empty if it is that one.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Suite:
     cores: Mapping[str, Options]
     options: Options
     seeds: int
+    note: str = ""
 
     def models(self, quick: Options = QUICK) -> dict[tuple[str, str], Wanted]:
         """What is to be trained, by the game's environment and the core's name.
@@ -86,7 +88,10 @@ def read_suite(name: str, budget: str | None = None) -> Suite:
         budget = next(iter(budgets))
     if budget not in budgets:
         raise UsageError(f"--budget {budget}: suite {name} has {', '.join(budgets)}")
-    limits = dict(budgets[budget])
+    first, limits = budgets[next(iter(budgets))], dict(budgets[budget])
+    less = (f"{key} {value:,} of {first[key]:,}" for key, value in limits.items()
+            if isinstance(value, int) and value != first.get(key, value))  # fmt: skip
+    note = ", ".join(less)
     seeds, chosen = limits.pop("seeds", 3), limits.pop("games", None)
     if not isinstance(seeds, int) or seeds < 1:
         raise UsageError(f"suite {name}: seeds must be a whole number of at least 1, got {seeds}")
@@ -94,9 +99,10 @@ def read_suite(name: str, budget: str | None = None) -> Suite:
         name=Path(name).stem,
         title=str(content["title"]),
         games=_games(name, content["games"], chosen),
-        cores={str(core): options or {} for core, options in content["cores"].items()},
-        options={**content.get("options", {}), **limits},
+        cores={str(core): _options(name, core, of) for core, of in content["cores"].items()},
+        options={**_options(name, "options", content.get("options")), **limits},
         seeds=seeds,
+        note=f"budget {budget}: {note}" if note else "",
     )
     try:
         models = suite.models()
@@ -105,6 +111,14 @@ def read_suite(name: str, budget: str | None = None) -> Suite:
     for (env, core), model in models.items():
         _check(f"suite {name}, {env}, {core}", env, model)
     return suite
+
+
+def _options(suite: str, of: object, options: Any) -> Options:
+    if not isinstance(options or {}, dict):
+        raise UsageError(
+            f"suite {suite}: {of}: give options by name, such as {{core: lstm}}, not {options}"
+        )
+    return options or {}
 
 
 def _check(where: str, env: str, model: Wanted) -> None:
@@ -118,7 +132,13 @@ def _check(where: str, env: str, model: Wanted) -> None:
 
 def _games(name: str, entries: Sequence[Any], chosen: Sequence[str] | None) -> list[Options]:
     games: list[Options] = [e if isinstance(e, dict) else {"env": e} for e in entries]
-    by_env = {str(game.get("env")): game for game in games}
+    by_env: dict[str, Options] = {}
+    for game in games:
+        if not isinstance(env := game.get("env"), str):
+            raise UsageError(f"suite {name}: a game is an id, or options with env, not {game}")
+        if env in by_env:
+            raise UsageError(f"suite {name}: {env} is among its games twice")
+        by_env[env] = game
     for env in chosen or ():
         if env not in by_env:
             raise UsageError(f"suite {name}: a budget has {env}, which is not among its games")
@@ -126,7 +146,7 @@ def _games(name: str, entries: Sequence[Any], chosen: Sequence[str] | None) -> l
 
 
 def _budgets(name: str, content: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    budgets = content.get("budgets", {"all": {}})
+    budgets = content.get("budgets") or {"all": {}}
     if not isinstance(budgets, dict) or not all(isinstance(b, dict) for b in budgets.values()):
         raise UsageError(f"suite {name}: budgets must be options by name")
     return budgets

@@ -98,17 +98,21 @@ def begun_with(folder: Path) -> str | None:
     return found[1] if found else None
 
 
-def check_begun_with(command: str, folder: Path) -> None:
-    """Refuses to resume a run of another command.
+def check_resumable(command: str, folder: Path) -> None:
+    """Refuses to resume a run that is not there, or one of another command.
 
     Raises:
-        UsageError: with the command that resumes it.
+        UsageError: with the command that resumes it, if there is one; or the folder cannot be
+            written.
     """
+    if not (folder / CONFIG).is_file():
+        raise UsageError(f"--resume {folder}: no run there (it has no {CONFIG})")
     if (other := begun_with(folder)) not in (None, command):
         raise UsageError(
             f"{folder} is a run of rims_rl.{other}: "
             f"continue it with python -m rims_rl.{other} --resume {folder}"
         )
+    check_writable(folder)
 
 
 def resumed_folder(
@@ -119,7 +123,7 @@ def resumed_folder(
     """What a resumed run goes on from.
 
     Args:
-        folder: of the run.
+        folder: of the run, which is `held`: another process might save a newer checkpoint.
         read_config: reads its configuration file.
         newest_checkpoint: finds the newest intact one in the folder of checkpoints.
 
@@ -127,15 +131,12 @@ def resumed_folder(
         The configuration and the checkpoint.
 
     Raises:
-        UsageError: one of them is missing, or the folder cannot be written.
+        UsageError: one of them cannot be read.
     """
-    if not (folder / CONFIG).is_file():
-        raise UsageError(f"--resume {folder}: no run there (it has no {CONFIG})")
     config = read_config(folder / CONFIG)
     checkpoint = newest_checkpoint(folder / CHECKPOINTS)
     if checkpoint is None:
         raise UsageError(f"--resume {folder}: it holds no intact checkpoint; start a new run")
-    check_writable(folder)
     return config, checkpoint
 
 
@@ -153,29 +154,32 @@ def check_writable(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def entered(folder: Path, resumed: bool, config_yaml: str, command: str) -> Iterator[None]:
-    """Creates the folder of a new run, or goes on in that of a resumed one, and holds it.
-
-    Args:
-        folder: of the run.
-        resumed: whether it is there already.
-        config_yaml: all options.
-        command: as typed.
+def created(folder: Path) -> Iterator[None]:
+    """Creates the folder of a new run, and holds it.
 
     Raises:
         UsageError: the system refuses, or another process trains this run.
     """
-    if not resumed:
-        _create(folder)
+    _create(folder)
+    with held(folder):
+        yield
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training the run in a folder.
+
+    Raises:
+        UsageError: another one does.
+    """
     try:
         # Somebody may look whether it is held just now, see `is_locked`.
-        held = FileLock(folder / _LOCK).acquire(timeout=1)
+        lock = FileLock(folder / _LOCK).acquire(timeout=1)
     except Timeout:
         raise UsageError(
             f"another process is training in {folder}: wait for it, or choose another --run-dir"
         ) from None
-    with held:
-        describe_run(folder, config_yaml, command)
+    with lock:
         yield
 
 

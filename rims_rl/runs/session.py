@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -69,11 +70,16 @@ def main(kind: Kind[Any], argv: Sequence[str] | None) -> int:
 
 def _train(kind: Kind[Any], arguments: Sequence[str]) -> int:
     request = kind.parse(arguments)
+    command = command_line(kind, arguments)
     if request.resume is None:
         session = new_session(kind, request.values)
-    else:
+        with contextlib.closing(session.trainee), files.created(session.folder):
+            return run_session(session, command)
+    files.check_resumable(kind.command, request.resume)
+    with files.held(request.resume):
         session = resumed_session(kind, request.resume, request.values)
-    return run_session(session, command_line(kind, arguments))
+        with contextlib.closing(session.trainee):
+            return run_session(session, command)
 
 
 def command_line(kind: Kind[PlanType], arguments: Sequence[str]) -> str:
@@ -104,13 +110,12 @@ def resumed_session(
 
     Args:
         kind: of the run.
-        folder: of the run.
+        folder: of the run, as `rims_rl.runs.folder.resumed_folder`.
         changes: the options that the user changes.
 
     Raises:
         UsageError: there is nothing to continue, or not as asked.
     """
-    files.check_begun_with(kind.command, folder)
     plan, checkpoint = files.resumed_folder(
         folder,
         lambda file: kind.stored_plan(file, changes),
@@ -130,22 +135,14 @@ def run_session(session: Session[PlanType], command: str) -> int:
     """Trains to the end, or until a signal or a tensor that is not finite stops it.
 
     Args:
-        session: prepared; from here on the run writes to its folder.
+        session: prepared, its folder held; from here on the run writes there.
         command: as typed, for ``command.txt``.
 
     Returns:
         The exit status: 0; 130 or 143 after Ctrl-C or SIGTERM; 1 where a tensor is not finite.
     """
-    trainee, folder = session.trainee, session.folder
-    try:
-        with files.entered(folder, session.resumed, to_yaml(session.plan), command):
-            return _run(session)
-    finally:
-        trainee.close()
-
-
-def _run(session: Session[PlanType]) -> int:
     kind, trainee, folder = session.kind, session.trainee, session.folder
+    files.describe_run(folder, to_yaml(session.plan), command)
     _print_head(session)
     tracked = open_run(session.plan, folder, trainee.wandb_id, _facts(session))
     if tracked is not None:

@@ -8,7 +8,9 @@ from typing import Any
 
 
 class StopRequest:
-    """While open, the first SIGINT or SIGTERM is noted; a second one acts at once as usual.
+    """While open, SIGINT and SIGTERM are noted; a second Ctrl-C acts at once as usual.
+
+    Further SIGTERMs are not: `timeout` and cluster managers send two to end a training in peace.
 
     Attributes:
         signal: the signal that came, or None.
@@ -37,12 +39,10 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._restore()
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-        self._restore()
-
-    def _restore(self) -> None:
-        while self._previous:
-            signal.signal(*self._previous.popitem())
+        if self.signal is None:
+            self.signal = number
+        signal.signal(signal.SIGINT, self._previous[signal.SIGINT])

@@ -135,6 +135,11 @@ def tagged(tag: str) -> Iterator[None]:
             os.environ[_TAGS] = before
 
 
+def run_tags() -> dict[str, str]:
+    """What an environment must have for the runs that begin in it to have the tags of `tagged`."""
+    return {_TAGS: os.environ[_TAGS]} if _TAGS in os.environ else {}
+
+
 def tracking_mode(track: str) -> Mode:
     """What ``--track`` means here: ``online``, ``offline`` or ``disabled``.
 

@@ -15,7 +15,7 @@ import yaml
 
 from rims_rl.core.version_0_1 import upgraded_run
 from rims_rl.runs.errors import UsageError, did_you_mean
-from rims_rl.runs.folder import CONFIG, check_begun_with, folder_version
+from rims_rl.runs.folder import CONFIG, check_resumable, folder_version
 from rims_rl.runs.options import option_names
 from rims_rl.runs.parser import (
     HelpFormatter,
@@ -182,9 +182,7 @@ def _resumed_task(argv: Sequence[str]) -> str:
     folder = finder.parse_known_args(list(argv))[0].resume
     if folder is None:
         raise UsageError(f"no task given: choose from {', '.join(TASKS)}")
-    if not (Path(folder) / CONFIG).is_file():
-        raise UsageError(f"--resume {folder}: no run there (it has no {CONFIG})")
-    check_begun_with("tasks", Path(folder))
+    check_resumable("tasks", Path(folder))
     return str(read_config(Path(folder) / CONFIG)["task"])
 
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from rims_rl.envs import shows_last_action, suite_of
 from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.files import nearest_existing, sha256, write_text
+from rims_rl.runs.files import sha256, write_text
 from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_environment, safe_name
 from rims_rl.runs.options import Track, at_least, check_seed
 from rims_rl.runs.parser import HelpFormatter, add_options, make_parser, parsed
@@ -34,13 +34,12 @@ from rims_rl.training.loading import Trained, load_trained
 from rims_rl.training.options import TrainPlan
 from rims_rl.training.parser import read_stored
 from rims_rl.training.scales import scaled
-from rims_rl.training.video import Mask, Picture, write_video
+from rims_rl.training.video import Mask, Picture, check_video, write_video
 
 #: Environments played side by side.
 MAX_ENVS = 16
 #: Pictures per second of a video, close to a family's real time.
 FPS = {"atari": 15, "minigrid": 8, "minatar": 15, "popgym": 30, "gymnasium": 30}
-VIDEO_FORMATS = (".mp4", ".gif")
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,6 @@ class EvaluateOptions:
     def __post_init__(self) -> None:
         at_least(self, 1, "episodes", "video_steps")
         check_seed(self.seed)
-        if self.video is not None and Path(self.video).suffix not in VIDEO_FORMATS:
-            raise UsageError(f"--video {self.video}: the name must end in .mp4 or .gif")
 
 
 def parse(argv: Sequence[str]) -> EvaluateOptions:
@@ -109,6 +106,8 @@ def evaluate(request: EvaluateOptions) -> Path:
         UsageError: it cannot be done as asked; nothing has been written.
         UnknownEnvError: no such environment.
     """
+    if request.video is not None:
+        check_video(Path(request.video))
     trained = load_trained(Path(request.run), request.checkpoint, request.device, request.normalize)
     env_id, kwargs = game_of(trained, request.env, request.env_kwargs)
     check_writable(trained.folder)
@@ -117,7 +116,6 @@ def evaluate(request: EvaluateOptions) -> Path:
         raise UsageError(f"--track {request.track}: {trained.folder} is not a run folder")
     filming = None
     if request.video is not None:
-        _check_video_folder(Path(request.video).parent)
         # Pygame draws in memory; without this it looks for a screen and complains where there is
         # none.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -128,6 +126,7 @@ def evaluate(request: EvaluateOptions) -> Path:
     summary = episodes.summary(request.seed)
     _print_table(summary, env_id, trained)
     file, result = _write(trained, env_id, kwargs, request, episodes, summary)
+    print(f"written {file}", flush=True)
     if filming is not None:
         _film(trained, filming, env_id, request)
     _track(request.track, trained.folder, env_id, result)
@@ -150,13 +149,6 @@ def _default_text(name: str) -> str:
     """`` [100]``: the default of an option, if it has one to show."""
     default = getattr(EvaluateOptions, name, None)
     return "" if default is None else f" [{default}]"
-
-
-def _check_video_folder(folder: Path) -> None:
-    existing = nearest_existing(folder)
-    if existing == Path(existing.anchor) and folder.absolute() != existing:
-        raise UsageError(f"--video: no such folder: {folder}")  # more likely a slip than a wish
-    check_writable(folder)
 
 
 def game_of(
@@ -232,7 +224,6 @@ def _film(trained: Trained, env: VecEnv, env_id: str, request: EvaluateOptions) 
     pictures, active = record(trained, env, request)
     env.close()
     path = Path(request.video)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_video(path, pictures, active, FPS[suite_of(env_id)])
     print(f"video   {path} ({len(pictures)} steps)")
 

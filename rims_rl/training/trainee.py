@@ -226,9 +226,8 @@ class AgentKind(Kind[TrainPlan]):
             return False
         total = plan.run.total_timesteps
         if (folder / RESULTS).exists():
-            if read_results(folder)["timesteps"] < total:
-                return False
-        elif folder_version(folder) != "0.1.0":  # which wrote none
+            return bool(read_results(folder)["timesteps"] >= total)
+        if folder_version(folder) != "0.1.0":  # which wrote none
             return False
         newest = newest_checkpoint(folder / CHECKPOINTS, self.facts)
         return newest is not None and newest.facts["timesteps"] >= total

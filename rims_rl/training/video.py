@@ -15,9 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.files import nearest_existing
+from rims_rl.runs.folder import check_writable
+
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
+FORMATS = (".mp4", ".gif")
 #: Smallest width of the video; smaller pictures are enlarged by a whole factor.
 MIN_WIDTH = 480
 #: Steps that a strip shows.
@@ -32,15 +37,30 @@ _CURSOR = (255, 255, 255)
 _TEXT = (225, 225, 230)
 
 
+def check_video(file: Path) -> None:
+    """Refuses a file that cannot become a video, before anything is played for it.
+
+    Raises:
+        UsageError: its name has no known ending, or its folder cannot be made.
+    """
+    if file.suffix not in FORMATS:
+        raise UsageError(f"--video {file}: the name must end in {' or '.join(FORMATS)}")
+    folder, existing = file.parent, nearest_existing(file.parent)
+    if existing == Path(existing.anchor) and folder.absolute() != existing:
+        raise UsageError(f"--video: no such folder: {folder}")  # more likely a slip than a wish
+    check_writable(folder)
+
+
 def write_video(path: Path, pictures: Sequence[Picture], active: Mask | None, fps: float) -> None:
     """Writes an MP4 (or GIF, by the suffix) of pictures with strips of active RIMs.
 
     Args:
-        path: of the video.
+        path: of the video, which `check_video` accepts; its folder is made.
         pictures: T pictures of the same size.
         active: (T, K) which RIMs were active when the agent saw each picture; None without RIMs.
         fps: pictures per second.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
         options: dict[str, Any] = {"duration": 1000 / fps, "loop": 0}
     else:

@@ -1,10 +1,12 @@
 """Arms side by side: names, limits, what is told, scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rims_rl.comparison.comparison import LAST, compare
-from rims_rl.comparison.games import atari_game, references, table7
+from rims_rl.comparison.games import atari_game, frames_per_step, references, table7
 from rims_rl.comparison.naming import short_games
 from rims_rl.comparison.summary import summarise
 from rims_rl.comparison.text import COLUMNS, as_text, rows
@@ -89,6 +91,61 @@ def test_runs_of_other_settings_are_cores_of_their_own():
     assert found == names
 
 
+def test_the_same_settings_in_other_words_are_the_same_core():
+    later = {"core": "lstm", "learning_rate": 1e-3, "n_epochs": 4.0, "observe_last_action": False}
+    runs = [record(settings={"core": "lstm", "learning_rate": 1e-3, "n_epochs": 4})]
+    (arm,) = compare([*runs, record(seed=1, settings=later)]).arms.values()
+    assert (arm.core, len(arm.records)) == ("lstm", 2)
+
+
+def test_a_setting_that_one_side_lacks_is_named():
+    given = {"core": "lstm", "learning_rate": 1e-3, "target_kl": None}
+    runs = [record(), record(seed=1, settings=given)]
+    assert compare(runs).cores == ["lstm (no target_kl)", "lstm (target_kl None)"]
+
+
+def test_a_name_that_means_other_cores_in_other_games_is_told():
+    small, large = "rim-k6-4-h60", "rim-k6-4-h240"
+    runs = [record(core, env=env) for env, rim in (("A-v0", small), ("B-v0", large))
+            for core in ("lstm-h60", rim)]  # fmt: skip
+    (line,) = problems(*runs)
+    assert line == (
+        "rim-k6-4 is not the same in all games: rim-k6-4-h60 in A-v0; rim-k6-4-h240 in B-v0"
+    )
+
+
+def test_a_game_that_nobody_learned_says_nothing_of_improvement():
+    runs = [record(core, env=env, level=level)
+            for env, level in (("A-v0", 100.0), ("B-v0", -100.0))
+            for core in ("lstm-h8", "rim-k6-4-h8")]  # fmt: skip
+    summary = summarise(compare(runs))
+    assert list(summary["improvement"]["rim-k6-4"]) == ["A-v0"]
+    assert "B-v0: nobody learned anything" in " ".join(summary["problems"])
+
+
+def test_what_was_logged_before_the_first_step_counts_as_the_beginning():
+    run = record(steps=np.array([0.0, TOTAL]), returns=np.array([-5.0, 9.0]))
+    (arm,) = compare([run]).arms.values()
+    assert arm.curve.values[0, 0] == -5.0
+    assert arm.final == [9.0]
+    alone = replace(record(steps=np.zeros(1), returns=np.ones(1)), total=None)
+    assert problems(alone) == ["left out: in CartPole-v1/lstm-h8/0 no episode ended"]
+
+
+def test_speed_is_that_up_to_the_last_episode():
+    steps = np.array([100.0, 500.0])
+    run = record(steps=steps, returns=np.ones(2), hours=steps / 3600, trained=TOTAL)
+    (arm,) = compare([run]).arms.values()
+    assert arm.speed == pytest.approx(1.0)
+
+
+def test_frames_of_a_step_are_those_of_the_settings():
+    assert frames_per_step(PONG, {}) == 4
+    assert frames_per_step(PONG, {"env_kwargs": {"frame_skip": 2}}) == 2
+    assert frames_per_step(PONG, {"env_kwargs": "none", "frame_skip": 3}) == 3
+    assert frames_per_step("CartPole-v1", {"frame_skip": 2}) == 1
+
+
 def test_atari_scores_are_between_random_and_human():
     comparison = compare([record(env=PONG, level=14.6), record("rim-k6-4-h8", env=PONG, level=0.0)])
     assert comparison.scale == "human"
@@ -148,6 +205,7 @@ def test_tables_have_what_the_summary_has():
     together = summary["together"]["cores"]["rim-k6-4"]
     assert together["probability of improvement"] == {"value": 1.0, "interval": [1.0, 1.0]}
     assert summary["improvement"]["rim-k6-4"]["CartPole-v1"] > 30
+    assert "| seeds that reach 70, median of when |" in as_text(summarise(compare(runs), 70.0), "x")
     text = as_text(summary, "python -m rims_rl.compare runs")
     assert text.startswith("    python -m rims_rl.compare runs\n\n**Games")
     assert "| CartPole-v1 | rim-k6-4 | 3 | 10 | 1 | 91 [90, 92] |" in text

@@ -214,13 +214,11 @@ def test_names_stay_names(browser, folder):
     assert browser.messages == []
 
 
-@pytest.mark.parametrize("missing", ["baseline", "anchors", "runs"])
+@pytest.mark.parametrize("missing", ["baseline", "runs"])
 def test_a_summary_that_lacks_something(browser, folder, missing):
     content = summary()
     if missing == "baseline":
         content = {**content, "baseline": None, "improvement": {}, "problems": []}
-    elif missing == "anchors":
-        content = {key: value for key, value in content.items() if key != "anchors"}
     else:
         content = {**content, "envs": [], "cores": [], "arms": [], "together": None,
                    "improvement": {}, "paper": {}, "anchors": {}, "baseline": None}  # fmt: skip

@@ -18,10 +18,14 @@ from rims_rl.experiments.executor import (
     Processes,
     TrainingStoppedError,
 )
+from rims_rl.experiments.job import Job
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.runs import session
-from rims_rl.tasks.wanted import wanted
+from rims_rl.runs.wandb_run import tagged
+from rims_rl.tasks.trainee import TASK_RUNS
+from rims_rl.tasks.wanted import planned, wanted
 from rims_rl.training.trainee import AGENTS
+from tests.test_train import history_steps
 from tests.tiny_runs import TINY
 
 ROOT = Path("store")
@@ -150,3 +154,20 @@ def test_ray_trains_agents_and_tasks_once(tiny):
     assert len(runs.stored(some_seconds())) == 2
     assert sorted(begun()) == [1, 2]
     assert not ray.is_initialized()
+
+
+@pytest.mark.slow
+def test_ray_tells_what_cannot_be_trained_and_gives_its_runs_tags(tiny, capsys):
+    pytest.importorskip("ray")
+    from rims_rl.experiments.cluster import Ray
+
+    Path("file").touch()
+    nowhere = Job(TASK_RUNS, {}, planned(store(OneByOne()), tiny()), Path("file/seed0"))
+    model = tiny()
+    tracked = Runs(ROOT, [0], quick=True, track="offline").job(model, 0)
+    with tagged("of-a-suite"):
+        found = dict(Ray(cpus=1).endings([nowhere, tracked]))
+    assert found == {nowhere: 1, tracked: 0}
+    assert "seed 0: [Errno 17] File exists" in capsys.readouterr().err
+    _, runs = history_steps(tracked.folder / "wandb")
+    assert "of-a-suite" in runs[0]["tags"]

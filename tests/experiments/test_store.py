@@ -10,10 +10,14 @@ import pytest
 import yaml
 
 from rims_rl.experiments.executor import OneByOne, Processes, TrainingStoppedError
-from rims_rl.experiments.store import Runs
+from rims_rl.experiments.store import Runs, Wanted
+from rims_rl.published.cores import QUICK
+from rims_rl.runs import session
 from rims_rl.runs.errors import UsageError
+from rims_rl.runs.folder import held
 from rims_rl.tasks.__main__ import main as train_task
 from rims_rl.tasks.wanted import planned, trained, wanted
+from rims_rl.training.trainee import AGENTS
 
 ROOT = Path("store")
 
@@ -91,6 +95,44 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(tiny):
     assert trainings() == {str(whole.folder): 1}
 
 
+def test_a_run_without_checkpoints_that_has_a_model_is_kept():
+    model = Wanted(AGENTS, {"env": "CartPole-v1", **QUICK, "n_minibatches": 1, "device": "cpu"})
+    (whole,) = store().every_seed(model)
+    shutil.rmtree(whole.folder / "checkpoints")
+    assert store().stored(model)  # all that matters is there
+    (whole.folder / "results.json").unlink()
+    with pytest.raises(TrainingStoppedError, match="cannot be done as asked"):
+        store().prepare([model])
+    assert (whole.folder / "model.zip").exists()
+
+
+def test_one_process_at_a_time_trains_a_run(tiny, monkeypatch):
+    job = store().job(tiny(), 0)
+    job.folder.mkdir(parents=True)
+    with held(job.folder):
+        assert job.is_busy
+        assert job.start(threads=1) is None
+    assert not job.is_busy
+
+    def train(*_):
+        assert job.is_busy
+        return 0
+
+    monkeypatch.setattr(session, "main", train)
+    assert job.train_here() == 0
+    assert not job.is_busy
+
+
+def test_how_far_a_run_is_stands_in_the_last_whole_row(tiny):
+    job = store().job(tiny(), 0)
+    assert job.steps_done == 0
+    job.folder.mkdir(parents=True)
+    rows = "".join(f"{step},0.5\n" for step in range(100_000))
+    for text, step in (("step,loss\n", 0), (f"step,loss\n{rows}", 99_999), (f"{rows}9", 99_999)):
+        (job.folder / "progress.csv").write_text(text)
+        assert job.steps_done == step
+
+
 def test_a_run_that_somebody_continued_is_refused(tiny):
     folder = store().every_seed(tiny())[0].folder
     assert train_task(["--resume", str(folder), "--epochs", "3"]) == 0
@@ -98,11 +140,12 @@ def test_a_run_that_somebody_continued_is_refused(tiny):
         store().every_seed(tiny())
 
 
-def test_a_loss_that_is_not_finite_is_told_after_the_other_runs(tiny):
+def test_a_loss_that_is_not_finite_is_told_after_the_other_runs(tiny, capsys):
     bad = tiny(learning_rate=1e36, epochs=50)
-    with pytest.raises(TrainingStoppedError, match=r"copying.*not finite") as caught:
+    with pytest.raises(TrainingStoppedError, match=r"copying.*\(exit status 1\)") as caught:
         store().prepare([bad, tiny()])
     assert caught.value.status == 1
+    assert "the loss is not finite" in capsys.readouterr().err
     assert len(list(ROOT.rglob("results.json"))) == 1
 
 

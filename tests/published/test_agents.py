@@ -24,7 +24,7 @@ ARGUMENTS = ("--jobs", "1", "--runs", "r", "--out", "o", "--seeds", "2")
 @pytest.fixture
 def few(monkeypatch):
     tasks = {
-        "CartPole": learning.LearningTask(CARTPOLE, FEW, threshold=5.0, evaluated=True),
+        "CartPole": learning.LearningTask(CARTPOLE, FEW, evaluated=True),
         "RepeatFirst": learning.LearningTask(MEMORY, FEW),
     }
     monkeypatch.setattr(learning, "LEARNING_TASKS", tasks)
@@ -42,7 +42,6 @@ def test_learning_is_trained_drawn_and_drawn_again_from_its_publication(capsys):
     evaluated = {run["last_evaluation"]["eval/mean_reward"] for run in runs
                  if run["last_evaluation"] and run["model"].startswith("rim")}  # fmt: skip
     assert set(cartpole["return at the end"]["each seed"]) == evaluated
-    assert all(steps in range(1, 641) for steps in cartpole["steps to threshold"])
     together = numbers["families"]["POPGym"]
     assert together["tasks"] == ["RepeatFirst"]
     low, high = together["cores"]["RIM"]["return at the end"]["interval"]

@@ -47,7 +47,9 @@ def publish(suite_name, games=None):
 def drawn(name):
     assert main([name, *ARGUMENTS]) == 0
     assert Path(f"o/{name}.png").stat().st_size > 10_000
-    return json.loads(Path(f"o/{name}.json").read_text())["numbers"]
+    content = json.loads(Path(f"o/{name}.json").read_text())
+    assert content["note"] == ("budget cpu: seeds 2 of 3, total_timesteps 1,000,000 of 10,000,000")
+    return content["numbers"]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,15 @@ def test_table_7_beside_the_papers(capsys):
     ]
     assert agreed == [b and not same for b, same in zip(better, level, strict=True)]
     assert "| Breakout | " in capsys.readouterr().out
+
+
+def test_a_damaged_publication_is_one_line(capsys):
+    publish("atari41", ["PongNoFrameskip-v4"])
+    damaged = next(Path("o/runs").rglob("lstm-*/seed1.json"))
+    damaged.write_text("{")
+    assert main(["fig5", *ARGUMENTS]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{damaged} cannot be read" in line
 
 
 def test_nothing_stored_is_one_line(capsys):

@@ -86,6 +86,20 @@ def test_dry_run_prints_the_commands_of_a_budget(capsys):
     assert not list(Path("r").rglob("*.yaml"))
 
 
+def test_what_is_left_empty_is_as_if_it_were_not_there(in_empty_folder):
+    Path("least.yaml").write_text("games: [CartPole-v1]\ncores: {RIM: }\noptions:\nbudgets: {}\n")
+    suite = read_suite("least.yaml")
+    assert (suite.options, suite.cores, suite.seeds, suite.note) == ({}, {"RIM": {}}, 3, "")
+
+
+def test_numbers_are_those_of_the_command_line(in_empty_folder):
+    options = "{learning_rate: 1e-3, core_kwargs: {edge_width: 5e-1}}"
+    Path("s.yaml").write_text(f"games: [CartPole-v1]\ncores: {{RIM: }}\noptions: {options}\n")
+    (model,) = read_suite("s.yaml").models().values()
+    assert model.options["learning_rate"] == 1e-3
+    assert model.options["core_kwargs"] == {"edge_width": 0.5}
+
+
 CHANGES = {
     "no such suite": ({}, ["atari58"], "choose from atari30, atari41"),
     "no such budget": ({}, ["--budget", "small"], "--budget small: suite tiny.yaml has one, two"),
@@ -101,6 +115,10 @@ CHANGES = {
     ),
     "a budget of other games": ({"budgets": {"a": {"games": ["Pong"]}}}, [], "not among its games"),
     "no seeds": ({"budgets": {"a": {"seeds": 0}}}, [], "seeds must be a whole number"),
+    "a game without env": ({"games": [{"n_envs": 2}]}, [], "a game is an id, or options with env"),
+    "a game twice": ({"games": ["CartPole-v1"] * 2}, [], "CartPole-v1 is among its games twice"),
+    "a core by name": ({"cores": {"LSTM": "lstm"}}, [], "LSTM: give options by name"),
+    "options by name": ({"options": "small"}, [], "options: give options by name"),
     "a value out of range": ({"options": {"n_envs": 0}}, [], "--n-envs"),
 }  # fmt: skip
 

@@ -32,7 +32,7 @@ function byProbability(a, b) {
 /** Whether a core is better than the baseline, and how sure that is. */
 function verdict(core) {
   const gains = Object.entries(data.improvement[core]);
-  if (!gains.length) return `${core} has no game in common with ${data.baseline}.`;
+  if (!gains.length) return `${core} and ${data.baseline} have no game in common that a core learned.`;
   const ahead = gains.filter(([, gain]) => gain > 0).length;
   const apart = gains.filter(([env]) => areApart(env, core)).length;
   const games = `${core} ends above ${data.baseline} in ${ahead} of ${count(gains.length, "game")} ` +
@@ -140,10 +140,9 @@ function describeTogether(found) {
     parent.textContent = "No shown game has runs of all shown cores and of the baseline.";
     return;
   }
-  const fewer = found.envs.length < shownEnvs().length && data.anchors
+  const fewer = found.envs.length < shownEnvs().length
     ? " Games that a shown core lacks do not count: untick that core to count them." : "";
-  const ticks = !data.anchors ? " The ticks of games change nothing here."
-    : found.asStored ? "" : ` Computed here for the games ticked, with ${RESAMPLES} resamples.`;
+  const ticks = found.asStored ? "" : ` Computed here for the games ticked, with ${RESAMPLES} resamples.`;
   parent.textContent =
     `Counted: ${count(found.envs.length, "game")} that all cores shown here have` +
     ` (${list(found.envs.map((env) => shortNames.get(env)))}). On their common scale ` +

@@ -307,7 +307,7 @@ function drawImprovement(core) {
   draw(document.querySelector("#improvement .panels"), core, {
     title: core,
     note: `Above ${data.baseline} in ${ahead} of ${count(rows.length, "game")}.`,
-    empty: rows.length ? "" : "No shown game has runs of both",
+    empty: rows.length ? "" : "No shown game that a core learned has runs of both",
     label: `${core}: ${rows.map(([env, value]) => `${env} ${percent(value)}`).reverse().join("; ")}`,
     traces: [{
       type: "bar", orientation: "h", x: values, y: rows.map((_, i) => i), width: 0.42,

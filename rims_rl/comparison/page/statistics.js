@@ -15,7 +15,6 @@ function countedEnvs() {
 
 /** Aggregates of the shown cores as `summary.together` has them, computed here if need be. */
 function together() {
-  if (!data.anchors) return { ...data.together, asStored: true };
   const envs = countedEnvs();
   if (!envs.length) return null;
   if (data.together && String(envs) === String(data.together.envs)) {
