@@ -82,7 +82,7 @@ class CoreOptions:
         """A short name that tells runs of one environment apart, e.g. ``rim-k6-4-h510``."""
         parts = [self.core.rpartition(":")[2]]
         if self.core == "rim":
-            parts += [self.variant] if self.variant != RIMConfig.variant else []
+            parts += [self.variant] if self.variant != type(self).variant else []
             parts += [f"k{self.num_rims}-{self.num_active}"]
         parts += [f"h{self.hidden_size}"]
         parts += [f"{key}={value}" for key, value in sorted(self.core_kwargs.items())]

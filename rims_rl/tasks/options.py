@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
+from rims_rl.core.config import Variant
 from rims_rl.core.options import SIZED, CoreOptions
 from rims_rl.core.registry import core_options
 from rims_rl.core.rmc import check_rmc_sizes
@@ -22,6 +23,10 @@ class ModelOptions(CoreOptions):
 
     core: TaskCoreName = field(
         default="rim", metadata={"help": "sequence model (tto: oracle of partial-view)"}
+    )
+    variant: Variant = field(
+        default="hard",  # here the better one, see docs/default_cell.md
+        metadata={"help": "what a RIM cell computes; that of agents is default"},
     )
     slots: int = field(default=6, metadata={"help": "memory slots of the rmc"})
     heads: int = field(default=4, metadata={"help": "attention heads of rmc and transformer"})

@@ -237,8 +237,7 @@ class TaskKind(Kind[TaskPlan[Any]]):
     def restore(self, plan: TaskPlan[Any], folder: Path, checkpoint: Checkpoint) -> TaskModel:
         """The model and the optimizer of a checkpoint."""
         title, of = parser.run_title(plan), checkpoint.facts.get("title")
-        # Version 0.1 had one variant less, and titles did not name the default.
-        if of not in (None, title, title.replace("rim-hard-", "rim-")):
+        if of not in (None, title):
             raise UsageError(
                 f"{checkpoint.file} is a checkpoint of another model: it is of {of}, and the run "
                 f"of {title}"

@@ -44,7 +44,7 @@ def test_a_stored_run_is_found_again_and_not_trained(tiny, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "other", [{"span": 3}, {"variant": "hard"}, {"core_kwargs": {"comm_heads": 1}}]
+    "other", [{"span": 3}, {"variant": "default"}, {"core_kwargs": {"comm_heads": 1}}]
 )
 def test_other_settings_are_another_run(tiny, other):
     one, two = store().every_seed(tiny())[0], store().every_seed(tiny(**other))[0]

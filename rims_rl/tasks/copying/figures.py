@@ -16,6 +16,8 @@ _COLUMNS = (
     Column("span {}", "cross_entropy_{}", 50, 10),
     Column("span {}", "cross_entropy_{}", 200, 40),
 )
+#: The default RIM of agents, for comparison.
+AGENTS_CELL: dict[str, Any] = {"num_rims": 6, "num_active": 4, "variant": "default"}
 _SOLVED = {"span 50": 0.00, "span 200": 0.00}
 
 
@@ -52,6 +54,7 @@ def copying_table() -> PaperTable:
             Row("RIMs 6/3", rim(6, 3), _SOLVED),
             Row("RIMs 6/2", rim(6, 2), _SOLVED),
             Row("RIMs 5/2", rim(5, 2, 500), _SOLVED),
+            Row("RIMs 6/4, agents' cell", copying_model(**AGENTS_CELL)),
             Row("LSTM 300", copying_model(300, core="lstm"), {"span 200": 4.32}),
             Row("LSTM 600", copying_model(core="lstm"), {"span 200": 3.56}),
             Row("RMC", copying_model(core="rmc"), {"span 200": 0.13}),

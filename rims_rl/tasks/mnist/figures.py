@@ -7,7 +7,7 @@ from typing import Any
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.paper_tables import Column, PaperTable, Row, beside_paper
 from rims_rl.experiments.store import Runs, Wanted
-from rims_rl.tasks.copying.figures import copying_table
+from rims_rl.tasks.copying.figures import AGENTS_CELL, copying_table
 from rims_rl.tasks.wanted import wanted
 
 #: Units of the paper's models, and in ``--quick``.
@@ -32,6 +32,7 @@ def mnist_table() -> PaperTable:
             _row("RIMs 6/4", _model(num_rims=6, num_active=4), 90.0, 73.4, 38.1),
             _row("RIMs 6/5", _model(num_rims=6, num_active=5), 88.3, 43.1, 22.1),
             _row("RIMs 6/6", _model(num_rims=6, num_active=6), 85.5, 56.2, 30.9),
+            Row("RIMs 6/4, agents' cell", _model(**AGENTS_CELL)),
             _row("LSTM 300", _model(300, core="lstm"), 86.8, 42.3, 25.2),
             _row("LSTM 600", _model(core="lstm"), 84.5, 52.2, 21.9),
             _row("RMC", _model(core="rmc"), 89.58, 54.23, 27.75),
