@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from rims_rl.comparison.comparison import Comparison, compare
 from rims_rl.comparison.pictures import AXES, draw_curves, draw_improvement, draw_together
 from rims_rl.comparison.record import Record
-from rims_rl.comparison.report import finite, write_report
+from rims_rl.comparison.report import write_report
 from rims_rl.comparison.sources import read_sources
 from rims_rl.comparison.summary import summarise
 from rims_rl.comparison.text import COLUMNS, as_text, beside_paper, rows
@@ -26,7 +26,7 @@ from rims_rl.experiments.command import Parser, create_folder, finite_number, ru
 from rims_rl.experiments.output import write_picture
 from rims_rl.experiments.tables import as_markdown
 from rims_rl.runs.errors import UsageError, warn
-from rims_rl.runs.files import write_text
+from rims_rl.runs.files import finite, write_text
 
 #: Names of the files in ``--out``.
 NUMBERS, TABLE, TEXT, REPORT = "comparison.json", "comparison.csv", "comparison.md", "report.html"

@@ -17,7 +17,14 @@ from rims_rl.runs.folder import safe_name
 from rims_rl.runs.options import check_seed
 from rims_rl.training.episodes import Episodes
 from rims_rl.training.evaluation import FPS, game_of
-from rims_rl.training.inspection import Stage, activity, draw, scores_without, trace_game
+from rims_rl.training.inspection import (
+    Stage,
+    activity,
+    draw,
+    require_inactive,
+    scores_without,
+    trace_game,
+)
 from rims_rl.training.loading import load_trained
 from rims_rl.training.video import check_video, write_video
 
@@ -44,6 +51,8 @@ def _inspect(options: argparse.Namespace, command: str) -> int:
     trained = load_trained(Path(options.run), options.checkpoint, options.device)
     env_id, kwargs = game_of(trained, options.env, {})
     stage = Stage(trained, env_id, kwargs, options.seed, options.deterministic)
+    if options.episodes:
+        require_inactive(stage)
     out = options.out or trained.folder / "inspection" / safe_name(env_id)
     create_folder(out, "--out")
     trace = trace_game(stage, options.steps, with_pictures=options.video is not None)
@@ -57,7 +66,7 @@ def _inspect(options: argparse.Namespace, command: str) -> int:
         "model": str(trained.file),
         "command": command,
         "steps": len(trace.rewards),
-        "return": float(trace.rewards.sum()),
+        "return": trace.score,
         "share of steps each RIM is active": shares,
         "held inactive": summaries,
     }

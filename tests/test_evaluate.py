@@ -131,6 +131,7 @@ REFUSED = {
     "both": (["--stochastic", "--deterministic"], "exclude"),
     "video": (["--video", "v.avi"], ".mp4"),
     "folder": (["--video", "/no-such-folder/v.mp4"], "no such folder: /no-such-folder"),
+    "checkpoint of a model": (["--checkpoint", "best"], "is a model, not the folder of a run"),
     "checkpoint": (["--checkpoint", "newest"], "final, best"),
 }
 
@@ -138,7 +139,8 @@ REFUSED = {
 @pytest.mark.parametrize(("argv", "words"), REFUSED.values(), ids=REFUSED)
 def test_refusal_is_one_line_and_writes_nothing(trained, argv, words, capsys):
     before = sorted(trained.rglob("*"))
-    assert main([str(trained), *argv]) == 2
+    run = trained / "model.zip" if "is a model" in words else trained
+    assert main([str(run), *argv]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
     assert sorted(trained.rglob("*")) == before

@@ -12,6 +12,7 @@ from sb3_contrib import RecurrentPPO
 
 from rims_rl.inspect import main
 from rims_rl.train import main as train
+from rims_rl.training import inspection
 from rims_rl.training.evaluation import game_of
 from rims_rl.training.inspection import Stage, activity, scores_without, trace_game
 from rims_rl.training.loading import load_trained
@@ -66,6 +67,22 @@ def test_lost_lives_and_rooms_are_events():
     assert trace.events["room"].dtype == bool
 
 
+def test_the_score_is_the_games_and_rooms_are_known():
+    trace = trace_game(stage("SpaceInvadersNoFrameskip-v4"), 2000)
+    assert trace.score is not None
+    assert trace.score > trace.rewards.sum() > 0  # which are clipped
+    env = stage("MiniGrid-MultiRoom-N2-S4-v0", "rooms").make_env(1)
+    env.reset()
+    assert inspection._room(env) is not None
+    env.close()
+
+
+def test_each_active_step_is_drawn_in_its_width():
+    active = np.array([False, True, False, True, True])
+    assert inspection._stretches(active) == [(0.5, 1), (2.5, 2)]
+    assert inspection._stretches(~active) == [(-0.5, 1), (1.5, 1)]
+
+
 def test_without_a_rim_it_is_never_active_and_later_again():
     actor = stage("CartPole-v1")
     masks = []
@@ -84,7 +101,7 @@ def test_without_a_rim_it_is_never_active_and_later_again():
 REFUSED = {
     "nothing there": ([], ["nowhere"], "nowhere"),
     "no RIMs": (["--core", "lstm"], ["r"], "core 'lstm' has no RIMs"),
-    "all active": (["--num-active", "6"], ["r"], "all 6 RIMs are active"),
+    "all active": (["--num-active", "6"], ["r", "--out", "o"], "--episodes 0 leaves scores out"),
     "episodes": ([], ["r", "--episodes", "-1"], "--episodes: expected a whole number, got -1"),
     "video": ([], ["r", "--video", "v.avi"], "--video v.avi: the name must end in .mp4 or .gif"),
     "another game": ([], ["r", "--env", "Acrobot-v1"], "cannot play Acrobot-v1"),
@@ -99,6 +116,7 @@ def test_refusal_is_one_line(options, argv, words, capsys):
     capsys.readouterr()
     assert main([*argv, "--steps", "5"]) == 2
     assert words in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not Path("o").exists()
 
 
 def test_a_policy_of_sb3_contrib_has_no_rims(capsys):

@@ -6,6 +6,8 @@ into ``ENV/args.yml`` and ``ENV/config.yml``.
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
 import re
 from collections.abc import Sequence
@@ -37,7 +39,7 @@ def monitored_run(folder: Path) -> Record:
     number = _NUMBER.search(name)
     stem = name[: number.start()] if number else name
     logs = sorted(folder.glob(f"*{Monitor.EXT}"))
-    env = _env(logs) or (stem if number else None)
+    env = _env(logs) or (stem if number and "seed" not in number[0] else None)
     if not env:
         raise UsageError(f"{folder} does not say its environment: call the folder ENV_1 or so")
     zoo = folder / env.replace("/", "-")
@@ -65,7 +67,8 @@ def _env(logs: Sequence[Path]) -> str | None:
     for log in logs:
         try:
             with log.open(encoding="utf-8") as lines:
-                envs.add(json.loads(lines.readline().removeprefix("#"))["env_id"])
+                mark, head = lines.read(1), lines.readline()
+                envs.add({"#": json.loads(head)["env_id"]}[mark])
         except (OSError, ValueError, KeyError, TypeError):
             raise UsageError(f"{log} does not begin as a log of SB3's Monitor does") from None
     if len(envs) > 1:
@@ -79,11 +82,11 @@ def _env(logs: Sequence[Path]) -> str | None:
 def _episodes(folder: Path) -> tuple[Array, Array, Array]:
     """Lengths, returns and seconds since the start of all environments' episodes, as they ended."""
     try:
-        table = load_results(str(folder))[["l", "r", "t"]].dropna().to_numpy(dtype=np.float64)
+        table = load_results(glob.escape(str(folder)))[["l", "r", "t"]].dropna()
+        lengths, returns, seconds = table.to_numpy(dtype=np.float64).T
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{error}".partition("\n")[0]
         raise UsageError(f"{folder}/*{Monitor.EXT} cannot be read: {reason}") from None
-    lengths, returns, seconds = table.T
     return lengths, returns, seconds
 
 
@@ -94,9 +97,10 @@ def _at_most(lengths: Array, num_envs: int) -> float:
 
 def _planned(args: dict[str, Any], settings: dict[str, Any]) -> float | None:
     """Agent steps that the Zoo was to make: its command line wins over its settings."""
-    for said in (args.get("n_timesteps"), settings.get("n_timesteps")):
-        if said is not None and float(said) > 0:
-            return float(said)
+    for said in filter(None, (args.get("n_timesteps"), settings.get("n_timesteps"))):
+        with contextlib.suppress(TypeError, ValueError):  # no number: it does not say
+            if float(said) > 0:
+                return float(said)
     return None
 
 
@@ -112,7 +116,18 @@ def _ordered_dict(loader: yaml.SafeLoader, node: yaml.SequenceNode) -> dict[str,
 _ZooLoader.add_constructor(
     "tag:yaml.org,2002:python/object/apply:collections.OrderedDict", _ordered_dict
 )
-_ZooLoader.add_multi_constructor("tag:yaml.org,2002:python/", lambda _, suffix, node: suffix)
+
+
+def _as_words(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> str:
+    """What stands for an object of Python: its name and what it is made of."""
+    if isinstance(node, yaml.MappingNode):
+        return f"{suffix} {loader.construct_mapping(node, deep=True)}"
+    if isinstance(node, yaml.SequenceNode):
+        return f"{suffix} {loader.construct_sequence(node, deep=True)}"
+    return f"{suffix} {node.value}".strip()
+
+
+_ZooLoader.add_multi_constructor("tag:yaml.org,2002:python/", _as_words)
 
 
 def _zoo_settings(file: Path) -> dict[str, Any]:
@@ -120,7 +135,7 @@ def _zoo_settings(file: Path) -> dict[str, Any]:
         return {}
     try:
         settings = yaml.load(file.read_text(encoding="utf-8"), _ZooLoader)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         reason = f"{error}".partition("\n")[0]
         raise UsageError(f"{file} cannot be read: {reason}") from None
     return settings if isinstance(settings, dict) else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import re
 from collections.abc import Mapping
 from importlib import resources
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.files import write_text
+from rims_rl.runs.files import finite, write_text
 from rims_rl.version import __version__
 
 #: Of ``page/``, in the order in which they build on each other.
@@ -64,14 +63,3 @@ def _embedded(summary: Mapping[str, Any]) -> str:
     """JSON that stays inside its script element, whatever it contains."""
     text = json.dumps(finite(summary), allow_nan=False, default=str)
     return text.replace("<", "\\u003c")
-
-
-def finite(value: Any) -> Any:
-    """The same for JSON, which has neither NaN nor infinity."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value

@@ -24,9 +24,10 @@ class Budget:
     name: str = ""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def of(self, task: str) -> Mapping[str, Any]:
-        """The options of a task."""
-        return self.options.get(task, {})
+    def of(self, task: str, core: str = "rim") -> Mapping[str, Any]:
+        """The options of a task for a core; ``core_kwargs`` are a RIM's."""
+        options = self.options.get(task, {})
+        return {k: v for k, v in options.items() if core == "rim" or k != "core_kwargs"}
 
     def note(self, settings: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
         """What a picture says of runs; empty where they have the paper's settings.
@@ -38,8 +39,12 @@ class Budget:
         """
         changed: dict[str, dict[str, Any]] = {}
         for subject, options in settings:
-            for name, value in self.of(subject).items():
-                if options[name] == value:
+            own = self.of(subject)
+            for name, value in own.items():
+                if options[name] == value and name != "core_kwargs":
+                    changed.setdefault(subject, {})[name] = value
+            for name, value in own.get("core_kwargs", {}).items():
+                if name in options["core_kwargs"] and options["core_kwargs"][name] == value:
                     changed.setdefault(subject, {})[name] = value
         parts = [
             f"{task}: {', '.join(f'{name} {value}' for name, value in options.items())}"
@@ -65,6 +70,11 @@ def read_budget(name: str, kind: Kind[Any]) -> Budget:
     )
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise UsageError(f"--budget {name}: not a mapping of tasks to options")
+    for subject, values in content.items():
+        if "core" in values:
+            raise UsageError(
+                f"--budget {name}: {subject}: the figure says which core it trains; leave core out"
+            )
     options = {
         subject: kind.check_options(subject, values, f"--budget {name}")
         for subject, values in content.items()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Picture
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.experiments.store import Runs, StoredRun, without_places
-from rims_rl.runs.files import write_atomically, write_text
+from rims_rl.runs.files import finite, write_atomically, write_text
 from rims_rl.runs.folder import describe_environment
 
 #: What a picture of small budgets says of itself.
@@ -43,7 +43,8 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
     )
     picture = folder / f"{figure.name}.png"
     write_picture(drawing.picture, picture)
-    write_text(picture.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
+    numbers = json.dumps(finite(content), indent=2, allow_nan=False)
+    write_text(picture.with_suffix(".json"), numbers + "\n")
     if drawing.markdown:
         head = f"# {figure.title}\n\n    {command}\n"
         page = f"{head}\n![{figure.title}]({picture.name})\n\n{drawing.markdown}\n"

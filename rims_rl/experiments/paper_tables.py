@@ -114,13 +114,17 @@ def _of_model(
     facts = {"model": plan.label(), "param_count": results["param_count"]}
     facts["units"] = plan.flat()["hidden_size"]
     facts["seeds"] = len(stored)
-    return {**facts, **{c.name: _over_seeds(c, c.tested(runs), stored, rng) for c in part.columns}}
+    cells = {c.name: _over_seeds(c, c.tested(runs), stored, rng) for c in part.columns}
+    return {**facts, **{name: cell for name, cell in cells.items() if cell}}
 
 
 def _over_seeds(
     column: Column, setting: int, stored: Sequence[StoredRun], rng: np.random.Generator
 ) -> dict[str, Any]:
+    """What a cell says; nothing where a budget has other settings, which were not tested here."""
     metric = column.metric.format(setting)
+    if not all(metric in run.metrics for run in stored):
+        return {}
     values = [column.scale * run.metrics[metric] for run in stored]
     return {
         "metric": metric,
@@ -142,13 +146,15 @@ def _table(runs: Runs, part: PaperTable, numbers: Mapping[str, Any]) -> Table:
         found = numbers[row.name]
         cells = [row.name, str(found["units"]), f"{found['param_count']:,}", str(found["seeds"])]
         for column in part.columns:
-            cells.append(_ours(column, found[column.name]))
+            cells.append(_ours(column, found.get(column.name)))
             cells += [_paper(column, row)] if column.name in known else []
         body.append(cells)
     return Table(part.title, head, body)
 
 
-def _ours(column: Column, found: Mapping[str, Any]) -> str:
+def _ours(column: Column, found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "–"
     center, interval = found["center"], found["interval"]
     if interval is None:
         return f"{center:.{column.decimals}f}"

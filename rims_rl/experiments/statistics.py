@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
+#: Numbers of resamples that are in memory at once.
+_AT_ONCE = 10_000_000
 INTERVAL_METHOD = f"percentile bootstrap, {RESAMPLES} resamples"
 
 
@@ -43,6 +45,7 @@ def bootstrap_interval(
         statistic,
         confidence_level=CONFIDENCE,
         n_resamples=RESAMPLES,
+        batch=max(1, _AT_ONCE // len(values)),
         method="percentile",
         rng=rng,
     )

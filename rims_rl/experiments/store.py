@@ -17,7 +17,7 @@ from rims_rl.experiments.job import Job
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import CONFIG, safe_name
-from rims_rl.runs.options import Plan, Track
+from rims_rl.runs.options import Plan, Track, overlaid
 from rims_rl.runs.trainee import Kind
 
 #: Where commands look for runs.
@@ -205,8 +205,9 @@ class Runs:
     def job(self, model: Wanted, seed: int) -> Job:
         """A run of a model; its folder is ``<subject>/<label>-<digest of settings>/seed<S>``."""
         quick = model.quick if self.quick else {}
-        values = {**model.options, **quick, "seed": seed}
-        values = {**self.budget.of(values[model.kind.subject]), **values}
+        values = overlaid({**model.options, "seed": seed}, quick)
+        of_budget = self.budget.of(values[model.kind.subject], values.get("core", "rim"))
+        values = overlaid(of_budget, values)
         plan = model.kind.plan(values)
         digest = hashlib.sha256(plan.identity().encode()).hexdigest()[:8]
         model_folder = f"{safe_name(plan.label())}-{digest}"

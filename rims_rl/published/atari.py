@@ -53,7 +53,7 @@ def _curves(suite: str, cores: Sequence[str], runs: Runs) -> Drawing:
 
 
 def _table_7(runs: Runs) -> Drawing:
-    summary = _compared(runs, _SUITE, (LSTM, RIM))
+    summary = _compared(runs, _SUITE, (LSTM, RIM_5))
     table = beside_paper(summary)
     paper = {
         game["game"]: {name: game[name] for name in ("lstm_ppo", "rims_ppo")}

@@ -8,6 +8,7 @@ from typing import Any
 from rims_rl.core import core_options
 from rims_rl.core.options import SIZED
 from rims_rl.experiments.store import Wanted
+from rims_rl.runs.options import overlaid
 from rims_rl.training.options import PolicyOptions
 from rims_rl.training.trainee import AGENTS
 
@@ -75,7 +76,7 @@ def wanted(common: Options, core: Options, quick: Options = QUICK) -> Wanted:
     Raises:
         ValueError: an unknown core, or one of which an option is set that it does not have.
     """
-    options = {**common, **core}
+    options = overlaid(common, core)
     name = options.get("core", PolicyOptions.core)
     ignored = {option for option in SIZED if option not in core_options(name)}
     if wrong := sorted(ignored & set(core)):

@@ -192,7 +192,7 @@ def over_runs(runs: Runs, task: LearningTask, rng: Generator) -> dict[str, Any]:
         if not stored:
             continue
         curves = [curve_of(run) for run in stored]
-        ends = [math.nan if curve[-1] is None else curve[-1] for curve in curves]
+        ends = [_last(curve) for curve in curves]
         if task.evaluated:
             ends = [run.results["last_evaluation"]["eval/mean_reward"] for run in stored]
         means = [float(np.nanmean(np.array(curve, dtype=float))) for curve in curves]
@@ -205,6 +205,11 @@ def over_runs(runs: Runs, task: LearningTask, rng: Generator) -> dict[str, Any]:
             **{label: _statistic(stored, each) for label, each in STATISTICS.items()},
         }
     return results
+
+
+def _last(curve: Sequence[float | None]) -> float:
+    """What the last window has, or the one before where no episode ended in it."""
+    return next((value for value in reversed(curve) if value is not None), math.nan)
 
 
 def _statistic(stored: Sequence[StoredRun], statistic: Statistic) -> float | None:
@@ -244,8 +249,8 @@ _HEAD = """\
 All cores of a task have the same number of units and the same settings: {steps}. Each return is the
 interquartile mean over seeds with its 95% bootstrap interval (one seed: no interval).
 
-- At the end: the last tenth of the training episodes; for CartPole without velocities 20
-  deterministic episodes after training with sb3-contrib's own minibatches.
+- At the end: the mean of the windows in the last tenth of the steps; for CartPole without
+  velocities 20 deterministic episodes after training with sb3-contrib's own minibatches.
 - Over training: the mean of {windows} equal windows.
 - Set changes: the share of steps within episodes at which other RIMs are active than at the step
   before, and the share of a rollout's steps at which an update changes which RIMs are active.

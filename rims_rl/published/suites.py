@@ -89,21 +89,27 @@ def read_suite(name: str, budget: str | None = None) -> Suite:
     if budget not in budgets:
         raise UsageError(f"--budget {budget}: suite {name} has {', '.join(budgets)}")
     first, limits = budgets[next(iter(budgets))], dict(budgets[budget])
-    less = (f"{key} {value:,} of {first[key]:,}" for key, value in limits.items()
-            if isinstance(value, int) and value != first.get(key, value))  # fmt: skip
+    less = (
+        f"{key} {value:,} of {first[key]:,}"
+        for key, value in limits.items()
+        if isinstance(value, int) and isinstance(first.get(key), int) and value != first[key]
+    )
     note = ", ".join(less)
     seeds, chosen = limits.pop("seeds", 3), limits.pop("games", None)
     if not isinstance(seeds, int) or seeds < 1:
         raise UsageError(f"suite {name}: seeds must be a whole number of at least 1, got {seeds}")
+    shared = {**_options(name, "options", content.get("options")), **limits}
     suite = Suite(
         name=Path(name).stem,
         title=str(content["title"]),
         games=_games(name, content["games"], chosen),
         cores={str(core): _options(name, core, of) for core, of in content["cores"].items()},
-        options={**_options(name, "options", content.get("options")), **limits},
+        options=shared,
         seeds=seeds,
         note=f"budget {budget}: {note}" if note else "",
     )
+    for core, own in suite.cores.items():
+        AGENTS.check_options("", {**shared, **own}, f"suite {name}, {core}")
     try:
         models = suite.models()
     except ValueError as error:  # an unknown core
@@ -139,10 +145,12 @@ def _games(name: str, entries: Sequence[Any], chosen: Sequence[str] | None) -> l
         if env in by_env:
             raise UsageError(f"suite {name}: {env} is among its games twice")
         by_env[env] = game
-    for env in chosen or ():
+    if not isinstance(chosen or [], list):
+        raise UsageError(f"suite {name}: games of a budget must be a list, not {chosen}")
+    for env in map(str, chosen or ()):
         if env not in by_env:
             raise UsageError(f"suite {name}: a budget has {env}, which is not among its games")
-    return games if chosen is None else [by_env[env] for env in chosen]
+    return games if chosen is None else [by_env[str(env)] for env in chosen]
 
 
 def _budgets(name: str, content: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:

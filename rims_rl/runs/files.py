@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rims_rl.runs.errors import UsageError
 
@@ -44,6 +46,17 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: _write_utf8(temporary, text))
 
 
+def finite(value: Any) -> Any:
+    """The same for JSON, which has neither NaN nor infinity."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
 def sha256(path: Path) -> str:
     """The hexadecimal SHA-256 digest of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -52,7 +65,7 @@ def sha256(path: Path) -> str:
 def nearest_existing(path: Path) -> Path:
     """The path itself, or the nearest folder above it that is there."""
     existing = path.absolute()
-    while not existing.exists():
+    while not os.path.exists(existing):  # False also where one may not look
         existing = existing.parent
     return existing
 

@@ -157,10 +157,17 @@ def at_least(group: object, lowest: float, *names: str) -> None:
             raise UsageError(f"{flag(name)} must be at least {lowest}, got {getattr(group, name)}")
 
 
-def check_seed(seed: int) -> None:
+def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Options over others; of ``core_kwargs`` each key on its own."""
+    name = "core_kwargs"
+    keys = {**below.get(name, {}), **above.get(name, {})}
+    return {**below, **above, **({name: keys} if keys else {})}
+
+
+def check_seed(seed: int, name: str = "seed") -> None:
     """Refuses seeds that a random generator does not take."""
     if not 0 <= seed < 2**31:
-        raise UsageError(f"--seed must be from 0 to {2**31 - 1}, got {seed}")
+        raise UsageError(f"{flag(name)} must be from 0 to {2**31 - 1}, got {seed}")
 
 
 def above_zero(group: object, *names: str) -> None:

@@ -179,7 +179,16 @@ def check_options(
     for key in OWN:
         if key in values:
             raise UsageError(f"{source}: {key} belongs on the command line")
-    return parsed(parser, lambda: parser.parse_object(dict(values), defaults=False), f"{source}: ")
+    said = f"{source}: "
+    checked = parsed(parser, lambda: parser.parse_object(dict(values), defaults=False), said)
+    # An object may hold None for anything; the command line takes it where it means something.
+    empty = [name for name in values if values[name] is None]
+    nulls = [word for name in empty for word in (flag(name), "null")]
+    typed = parsed(parser, lambda: parser.parse_args(nulls, defaults=False), said)
+    for name in empty:
+        if typed[name] is not None:  # a text
+            raise UsageError(f"{said}{name}: a value is missing")
+    return checked
 
 
 def refuse_changes(

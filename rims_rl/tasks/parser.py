@@ -16,7 +16,7 @@ import yaml
 from rims_rl.core.version_0_1 import upgraded_run
 from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.runs.folder import CONFIG, check_resumable, folder_version
-from rims_rl.runs.options import option_names
+from rims_rl.runs.options import option_names, overlaid
 from rims_rl.runs.parser import (
     HelpFormatter,
     Request,
@@ -81,7 +81,7 @@ def parse(argv: Sequence[str]) -> Request:
     flags = list(argv[named:])
     given = parsed(_parser(task), lambda: _parser(task).parse_args(flags, defaults=False))
     config, resume = given.pop("config", None), given.pop("resume", None)
-    values = _overlaid(read_config(Path(config), task) if config else {}, given)
+    values = overlaid(read_config(Path(config), task) if config else {}, given)
     if not resume:
         core = values.get("core", ModelOptions.core)
         refuse_ignored(given, OF_MODELS, model_options(core), f"core {core}")
@@ -97,7 +97,7 @@ def plan(values: Mapping[str, Any]) -> TaskPlan[Any]:
     preset = _presets(values["task"], bool(values.get("quick")))
     if values.get("core", ModelOptions.core) != "rim":  # a preset's core_kwargs are a RIM's
         preset = {**preset, "core_kwargs": {}}
-    return _plan(_overlaid(preset, values))
+    return _plan(overlaid(preset, values))
 
 
 def resumed_plan(saved: Mapping[str, Any], changes: Mapping[str, Any]) -> TaskPlan[Any]:
@@ -120,7 +120,7 @@ def read_config(path: Path, task: str | None = None) -> dict[str, Any]:
     """
     values = read_mapping(path)
     found = values.pop("task", task)
-    if found not in TASKS or (task and found != task):
+    if not isinstance(found, str) or found not in TASKS or (task and found != task):
         raise UsageError(f"{path}: it is for the task {found!r}, not {task or 'a known one'}")
     return {"task": found, **check_options(_parser(found), values, str(path))}
 
@@ -161,14 +161,7 @@ def run_title(plan: TaskPlan[Any]) -> str:
 
 
 def _presets(task: str, quick: bool) -> Mapping[str, Any]:
-    return _overlaid(read_preset(task), read_preset(f"{task}-quick") if quick else {})
-
-
-def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Options over others; of ``core_kwargs`` each key on its own."""
-    name = "core_kwargs"
-    keys = {**below.get(name, {}), **above.get(name, {})}
-    return {**below, **above, **({name: keys} if keys else {})}
+    return overlaid(read_preset(task), read_preset(f"{task}-quick") if quick else {})
 
 
 def _plan(values: Mapping[str, Any]) -> TaskPlan[Any]:

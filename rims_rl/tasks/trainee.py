@@ -63,7 +63,8 @@ class TaskModel(Trainee):
                 group["lr"] = self._learning.learning_rate
         self.wandb_id = self.progress.wandb_id
         self._total = self._learning.epochs * task.updates_per_epoch
-        self._latest = "no epoch ended yet"
+        best = self.progress.best
+        self._latest = "no epoch ended yet" if best is None else f"best so far {best:.4g}"
         self._saved: int | None = None
         self._saved_at = time.monotonic()
 
@@ -242,10 +243,11 @@ class TaskKind(Kind[TaskPlan[Any]]):
                 f"{checkpoint.file} is a checkpoint of another model: it is of {of}, and the run "
                 f"of {title}"
             )
-        if checkpoint.facts["updates"] >= self.total(plan) and self.is_done(plan, folder):
+        done, total = checkpoint.facts["updates"], self.total(plan)
+        if done > total or (done == total and self.is_done(plan, folder)):
             raise UsageError(
-                f"--resume {folder}: its {plan.learning.epochs} epochs are done; give more with "
-                "--epochs"
+                f"--resume {folder}: {done} of its {total} updates are done; give more with "
+                f"--epochs, or remove {RESULTS} to test it again"
             )
         return TaskModel(make_task(plan), folder, checkpoint)
 
@@ -254,8 +256,10 @@ class TaskKind(Kind[TaskPlan[Any]]):
         return plan.learning.epochs * make_task(plan).updates_per_epoch
 
     def is_done(self, plan: TaskPlan[Any], folder: Path) -> bool:
-        """Whether the best model was tested."""
-        return (folder / RESULTS).exists()
+        """Whether the best model of all updates was tested."""
+        if not (folder / RESULTS).exists():
+            return False
+        return bool(read_results(folder)["updates"] >= self.total(plan))
 
     def results(self, folder: Path) -> dict[str, Any]:
         """The content of ``results.json``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +92,7 @@ def require_room(folder: Path, recipes: Iterable[Recipe]) -> None:
         UsageError: saying how much is missing.
     """
     paths = {recipe.path(folder): recipe for recipe in recipes}
-    missing = [recipe for path, recipe in paths.items() if not path.exists()]
+    missing = [recipe for path, recipe in paths.items() if not os.path.exists(path)]
     if missing and free_bytes(folder) < sum(recipe.size() for recipe in missing):
         raise UsageError(_no_room(folder, missing))
 

@@ -30,9 +30,9 @@ class Episodes:
     successes: list[bool] = field(default_factory=list)
 
     def summary(self, seed: int = 0) -> dict[str, Any]:
-        """Mean, median, interquartile mean and success rate, with 95% intervals.
+        """Mean, median, interquartile mean and success rate, all but the median with 95% intervals.
 
-        The intervals are None where a single game gives none.
+        Those of the means are None for a single game.
 
         Args:
             seed: of the bootstrap.
@@ -99,7 +99,7 @@ def play_one(
     *,
     deterministic: bool,
     on_action: Callable[[], None],
-) -> Iterator[tuple[float, bool]]:
+) -> Iterator[tuple[float, float | None]]:
     """Plays one whole game, step by step.
 
     Args:
@@ -110,7 +110,8 @@ def play_one(
         on_action: called in each step when the model has chosen and nothing has happened yet.
 
     Yields:
-        The reward of each step, and whether it ended the game.
+        The reward of each step, as the agent gets it, and the raw return of the game that it ended;
+        None if it did not.
     """
     observation: Any = env.reset()
     states, starts = None, np.ones(1, dtype=bool)
@@ -119,6 +120,6 @@ def play_one(
         on_action()
         observation, rewards, starts, infos = env.step(action)
         over = bool(starts[0]) and "episode" in infos[0]
-        yield float(rewards[0]), over
+        yield float(rewards[0]), float(infos[0]["episode"]["r"]) if over else None
         if over:
             return

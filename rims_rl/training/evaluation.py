@@ -116,9 +116,6 @@ def evaluate(request: EvaluateOptions) -> Path:
         raise UsageError(f"--track {request.track}: {trained.folder} is not a run folder")
     filming = None
     if request.video is not None:
-        # Pygame draws in memory; without this it looks for a screen and complains where there is
-        # none.
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         filming = make_games(trained, env_id, kwargs, 1, request.seed, render_mode="rgb_array")
     trained.model.set_random_seed(request.seed)
     episodes = _play(trained, env, request)
@@ -188,6 +185,8 @@ def make_games(
     Raises:
         UsageError: the agent cannot play it.
     """
+    # Pygame draws in memory; without this it looks for a screen and complains where there is none.
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     seen = shows_last_action(trained.model.observation_space)
     seed = derived_seed(seed, PLAYING)  # training began with the layouts of the seed itself
     env = make_env(env_id, count, seed, env_kwargs, observe_last_action=seen, **how)

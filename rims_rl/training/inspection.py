@@ -42,6 +42,7 @@ class Trace:
 
     Attributes:
         rewards: as the agent gets them (T,).
+        score: raw return of the game; None if it was cut off.
         events: by kind, whether one happened in a step (T,): ``reward``, ``punishment``,
             ``life lost``, ``room`` (another one).
         active: which RIMs were active (T, K).
@@ -52,6 +53,7 @@ class Trace:
     """
 
     rewards: Array
+    score: float | None
     events: Mapping[str, Mask]
     active: Mask
     attention: Array | None
@@ -130,17 +132,18 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
     steps = play_one(
         stage.trained.model, env, max_steps, deterministic=stage.deterministic, on_action=keep
     )
-    for reward, over in tqdm(steps, total=max_steps, unit="step", desc="one game", disable=None):
+    score = None
+    for reward, score in tqdm(steps, total=max_steps, unit="step", desc="one game", disable=None):
         rewards.append(reward)
         rooms.append(_room(env))
         happened.append({
             "reward": reward > 0,
             "punishment": reward < 0,
             "life lost": has_lives and bool(env.get_attr("life_lost")[0][0]),
-            "room": not over and rooms[-1] != rooms[-2],
+            "room": score is None and rooms[-1] != rooms[-2],
         })  # fmt: skip
     env.close()
-    return _as_trace(infos, rewards, happened, pictures)
+    return _as_trace(infos, rewards, score, happened, pictures)
 
 
 def scores_without(stage: Stage, episodes: int) -> dict[str, Episodes]:
@@ -158,14 +161,10 @@ def scores_without(stage: Stage, episodes: int) -> dict[str, Episodes]:
     Raises:
         UsageError: as many RIMs are active as there are.
     """
-    config = stage.rim.config
-    if config.num_active == config.num_rims:
-        raise UsageError(
-            f"all {config.num_rims} RIMs are active at every step: none can be held inactive"
-        )
+    require_inactive(stage)
     found = {}
     held: list[tuple[str, Sequence[int]]] = [("none", ())]
-    held += [(f"RIM {k + 1}", (k,)) for k in range(config.num_rims)]
+    held += [(f"RIM {k + 1}", (k,)) for k in range(stage.rim.config.num_rims)]
     for name, rims in tqdm(held, unit="RIM", desc="held inactive", disable=None):
         stage.policy.lesion(rims)
         stage.trained.model.set_random_seed(stage.seed)
@@ -174,6 +173,20 @@ def scores_without(stage: Stage, episodes: int) -> dict[str, Episodes]:
         env.close()
     stage.policy.lesion(())
     return found
+
+
+def require_inactive(stage: Stage) -> None:
+    """Refuses an agent of which no RIM can be held inactive.
+
+    Raises:
+        UsageError: as many RIMs are active as there are.
+    """
+    config = stage.rim.config
+    if config.num_active == config.num_rims:
+        raise UsageError(
+            f"all {config.num_rims} RIMs are active at every step: none can be held inactive for "
+            "a score; --episodes 0 leaves scores out"
+        )
 
 
 def activity(trace: Trace) -> dict[str, list[float]]:
@@ -211,6 +224,7 @@ def draw(trace: Trace, scores: Mapping[str, Mapping[str, Any]] | None, title: st
 def _as_trace(
     infos: Sequence[RIMInfo],
     rewards: Sequence[float],
+    score: float | None,
     happened: Sequence[Mapping[str, bool]],
     pictures: list[Image],
 ) -> Trace:
@@ -223,6 +237,7 @@ def _as_trace(
     communication = stacked(messages)
     return Trace(
         rewards=np.array(rewards),
+        score=score,
         events={kind: np.array([step[kind] for step in happened]) for kind in happened[0]},
         active=stacked(masks),
         attention=stacked(inputs),
@@ -232,12 +247,20 @@ def _as_trace(
 
 
 def _room(env: VecEnv) -> Any:
-    """Where in a MiniGrid level of several rooms the agent is; None elsewhere."""
+    """Where in a MiniGrid level that knows its rooms the agent is; None elsewhere."""
     try:
         (level,) = env.get_attr("unwrapped")
-        return level.room_from_pos(*level.agent_pos).top
-    except AttributeError:
+    except AttributeError:  # Atari's games are none of Gymnasium's
         return None
+    if hasattr(level, "room_from_pos"):
+        return level.room_from_pos(*level.agent_pos).top
+    for room in getattr(level, "rooms", ()):  # of MultiRoom
+        if all(
+            0 <= at - begin < size
+            for at, begin, size in zip(level.agent_pos, room.top, room.size, strict=True)
+        ):
+            return room.top  # fmt: skip
+    return None
 
 
 def _around(happened: Mask) -> Mask:
@@ -251,14 +274,17 @@ _MARKS = {"reward": ("^", "tab:green"), "punishment": ("v", "tab:red"),
           "life lost": ("x", "tab:red"), "room": ("d", "tab:blue")}  # fmt: skip
 
 
+def _stretches(active: Mask) -> list[tuple[float, int]]:
+    """Where stretches of active steps (T,) begin, and their lengths; step 0 is around 0."""
+    ends = np.flatnonzero(np.diff(np.pad(active.astype(int), 1))).reshape(-1, 2)
+    return [(float(begin) - 0.5, int(end - begin)) for begin, end in ends]
+
+
 def _draw_active(axes: Axes, trace: Trace) -> None:
     steps, rims = trace.active.shape
     for k in range(rims):
         colour = np.array(rim_colour(k, rims)) / 255
-        axes.fill_between(
-            range(steps), k + 0.6, k + 1.4, where=list(trace.active[:, k]), step="mid",
-            color=colour, lw=0,
-        )  # fmt: skip
+        axes.broken_barh(_stretches(trace.active[:, k]), (k + 0.6, 0.8), color=colour, lw=0)
     for kind, happened in trace.events.items():
         at = np.flatnonzero(happened)
         if len(at):
@@ -266,7 +292,7 @@ def _draw_active(axes: Axes, trace: Trace) -> None:
             axes.plot(at, [0.2] * len(at), mark, color=of_mark, ms=5, label=kind)
     axes.set_yticks(range(1, rims + 1), [f"RIM {k}" for k in range(1, rims + 1)])
     axes.set_ylim(rims + 0.6, -0.3)
-    axes.set_xlim(0, steps)
+    axes.set_xlim(-0.5, steps - 0.5)
     axes.set_title("active RIMs", fontsize=10, loc="left")
     if any(happened.any() for happened in trace.events.values()):
         axes.legend(loc="upper right", fontsize=8, ncols=4, bbox_to_anchor=(1, 1.16), frameon=False)
@@ -276,7 +302,7 @@ def _draw_attention(axes: Axes, attention: Array) -> None:
     steps, rims = attention.shape
     image = axes.imshow(
         attention.T, "viridis", aspect="auto", interpolation="nearest", vmin=0,
-        extent=(0, steps, rims + 0.5, 0.5),
+        extent=(-0.5, steps - 0.5, rims + 0.5, 0.5),
     )  # fmt: skip
     axes.set_yticks(range(1, rims + 1), [f"RIM {k}" for k in range(1, rims + 1)])
     axes.set_title("attention on the input", fontsize=10, loc="left")

@@ -55,6 +55,8 @@ def load_trained(run: Path, checkpoint: str, device: str, normalize: str | None 
     """
     if not run.exists():
         raise UsageError(f"no such run folder or model: {run}")
+    if run.is_file() and checkpoint != "final":
+        raise UsageError(f"--checkpoint {checkpoint}: {run} is a model, not the folder of a run")
     file = run if run.is_file() else _model_file(run, checkpoint)
     folder = run.parent if run.is_file() else run
     if not zipfile.is_zipfile(file):

@@ -190,6 +190,9 @@ def test_table_7_stands_beside_ours():
     runs = [record(env=alien, level=500.0), record("rim-k6-4-h8", env=alien, level=900.0)]
     summary = summarise(compare(runs))
     assert summary["paper"][alien]["agreement"] == "same order"
+    five = {"core": "rim", "learning_rate": 1e-3, "num_active": 5}  # as in the paper: that counts
+    of_paper = record("rim-k6-5-h8", env=alien, level=100.0, settings=five)
+    assert summarise(compare([*runs, of_paper]))["paper"][alien]["agreement"] == "other order"
     assert "in the same order in 1 of 1 games" in as_text(summary, "x")
 
 

@@ -44,6 +44,40 @@ def test_runs_of_the_zoo():
     assert np.all(np.diff(ppo.hours) >= 0)
 
 
+def test_settings_of_the_zoo_that_name_pythons_objects_differ_where_those_do(tmp_path):
+    said = []
+    for number, width in ((1, 1), (2, 2)):
+        folder = tmp_path / "ppo" / f"CartPole-v1_{number}"
+        write_log(folder, HEADER + "r,l,t\n1,2,3\n")
+        (folder / "CartPole-v1").mkdir()
+        net = f"!!python/tuple [{width}, 64]"
+        activation = "!!python/name:torch.nn.modules.activation.Tanh ''"
+        (folder / "CartPole-v1" / "config.yml").write_text(
+            f"n_timesteps: many\npolicy_kwargs: {{net_arch: {net}, activation_fn: {activation}}}\n"
+        )
+        (run,) = read_folder(folder)
+        assert run.total is None
+        said.append(run.settings["policy_kwargs"])
+    assert said[0] == {
+        "net_arch": "tuple [1, 64]", "activation_fn": "name:torch.nn.modules.activation.Tanh"
+    }  # fmt: skip
+    assert said[1]["net_arch"] == "tuple [2, 64]"
+
+
+def test_a_folders_name_is_no_pattern(tmp_path):
+    write_log(tmp_path / "ppo[1]_1", HEADER + "r,l,t\n1,2,3\n")
+    assert read_folder(tmp_path)[0].core == "ppo[1]"
+
+
+def test_a_log_without_its_mark_or_environment_is_refused(tmp_path):
+    write_log(tmp_path / "a", HEADER[1:] + "r,l,t\n1,2,3\n")
+    with pytest.raises(UsageError, match="does not begin as a log"):
+        read_folder(tmp_path / "a")
+    write_log(tmp_path / "lstm_seed2", HEADER.replace("CartPole-v1", "None") + "r,l,t\n1,2,3\n")
+    with pytest.raises(UsageError, match="does not say its environment"):
+        read_folder(tmp_path / "lstm_seed2")
+
+
 def test_a_log_folder_of_the_zoo_is_compared(tmp_path, capsys):
     assert main([str(ZOO), "--baseline", "a2c", "--out", str(tmp_path / "out")]) == 0
     told = capsys.readouterr().out

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rims_rl.experiments.budget import Budget, read_budget
+from rims_rl.experiments.paper_tables import Column, PaperTable, Row, beside_paper
 from rims_rl.experiments.store import Runs
 from rims_rl.figures import main
 from rims_rl.runs.errors import UsageError
@@ -36,6 +37,21 @@ def test_options_of_the_figure_win_over_the_budget():
     assert planned(runs, wanted("balls", {"train_size": 1})).learning.train_size == 1
 
 
+def test_core_kwargs_of_a_budget_and_of_a_row_go_together():
+    budget = Budget("b", {"copying": {"core_kwargs": {"comm_heads": 1, "communication": "gated"}}})
+    runs = Runs(Path("r"), [0], budget=budget)
+    row = wanted("copying", {"core_kwargs": {"communication": None}})
+    assert planned(runs, row).model.core_kwargs == {"comm_heads": 1, "communication": None}
+
+
+def test_a_cell_that_the_budget_does_not_test_is_empty(tiny):
+    columns = [Column("span {}", "cross_entropy_{}", 3), Column("span {}", "cross_entropy_{}", 50)]
+    table = PaperTable("copying", [Row("RIM", tiny(), {"span 50": 0.0})], columns)
+    drawing = beside_paper(Runs(Path("r"), [0], quick=True), "a table", [table])
+    assert list(drawing.numbers["copying"]["RIM"])[-1] == "span 3"
+    assert drawing.markdown.endswith("| – | 0.0 |")
+
+
 @pytest.mark.usefixtures("tiny_budget")
 def test_rows_without_runs_are_left_out(capsys):
     pattern = "copying, rim-k6-6-h600-input_attention=None, * seed 1"
@@ -59,6 +75,24 @@ def test_the_note_names_what_is_smaller():
     copying = ("copying", {"epochs": 40, "span": 50})
     assert budget.note([copying, copying]) == "budget few: copying: epochs 40"
     assert budget.note([("adding", {"epochs": 100})]) == ""
+
+
+def test_the_note_names_options_of_the_core_that_the_preset_has_more_of():
+    budget = Budget("b", {"balls": {"core_kwargs": {"comm_heads": 2}}})
+    run = ("balls", {"core_kwargs": {"input_heads": 4, "comm_heads": 2}})
+    other = ("balls", {"core_kwargs": {"input_heads": 4, "comm_heads": 1}})
+    assert budget.note([run, other]) == "budget b: balls: comm_heads 2"
+    assert budget.note([other]) == ""
+
+
+def test_options_of_the_core_are_a_rims_and_no_budget_says_the_core():
+    budget = Budget("b", {"copying": {"core_kwargs": {"dropout": 0.1}}})
+    runs = Runs(Path("r"), [0], budget=budget)
+    assert planned(runs, wanted("copying", {"core": "lstm"})).model.core_kwargs == {}
+    assert planned(runs, wanted("copying", {})).model.core_kwargs == {"dropout": 0.1}
+    Path("b.yaml").write_text("copying: {core: lstm}")
+    with pytest.raises(UsageError, match="copying: the figure says which core"):
+        read_budget("b.yaml", TASK_RUNS)
 
 
 def test_the_note_leaves_out_what_a_figure_has_its_own_value_for():

@@ -88,6 +88,7 @@ def test_curves_without_input_attention():
 def test_table_7_beside_the_papers(capsys):
     publish("atari41")
     found = drawn("table7")
+    assert all("rim-k6-5" in game["ours"] for game in found.values())  # k_A of the paper's
     assert found["BreakoutNoFrameskip-v4"]["rims_ppo"] == table7()["Breakout"]["rims_ppo"]
     agreed = [game["agreement"] == "same order" for game in found.values()]
     better = [

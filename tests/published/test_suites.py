@@ -98,6 +98,12 @@ def test_numbers_are_those_of_the_command_line(in_empty_folder):
     (model,) = read_suite("s.yaml").models().values()
     assert model.options["learning_rate"] == 1e-3
     assert model.options["core_kwargs"] == {"edge_width": 0.5}
+    Path("s.yaml").write_text(
+        "games: [CartPole-v1]\ncores: {A: {core_kwargs: {comm_heads: 1}}}\n"
+        "options: {core_kwargs: {input_heads: 2}}\n"
+    )
+    (model,) = read_suite("s.yaml").models().values()
+    assert model.options["core_kwargs"] == {"input_heads": 2, "comm_heads": 1}
 
 
 CHANGES = {
@@ -114,6 +120,12 @@ CHANGES = {
         "num_rims: core lstm has no such option",
     ),
     "a budget of other games": ({"budgets": {"a": {"games": ["Pong"]}}}, [], "not among its games"),
+    "games of a budget that are none": ({"budgets": {"a": {"games": 5}}}, [], "must be a list"),
+    "a core that is no name": ({"cores": {"X": {"core": ["lstm"]}}}, [], "tiny.yaml, X: core: exp"),
+    "text for a number": (
+        {"budgets": {"a": {"n_steps": 8}, "b": {"n_steps": "10M"}}}, ["--budget", "b"],
+        "n_steps: expected int, got 10M",
+    ),
     "no seeds": ({"budgets": {"a": {"seeds": 0}}}, [], "seeds must be a whole number"),
     "a game without env": ({"games": [{"n_envs": 2}]}, [], "a game is an id, or options with env"),
     "a game twice": ({"games": ["CartPole-v1"] * 2}, [], "CartPole-v1 is among its games twice"),

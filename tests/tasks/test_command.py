@@ -15,12 +15,13 @@ import yaml
 
 from rims_rl.runs.checkpoints import newest_checkpoint
 from rims_rl.runs.errors import UsageError
+from rims_rl.tasks import trainee
 from rims_rl.tasks.__main__ import main
 from rims_rl.tasks.checkpoints import FACTS
 from rims_rl.tasks.parser import parse, plan, read_preset, run_title
 from rims_rl.tasks.registry import TASKS
 from rims_rl.tasks.results import load_trained_task
-from rims_rl.tasks.trainee import TaskModel
+from rims_rl.tasks.trainee import TASK_RUNS, TaskModel
 from tests.processes import finish, start, wait_for
 
 MODEL = ("--hidden-size", "12", "--num-rims", "3", "--num-active", "2")
@@ -172,6 +173,30 @@ def test_finished_run_goes_on_with_more_epochs(capsys):
     assert main(["copying", "--resume", "r", "--epochs", "2", "--test-spans", "[4]"]) == 0
     assert set(results()["metrics"]) == {"cross_entropy_2", "cross_entropy_4"}
     assert [row["time/epoch"] for row in table("r/progress.csv")] == ["1", "2"]
+
+
+def test_a_continued_run_that_was_cut_off_in_its_test_is_concluded_by_the_next(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    assert main([*COPYING, "--epochs", "1", *UNTRACKED]) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(trainee, "write_results", interrupted)
+        assert main(["--resume", "r", "--epochs", "2"]) == 130
+    plan = TASK_RUNS.stored_plan(Path("r/config.yaml"), {})
+    assert not TASK_RUNS.is_done(plan, Path("r"))  # the results are those of one epoch
+    assert main(["--resume", "r", "--epochs", "1"]) == 2
+    assert f"{2 * UPDATES} of its {UPDATES} updates are done" in capsys.readouterr().err
+    assert main(["--resume", "r"]) == 0
+    assert "best so far" in capsys.readouterr().err
+    assert TASK_RUNS.is_done(plan, Path("r"))
+    assert results()["updates"] == 2 * UPDATES
+
+
+def test_a_task_that_is_no_name_is_refused(capsys):
+    Path("c.yaml").write_text("task: [copying]\n")
+    assert main(["copying", "--config", "c.yaml"]) == 2
+    assert "it is for the task ['copying'], not copying" in capsys.readouterr().err
 
 
 def test_a_run_with_core_kwargs_of_its_preset_goes_on():

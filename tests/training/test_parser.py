@@ -78,6 +78,17 @@ def test_options_that_came_later_tell_runs_apart_only_where_they_are_used():
         assert option in used
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("n_steps:", "n_steps: expected int, got None"), ("device:", "device: a value is missing"),
+     ("env_kwargs: ~", "env_kwargs: expected dict, got None")],
+)  # fmt: skip
+def test_a_file_may_not_leave_values_empty(tmp_path, line, words):
+    (tmp_path / "c.yaml").write_text(f"env: CartPole-v1\ntarget_kl:\n{line}\n")
+    with pytest.raises(UsageError, match=words):
+        parse(["--config", str(tmp_path / "c.yaml")])
+
+
 def test_core_kwargs_can_be_dotted_and_null():
     config = resolved("--env", "CartPole-v1", "--core-kwargs", "{communication: null}")
     assert config.core.options()["communication"] is None

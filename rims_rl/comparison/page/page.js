@@ -137,11 +137,12 @@ const ZERO_AND_ONE = {
 function describeTogether(found) {
   const parent = document.getElementById("counted");
   if (!found?.envs) {
-    parent.textContent = "No shown game has runs of all shown cores and of the baseline.";
+    parent.textContent = "No shown game that a core learned has runs of all shown cores and of the baseline.";
     return;
   }
   const fewer = found.envs.length < shownEnvs().length
-    ? " Games that a shown core lacks do not count: untick that core to count them." : "";
+    ? ` Games that a shown core or ${data.baseline ?? "the baseline"} lacks, or that nobody learned, do not count.`
+    : "";
   const ticks = found.asStored ? "" : ` Computed here for the games ticked, with ${RESAMPLES} resamples.`;
   parent.textContent =
     `Counted: ${count(found.envs.length, "game")} that all cores shown here have` +

@@ -49,12 +49,16 @@ def _figure15(runs: Runs) -> Drawing:
             for (name, model), colour in zip(models.items(), _COLOURS, strict=True)
             if (found := runs.stored(model))
         ]
-        draw_curves(axes, curves, marker="o", ms=2)
+        drawn = [curve for curve in curves if curve.values.size]
+        if curves and not drawn:
+            axes.text(0.5, 0.5, "videos too short", ha="center", transform=axes.transAxes)
+        else:
+            draw_curves(axes, drawn, marker="o", ms=2)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("cross-entropy (nats a pixel)")
-        numbers[title] = {curve.label: curve.numbers() for curve in curves}
+        numbers[title] = {curve.label: curve.numbers() for curve in drawn}
     panels[0].legend(frameon=False, fontsize=8)
     return Drawing(picture, numbers, {"claim": _CLAIM})
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.seed_curves import SeedCurve, draw_curves
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
+from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import CHECKPOINTS
 from rims_rl.tasks.balls.figure_models import SAME, rim
 from rims_rl.tasks.checkpoints import load_weights
@@ -100,13 +101,19 @@ def correlations(run: StoredRun) -> Correlations:
 
     Returns:
         The epochs of its checkpoints (P), and the correlations (P, K).
+
+    Raises:
+        UsageError: it has no checkpoints any more.
     """
+    saved = _checkpoints(run.folder / CHECKPOINTS)
+    if not saved:
+        raise UsageError(f"{run.folder / CHECKPOINTS} is empty: the figure needs those of training")
     frames = true_frames(run, _DATA, _VIDEOS)[:-1]
     model = trained(run).task.make_model().eval()
     assert isinstance(model, VideoModel)
     ink = ink_of_strips(model, frames)
     epochs, rows = [], []
-    for updates, file in _checkpoints(run.folder / CHECKPOINTS):
+    for updates, file in saved:
         load_weights(file, model)
         epochs.append(updates / trained(run).task.updates_per_epoch)
         rows.append(correlation(active_rims(model, frames), ink))

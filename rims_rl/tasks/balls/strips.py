@@ -67,6 +67,7 @@ def draw_examples(runs: Runs, examples: Sequence[Example]) -> Drawing:
             predicted_strip("predicted", rollout, frames),
         ]
         draw_strips(axes, strips, frames, rollout_marks(rollout.given))
+        rolled_out = min(RELIABLE, len(rollout.bce) - rollout.given)
         title = f"{model_name(run)}, {example.title}"
         axes.set_title(title, fontsize=10, loc="left")
         numbers[title] = {
@@ -74,7 +75,7 @@ def draw_examples(runs: Runs, examples: Sequence[Example]) -> Drawing:
             "video": example.video,
             "true_frames": rollout.given,
             "bce_of_this_video": rollout.bce,
-            f"mean_bce_of_{RELIABLE}_rolled_out_frames": rollout.rolled_bce(RELIABLE),
+            f"mean_bce_of_{rolled_out}_rolled_out_frames": rollout.rolled_bce(rolled_out),
         }
     picture.supxlabel(_LEGEND, fontsize=9)
     return Drawing(picture, numbers)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.options import at_least
+from rims_rl.runs.options import at_least, check_seed
 from rims_rl.tasks.balls import data as balls
 from rims_rl.tasks.common_options import RolloutOptions, not_empty
 from rims_rl.tasks.seeding import Split
@@ -38,7 +38,7 @@ class BallsOptions(RolloutOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, self.given + 2, "frames")
-        at_least(self, 0, "data_seed")
+        check_seed(self.data_seed, "data_seed")
         not_empty(self, "test_sets")
         for name in (self.train_set, *self.test_sets):
             if spec_of(name, 1, self).coloured != spec_of(self.train_set, 1, self).coloured:

@@ -25,7 +25,9 @@ from rims_rl.tasks.task import Batch, Task, final_rng, valid_rng
 class CopyingOptions(EmbeddingOptions):
     """Options of the copying task."""
 
-    span: int = field(default=50, metadata={"help": "blank steps in training"})
+    span: int = field(
+        default=50, metadata={"help": "steps from the digits to the answer, in training"}
+    )
     test_spans: list[int] = field(
         default_factory=lambda: [200], metadata={"help": "further spans of the test, e.g. [200]"}
     )

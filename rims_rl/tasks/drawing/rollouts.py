@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rims_rl.experiments.store import StoredRun
+from rims_rl.runs.errors import UsageError
 from rims_rl.tasks.metrics import frame_bce
 from rims_rl.tasks.stored_videos import as_frames, unit
 from rims_rl.tasks.video import VideoTask
@@ -92,8 +93,16 @@ def roll_out(
         video: its number in the test set.
         masked_rim: see `VideoModel.forward`.
         only_true: whether the model sees true frames to the end.
+
+    Raises:
+        UsageError: the test set has no such video.
     """
     true = true_frames(run, test_set, slice(video, video + 1))
+    if not true.shape[1]:
+        raise UsageError(
+            f"{run.folder}: the test set {test_set} has no video {video + 1}: train with a larger "
+            "test_size"
+        )
     given = len(true) - 1 if only_true else video_task(run).options.given
     with torch.no_grad():
         logits = rollout(video_model(run), true, given, masked_rim)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from rims_rl.runs.options import at_least
-from rims_rl.tasks.common_options import RolloutOptions
+from rims_rl.runs.options import at_least, check_seed
+from rims_rl.tasks.common_options import RolloutOptions, all_at_least
 from rims_rl.tasks.digits import Source
 from rims_rl.tasks.moving_mnist import data as moving_mnist
 from rims_rl.tasks.seeding import Split
@@ -37,8 +37,9 @@ class MovingMnistOptions(RolloutOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, 1, "digits")
+        all_at_least(self, 1, "test_digits")
         at_least(self, self.given + 2, "frames")
-        at_least(self, 0, "data_seed")
+        check_seed(self.data_seed, "data_seed")
 
 
 class MovingMnist(VideoTask[MovingMnistOptions]):

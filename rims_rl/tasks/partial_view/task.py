@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.options import at_least
+from rims_rl.runs.options import at_least, check_seed
 from rims_rl.tasks.common_options import CacheOptions, all_at_least, not_empty
 from rims_rl.tasks.metrics import Confusion, frame_bce
 from rims_rl.tasks.partial_view import data as partial_view
@@ -61,7 +61,7 @@ class PartialViewOptions(CacheOptions):
                 f"{self.view_side}"
             )
         at_least(self, 2, "frames")
-        at_least(self, 0, "data_seed")
+        check_seed(self.data_seed, "data_seed")
         not_empty(self, "test_balls")
         all_at_least(self, 1, "test_balls")
 
