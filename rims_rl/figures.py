@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rims_rl.envs import UnknownEnvError
 from rims_rl.experiments.budget import Budget, read_budget
 from rims_rl.experiments.command import (
     GOES_ON,
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, see `run_command`.
     """
-    return run_command("figures", _parser(), argv, _make)
+    return run_command("figures", _parser(), argv, _make, UnknownEnvError)
 
 
 def _make(options: argparse.Namespace, command: str) -> int:

@@ -104,6 +104,7 @@ REFUSED = {
     "all active": (["--num-active", "6"], ["r", "--out", "o"], "--episodes 0 leaves scores out"),
     "episodes": ([], ["r", "--episodes", "-1"], "--episodes: expected a whole number, got -1"),
     "video": ([], ["r", "--video", "v.avi"], "--video v.avi: the name must end in .mp4 or .gif"),
+    "a folder": ([], ["r", "--video", "v.mp4"], "--video v.mp4 is a folder"),
     "another game": ([], ["r", "--env", "Acrobot-v1"], "cannot play Acrobot-v1"),
     "a seed too large": ([], ["r", "--seed", "99999999999"], "--seed must be from 0 to"),
     "no env": ([], ["r", "--env", "CartPole-v7"], "did you mean"),
@@ -113,6 +114,7 @@ REFUSED = {
 @pytest.mark.parametrize(("options", "argv", "words"), REFUSED.values(), ids=REFUSED)
 def test_refusal_is_one_line(options, argv, words, capsys):
     assert train(["--env", "CartPole-v1", *TINY, *options]) == 0
+    Path("v.mp4").mkdir()
     capsys.readouterr()
     assert main([*argv, "--steps", "5"]) == 2
     assert words in capsys.readouterr().err.strip().splitlines()[-1]

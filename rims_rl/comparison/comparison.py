@@ -218,7 +218,7 @@ def _baseline(labels: Mapping[str, str], wanted: str) -> str | None:
 def _finished(records: Iterable[Record], problems: list[str]) -> list[Record]:
     whole = []
     for record in records:
-        if not record.reached:
+        if not (len(record.steps) and record.reached):
             problems.append(f"left out: in {record.source} no episode ended")
         elif record.total is not None and record.reached < 0.9 * record.total:
             problems.append(

@@ -75,7 +75,7 @@ def _of_run(folder: Path) -> Record:
             command=command.read_text().splitlines()[0] if command.exists() else None,
             trained=float(progress[_STEPS].max()) if len(progress) else 0.0,
         )
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except (OSError, ValueError, KeyError, IndexError, AttributeError) as error:
         raise UsageError(f"{folder} cannot be read as a run: {error}") from None
 
 
@@ -102,10 +102,10 @@ def _published(folder: Path) -> Iterator[Record]:
     for file in sorted(folder.rglob("seed*.json")):
         try:
             results = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{file} cannot be read as results of a run: {error}") from None
-        if isinstance(results, dict) and {"env", "model", "windows"} <= set(results):
-            yield of_results(str(file), results, _number_in(file.stem))
+            if isinstance(results, dict) and {"env", "model", "windows"} <= set(results):
+                yield of_results(str(file), results, _number_in(file.stem))
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise UsageError(f"{file} cannot be read as results of a run: {error!r}") from None
 
 
 def of_results(source: str, results: Mapping[str, Any], seed: int | None = None) -> Record:

@@ -68,7 +68,8 @@ def frames_per_step(env: str, settings: Mapping[str, Any]) -> int:
         return 1
     env_kwargs = settings.get("env_kwargs")
     own = env_kwargs.get("frame_skip") if isinstance(env_kwargs, Mapping) else None
-    return int(own or settings.get("frame_skip") or AtariSettings.frame_skip)
+    said = own or settings.get("frame_skip")
+    return said if isinstance(said, int) else AtariSettings.frame_skip
 
 
 def _rows(name: str) -> list[dict[str, str]]:

@@ -49,16 +49,22 @@ def monitored_run(folder: Path) -> Record:
     return Record(
         source=str(folder),
         env=env,
-        core=args.get("algo", parent if stem in ("", zoo.name) else stem),
+        core=args.get("algo") or (parent if stem in ("", zoo.name) else stem),
         seed=args.get("seed", int(number[1]) if number else None),
         steps=np.cumsum(lengths),
         returns=returns,
         total=total,
         hours=seconds / 3600,
         settings={name: value for name, value in settings.items() if name != "n_timesteps"},
-        command=command.read_text().strip() if command.exists() else None,
+        command=command.read_text(encoding="utf-8", errors="replace").strip()
+        if command.exists()
+        else None,
         trained=None if total is None else min(total, _at_most(lengths, len(logs))),
     )
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace").strip()
 
 
 def _env(logs: Sequence[Path]) -> str | None:

@@ -83,8 +83,8 @@ def other_meanings(arms: Mapping[tuple[str, str], Sequence[Record]]) -> Iterator
             yield f"{name} is not the same in all games: {said}"
 
 
-#: Between the parts of a label, of which ``k6-4`` is one.
-_PARTS = re.compile(r"-(?!\d+(?:-|$))")
+#: Between the parts of a label, of which ``k6-4`` and ``comm_gate_bias=-2.0`` are such.
+_PARTS = re.compile(r"(?<!=)-(?!\d+(?:-|$))")
 
 
 def _stems(records: Sequence[Record]) -> dict[tuple[str, str], str]:

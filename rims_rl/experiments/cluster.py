@@ -45,6 +45,7 @@ class Ray:
             ray.init(address=address, log_to_driver=False, include_dashboard=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UsageError(f"--ray-address {address}: {error}") from None
+        self._threads = max(1, int(cpus))
         remote = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)
         self._train = remote(train)
 
@@ -60,7 +61,7 @@ class Ray:
                     job = waiting.pop(0)
                     # The machines share the file system, not the working folder.
                     there = dataclasses.replace(job, folder=job.folder.absolute())
-                    running[train_remotely.remote(there)] = job
+                    running[train_remotely.remote(there, self._threads)] = job
                 ended, _ = self._ray.wait(list(running), num_returns=1, timeout=LOOK_EVERY)
                 bar.show()
                 for task in ended:
@@ -83,14 +84,19 @@ class Ray:
             return 1
 
 
-def train(job: Job) -> int:
-    """Trains a run on one of the cluster's machines, and returns the exit status."""
+def train(job: Job, threads: int) -> int:
+    """Trains a run on one of the cluster's machines, and returns the exit status.
+
+    Args:
+        job: the run.
+        threads: of torch.
+    """
     status = 1  # if it never comes to train here
     for _ in range(1 + RETRIES):
         job.wait_while_busy()
         if job.is_done:
             return 0
-        process = job.start(threads=1)
+        process = job.start(threads)
         if process is None:
             continue
         try:

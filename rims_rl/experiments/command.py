@@ -145,6 +145,8 @@ def create_folder(folder: Path, option: str) -> None:
         raise UsageError(
             f"cannot create {folder}: {error.strerror}; choose another {option}"
         ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"no permission to write in {folder}; choose another {option}")
 
 
 def positive(text: str) -> int:

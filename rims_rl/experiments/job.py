@@ -85,9 +85,8 @@ class Job:
         return [*self.kind.arguments(self.values), "--run-dir", str(self.folder), *here]
 
     def command(self) -> str:
-        """The command of a new run, ready to paste into a shell."""
-        arguments = [*self.kind.arguments(self.values), "--run-dir", str(self.folder)]
-        return session.command_line(self.kind, [*arguments, "--track", self.track])
+        """The command that trains it, or goes on with it, ready to paste into a shell."""
+        return session.command_line(self.kind, self.arguments())
 
     @property
     def is_busy(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rims_rl.comparison.naming import short_games
 from rims_rl.envs.registry import spec_of
 from rims_rl.experiments.shipped import read_shipped, shipped_names
 from rims_rl.experiments.store import Runs, Wanted
@@ -88,15 +89,9 @@ def read_suite(name: str, budget: str | None = None) -> Suite:
         budget = next(iter(budgets))
     if budget not in budgets:
         raise UsageError(f"--budget {budget}: suite {name} has {', '.join(budgets)}")
-    first, limits = budgets[next(iter(budgets))], dict(budgets[budget])
-    less = (
-        f"{key} {value:,} of {first[key]:,}"
-        for key, value in limits.items()
-        if isinstance(value, int) and isinstance(first.get(key), int) and value != first[key]
-    )
-    note = ", ".join(less)
+    limits = dict(budgets[budget])
     seeds, chosen = limits.pop("seeds", 3), limits.pop("games", None)
-    if not isinstance(seeds, int) or seeds < 1:
+    if type(seeds) is not int or seeds < 1:
         raise UsageError(f"suite {name}: seeds must be a whole number of at least 1, got {seeds}")
     shared = {**_options(name, "options", content.get("options")), **limits}
     suite = Suite(
@@ -106,8 +101,10 @@ def read_suite(name: str, budget: str | None = None) -> Suite:
         cores={str(core): _options(name, core, of) for core, of in content["cores"].items()},
         options=shared,
         seeds=seeds,
-        note=f"budget {budget}: {note}" if note else "",
+        note=_note(budget, budgets),
     )
+    for game in suite.games:
+        AGENTS.check_options(game["env"], game, f"suite {name}, {game['env']}")
     for core, own in suite.cores.items():
         AGENTS.check_options("", {**shared, **own}, f"suite {name}, {core}")
     try:
@@ -117,6 +114,20 @@ def read_suite(name: str, budget: str | None = None) -> Suite:
     for (env, core), model in models.items():
         _check(f"suite {name}, {env}, {core}", env, model)
     return suite
+
+
+def _note(budget: str, budgets: Mapping[str, Mapping[str, Any]]) -> str:
+    """What is smaller in a budget than in the first."""
+    own, first = budgets[budget], next(iter(budgets.values()))
+    less = [
+        f"{key} {value:,} of {first[key]:,}"
+        for key, value in own.items()
+        if key != "seeds"  # a figure has its own
+        and isinstance(value, int) and isinstance(first.get(key), int) and value < first[key]
+    ]  # fmt: skip
+    if own.get("games") and own["games"] != first.get("games"):
+        less.append(f"games {', '.join(short_games(own['games']).values())}")
+    return f"budget {budget}: {'; '.join(less)}" if less else ""
 
 
 def _options(suite: str, of: object, options: Any) -> Options:
@@ -145,19 +156,21 @@ def _games(name: str, entries: Sequence[Any], chosen: Sequence[str] | None) -> l
         if env in by_env:
             raise UsageError(f"suite {name}: {env} is among its games twice")
         by_env[env] = game
-    if not isinstance(chosen or [], list):
-        raise UsageError(f"suite {name}: games of a budget must be a list, not {chosen}")
-    for env in map(str, chosen or ()):
+    if chosen is None:
+        return games
+    if not isinstance(chosen, list) or not chosen:
+        raise UsageError(f"suite {name}: games of a budget must be a list of some, not {chosen}")
+    for env in map(str, chosen):
         if env not in by_env:
             raise UsageError(f"suite {name}: a budget has {env}, which is not among its games")
-    return games if chosen is None else [by_env[str(env)] for env in chosen]
+    return [by_env[str(env)] for env in chosen]
 
 
 def _budgets(name: str, content: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     budgets = content.get("budgets") or {"all": {}}
     if not isinstance(budgets, dict) or not all(isinstance(b, dict) for b in budgets.values()):
         raise UsageError(f"suite {name}: budgets must be options by name")
-    return budgets
+    return {str(budget): options for budget, options in budgets.items()}
 
 
 def _content(name: str) -> Mapping[str, Any]:

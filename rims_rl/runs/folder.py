@@ -150,7 +150,7 @@ def check_writable(folder: Path) -> None:
     if not existing.is_dir():
         raise UsageError(f"cannot create {folder}: {existing} is a file")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"no permission to write in {existing}: choose another --run-dir")
+        raise UsageError(f"no permission to write in {existing}: choose another folder")
 
 
 @contextlib.contextmanager

@@ -45,6 +45,8 @@ def check_video(file: Path) -> None:
     """
     if file.suffix not in FORMATS:
         raise UsageError(f"--video {file}: the name must end in {' or '.join(FORMATS)}")
+    if file.is_dir():
+        raise UsageError(f"--video {file} is a folder")
     folder, existing = file.parent, nearest_existing(file.parent)
     if existing == Path(existing.anchor) and folder.absolute() != existing:
         raise UsageError(f"--video: no such folder: {folder}")  # more likely a slip than a wish

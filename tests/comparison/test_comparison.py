@@ -21,6 +21,10 @@ def test_cores_are_named_by_what_tells_them_apart():
     assert compare(map(record, labels)).cores == ["lstm", "rim-k6-4"]
     labels = ["lstm-h64", "rim-k6-4-h66", "rim-k6-5-h66"]
     assert compare(map(record, labels)).cores == ["lstm", "rim-k6-4", "rim-k6-5"]
+    labels = ["rim-k6-4-h10-comm_gate_bias=-2.0", "rim-k6-4-h10-comm_gate_bias=-1.0"]
+    assert compare(map(record, labels)).cores == [
+        "rim-comm_gate_bias=-1.0", "rim-comm_gate_bias=-2.0"
+    ]  # fmt: skip
     labels = ["lstm-h64", "lstm-h128"]
     assert compare(map(record, labels)).cores == ["lstm-h128", "lstm-h64"]
 
@@ -129,7 +133,9 @@ def test_what_was_logged_before_the_first_step_counts_as_the_beginning():
     assert arm.curve.values[0, 0] == -5.0
     assert arm.final == [9.0]
     alone = replace(record(steps=np.zeros(1), returns=np.ones(1)), total=None)
-    assert problems(alone) == ["left out: in CartPole-v1/lstm-h8/0 no episode ended"]
+    none_ended = record(steps=np.array([]), returns=np.array([]), trained=TOTAL)
+    for run in (alone, none_ended):
+        assert problems(run) == ["left out: in CartPole-v1/lstm-h8/0 no episode ended"]
 
 
 def test_speed_is_that_up_to_the_last_episode():
@@ -143,6 +149,7 @@ def test_frames_of_a_step_are_those_of_the_settings():
     assert frames_per_step(PONG, {}) == 4
     assert frames_per_step(PONG, {"env_kwargs": {"frame_skip": 2}}) == 2
     assert frames_per_step(PONG, {"env_kwargs": "none", "frame_skip": 3}) == 3
+    assert frames_per_step(PONG, {"frame_skip": [2, 5]}) == 4  # drawn at random there
     assert frames_per_step("CartPole-v1", {"frame_skip": 2}) == 1
 
 

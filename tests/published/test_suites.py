@@ -84,6 +84,12 @@ def test_dry_run_prints_the_commands_of_a_budget(capsys):
     assert len(lines) == 2
     assert all(line.startswith("python -m rims_rl.train ") for line in lines)
     assert not list(Path("r").rglob("*.yaml"))
+    assert main(["tiny.yaml", "--runs", "r", "--jobs", "1", "--only", "*lstm*"]) == 0
+    for file in Path("r").rglob("results.json"):
+        file.unlink()  # as if it had been cut off
+    capsys.readouterr()
+    assert main(["tiny.yaml", "--dry-run", "--runs", "r", "--only", "*lstm*"]) == 0
+    assert "rims_rl.train --resume r/CartPole-v1/lstm" in capsys.readouterr().out
 
 
 def test_what_is_left_empty_is_as_if_it_were_not_there(in_empty_folder):
@@ -121,6 +127,11 @@ CHANGES = {
     ),
     "a budget of other games": ({"budgets": {"a": {"games": ["Pong"]}}}, [], "not among its games"),
     "games of a budget that are none": ({"budgets": {"a": {"games": 5}}}, [], "must be a list"),
+    "no games of a budget": ({"budgets": {"a": {"games": []}}}, [], "must be a list of some"),
+    "budgets by number": ({"budgets": {1: {}}}, ["--budget", "x"], "suite tiny.yaml has 1"),
+    "options of a game": (
+        {"games": [{"env": "CartPole-v1", "core_kwargs": 3}]}, [], "core_kwargs: expected dict"
+    ),
     "a core that is no name": ({"cores": {"X": {"core": ["lstm"]}}}, [], "tiny.yaml, X: core: exp"),
     "text for a number": (
         {"budgets": {"a": {"n_steps": 8}, "b": {"n_steps": "10M"}}}, ["--budget", "b"],

@@ -38,7 +38,7 @@ function verdict(core) {
   const games = `${core} ends above ${data.baseline} in ${ahead} of ${count(gains.length, "game")} ` +
     `(their intervals do not touch in ${apart} of them).`;
   const found = probability(core);
-  if (!found) return `${games} No game has runs of all cores: there is no probability over games.`;
+  if (!found) return `${games} No game that a core learned has runs of all cores: there is no probability over games.`;
   const over = data.together.envs.length;
   const all = over === 1 ? "the one game that all cores have" : `the ${over} games that all cores have`;
   return `${games} Probability of improvement: ${twoDigits(found.value)}` +
