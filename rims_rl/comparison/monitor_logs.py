@@ -56,9 +56,7 @@ def monitored_run(folder: Path) -> Record:
         total=total,
         hours=seconds / 3600,
         settings={name: value for name, value in settings.items() if name != "n_timesteps"},
-        command=command.read_text(encoding="utf-8", errors="replace").strip()
-        if command.exists()
-        else None,
+        command=_text(command) if command.exists() else None,
         trained=None if total is None else min(total, _at_most(lengths, len(logs))),
     )
 
@@ -74,7 +72,9 @@ def _env(logs: Sequence[Path]) -> str | None:
         try:
             with log.open(encoding="utf-8") as lines:
                 mark, head = lines.read(1), lines.readline()
-                envs.add({"#": json.loads(head)["env_id"]}[mark])
+            if mark != "#":
+                raise ValueError(mark)
+            envs.add(json.loads(head)["env_id"])
         except (OSError, ValueError, KeyError, TypeError):
             raise UsageError(f"{log} does not begin as a log of SB3's Monitor does") from None
     if len(envs) > 1:

@@ -30,8 +30,7 @@ def _compared(record: Record) -> dict[str, Any]:
     chosen = {
         key: value
         for key, value in record.settings.items()
-        if key not in OF_RUN
-        and not (key in TrainPlan.CAME_LATER and value == TrainPlan.CAME_LATER[key])
+        if key not in OF_RUN and TrainPlan.is_in_identity(key, value)
     }
     settings: dict[str, Any] = json.loads(json.dumps(chosen, default=str), parse_int=float)
     return settings
@@ -114,16 +113,19 @@ def _says_units(part: str) -> bool:
     return part[:1] == "h" and part[1:].isdecimal()
 
 
+#: What stands for a setting that a run does not have, not even as None.
+_ABSENT = object()
+
+
 def _difference(record: Record, groups: Sequence[Sequence[Record]]) -> str:
     """What tells a group of runs from others of the same name, as a suffix."""
     others = [runs[0] for runs in groups if runs[0] is not record]
     mine, *theirs = (_compared(r) | {"total_timesteps": r.total} for r in (record, *others))
     keys = sorted(
         key
-        for key in {*mine, *(key for other in theirs for key in other)}
-        if any(mine.get(key) != other.get(key) or (key in mine) != (key in other)
-               for other in theirs)
-    )  # fmt: skip
+        for key in set(mine).union(*theirs)
+        if any(mine.get(key, _ABSENT) != other.get(key, _ABSENT) for other in theirs)
+    )
     said = (f"{key} {_short(mine[key])}" if key in mine else f"no {key}" for key in keys)
     return f" ({', '.join(said)})" if keys else ""
 

@@ -39,18 +39,21 @@ class Budget:
         """
         changed: dict[str, dict[str, Any]] = {}
         for subject, options in settings:
-            own = self.of(subject)
-            for name, value in own.items():
-                if options[name] == value and name != "core_kwargs":
-                    changed.setdefault(subject, {})[name] = value
-            for name, value in own.get("core_kwargs", {}).items():
-                if name in options["core_kwargs"] and options["core_kwargs"][name] == value:
+            of_run = _flat(options)
+            for name, value in _flat(self.of(subject)).items():
+                if name in of_run and of_run[name] == value:
                     changed.setdefault(subject, {})[name] = value
         parts = [
             f"{task}: {', '.join(f'{name} {value}' for name, value in options.items())}"
             for task, options in sorted(changed.items())
         ]
         return f"budget {self.name}: {'; '.join(parts)}" if parts else ""
+
+
+def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with those of ``core_kwargs`` among them."""
+    others = {name: value for name, value in options.items() if name != "core_kwargs"}
+    return {**others, **options.get("core_kwargs", {})}
 
 
 def read_budget(name: str, kind: Kind[Any]) -> Budget:

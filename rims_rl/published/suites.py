@@ -93,20 +93,18 @@ def read_suite(name: str, budget: str | None = None) -> Suite:
     seeds, chosen = limits.pop("seeds", 3), limits.pop("games", None)
     if type(seeds) is not int or seeds < 1:
         raise UsageError(f"suite {name}: seeds must be a whole number of at least 1, got {seeds}")
-    shared = {**_options(name, "options", content.get("options")), **limits}
     suite = Suite(
         name=Path(name).stem,
         title=str(content["title"]),
         games=_games(name, content["games"], chosen),
         cores={str(core): _options(name, core, of) for core, of in content["cores"].items()},
-        options=shared,
+        options={
+            **_options(name, "options", content.get("options")),
+            **_options(name, f"budget {budget}", limits),
+        },
         seeds=seeds,
         note=_note(budget, budgets),
     )
-    for game in suite.games:
-        AGENTS.check_options(game["env"], game, f"suite {name}, {game['env']}")
-    for core, own in suite.cores.items():
-        AGENTS.check_options("", {**shared, **own}, f"suite {name}, {core}")
     try:
         models = suite.models()
     except ValueError as error:  # an unknown core
@@ -131,18 +129,18 @@ def _note(budget: str, budgets: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _options(suite: str, of: object, options: Any) -> Options:
+    """Options of a part of a suite, their names and types checked."""
     if not isinstance(options or {}, dict):
         raise UsageError(
             f"suite {suite}: {of}: give options by name, such as {{core: lstm}}, not {options}"
         )
-    return options or {}
+    return AGENTS.check_options("", options or {}, f"suite {suite}, {of}")
 
 
 def _check(where: str, env: str, model: Wanted) -> None:
-    values = AGENTS.check_options(env, model.options, where)
     try:
         spec_of(env)
-        AGENTS.plan(values)
+        AGENTS.plan(model.options)
     except (ValueError, UsageError) as error:
         raise UsageError(f"{where}: {error}") from None
 
@@ -155,9 +153,9 @@ def _games(name: str, entries: Sequence[Any], chosen: Sequence[str] | None) -> l
             raise UsageError(f"suite {name}: a game is an id, or options with env, not {game}")
         if env in by_env:
             raise UsageError(f"suite {name}: {env} is among its games twice")
-        by_env[env] = game
+        by_env[env] = _options(name, env, game)
     if chosen is None:
-        return games
+        return list(by_env.values())
     if not isinstance(chosen, list) or not chosen:
         raise UsageError(f"suite {name}: games of a budget must be a list of some, not {chosen}")
     for env in map(str, chosen):

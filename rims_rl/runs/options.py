@@ -76,6 +76,12 @@ class Plan(abc.ABC):
     def cell(self) -> Mapping[str, Any]:
         """The model's options with today's defaults: with others it is another run."""
 
+    @classmethod
+    def is_in_identity(cls, name: str, value: Any) -> bool:
+        """Whether an option at some value tells runs apart."""
+        came_later = name in cls.CAME_LATER and value == cls.CAME_LATER[name]
+        return name not in cls.NOT_IN_IDENTITY and not came_later
+
     @abc.abstractmethod
     def group(self) -> str:
         """What runs that differ in sizes and seed alone are called together."""
@@ -100,10 +106,7 @@ class Plan(abc.ABC):
     def identity(self) -> str:
         """What tells runs apart beside their seed, as text."""
         chosen = {
-            name: value
-            for name, value in self.flat().items()
-            if name not in self.NOT_IN_IDENTITY
-            and not (name in self.CAME_LATER and value == self.CAME_LATER[name])
+            name: value for name, value in self.flat().items() if self.is_in_identity(name, value)
         }
         cell = self.cell()
         return json.dumps({**chosen, **({"cell": cell} if cell else {})}, sort_keys=True)

@@ -259,7 +259,7 @@ def _room(env: VecEnv) -> Any:
             0 <= at - begin < size
             for at, begin, size in zip(level.agent_pos, room.top, room.size, strict=True)
         ):
-            return room.top  # fmt: skip
+            return room.top
     return None
 
 
