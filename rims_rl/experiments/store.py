@@ -22,6 +22,8 @@ from rims_rl.runs.trainee import Kind
 
 #: Where commands look for runs.
 STORE = Path("runs") / "figures"
+#: In place of a pattern of titles: train nothing.
+NOTHING = "none"
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ class StoredRun:
         return metrics
 
 
+def _some_titles(jobs: Sequence[Job], most: int = 5) -> str:
+    more = f"; and {len(jobs) - most} more" if len(jobs) > most else ""
+    return "; ".join(job.title for job in jobs[:most]) + more
+
+
 def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
     """A run's options without the folders of the machine that trained it."""
     return {name: value for name, value in config.items() if name not in ("run_dir", "cache_dir")}
@@ -110,7 +117,8 @@ class Runs:
         quick: as above.
         budget: as above.
         executor: trains what is missing.
-        only: pattern of the titles of runs that may be trained, e.g. ``copying, lstm-*``.
+        only: pattern of the titles of runs that may be trained, e.g. ``copying, lstm-*``, or
+            `NOTHING`.
         published: folder of the results of runs that may lie on other machines; None: of none.
         track: whether trainings report to Weights & Biases, as ``--track`` of a run.
     """
@@ -146,21 +154,25 @@ class Runs:
             budgeted: the models are those of the budget, of which it therefore need say nothing.
 
         Raises:
-            UsageError: a run cannot be done as asked, or there is nothing stored in the end.
+            UsageError: a run cannot be done as asked, none may be trained though some were to be,
+            or there is nothing stored in the end.
             TrainingStoppedError: a training did not get to its end.
         """
         jobs = self.jobs(models)
         subjects = sorted({job.plan.subject for job in jobs})
         if self.budget.options and not budgeted and not any(map(self.budget.of, subjects)):
             raise UsageError(f"--budget {self.budget.name} says nothing of {', '.join(subjects)}")
-        missing = [job for job in jobs
-                   if not self._has(job, numbers_only) and self._may_train(job)]  # fmt: skip
+        trainable = [job for job in jobs if self._may_train(job)]
+        if not trainable and self._only != NOTHING:
+            raise UsageError(f"{self._only!r} matches none of: {_some_titles(jobs)}")
+        missing = [job for job in trainable if not self._has(job, numbers_only)]
         if missing:
             missing[0].kind.require_room([job.plan for job in missing])
             train_all(missing, self._executor)
         if not any(self._has(job, numbers_only) for job in jobs):
-            titles = "; ".join(dict.fromkeys(self.job(m, self.seeds[0]).title for m in models))
-            raise UsageError(f"nothing is stored, and {self._only!r} matches none of: {titles}")
+            raise UsageError(
+                f"nothing is stored, and {self._only!r} matches none of: {_some_titles(jobs)}"
+            )
 
     def every_seed(self, model: Wanted) -> list[StoredRun]:
         """The runs of a model, one for each seed that is stored or may be trained; at least one.

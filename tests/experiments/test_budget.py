@@ -118,3 +118,12 @@ def test_refusals(text, words):
         Path("b.yaml").write_text(text)
     with pytest.raises(UsageError, match=words):
         read_budget("b.yaml", TASK_RUNS)
+
+
+@pytest.mark.usefixtures("tiny_budget")
+def test_a_pattern_that_matches_no_run_is_refused(capsys):
+    assert main(["table4", *ARGUMENTS, "--train", "copyin, *"]) == 2
+    refusal = capsys.readouterr().err
+    assert "'copyin, *' matches none of: copying, rim-k6-4-h600, " in refusal
+    assert len(refusal.splitlines()) == 1
+    assert not Path("o/table4.json").exists()
