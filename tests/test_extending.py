@@ -4,6 +4,7 @@ import contextlib
 import re
 import sys
 from pathlib import Path
+from typing import Any, cast
 from unittest import mock
 
 import pytest
@@ -22,17 +23,24 @@ pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
 
 @pytest.fixture
-def page(monkeypatch):
+def own_names():
+    """What a test registers is forgotten after it."""
+    with contextlib.ExitStack() as registered:
+        for known in REGISTRIES:
+            registered.enter_context(mock.patch.dict(known))
+        yield
+    forms.WITHOUT_GRADIENT &= {"hard"}
+
+
+@pytest.fixture
+def page(monkeypatch, own_names):
     """What the blocks of the page define, run in order with the module it says to save."""
     Path("leaky.py").write_text(BLOCKS[0])
     monkeypatch.syspath_prepend(".")
     scope = {"torch": torch, "rims_rl": rims_rl}
-    with contextlib.ExitStack() as registered:
-        for known in REGISTRIES:
-            registered.enter_context(mock.patch.dict(known))
-        for block in BLOCKS[1:]:
-            exec(block.replace("100_000", "1024"), scope)  # our own page
-        yield scope
+    for block in BLOCKS[1:]:
+        exec(block.replace("100_000", "1024"), scope)  # our own page
+    yield scope
     sys.modules.pop("leaky", None)
 
 
@@ -84,6 +92,149 @@ def test_the_command_line_trains_it_and_its_model_loads_in_another_process():
     assert status == 0, errors
 
 
+def test_forms_are_trained_from_the_command_line_and_load_in_another_process():
+    blocks = [block for block in BLOCKS if "register_communication" in block]
+    assert len(blocks) == 1
+    code = blocks[0].partition("rim = ")[0]
+    Path("myforms.py").write_text(f"import torch\nimport rims_rl\n{code}")
+    status, _, errors = finish(
+        start(
+            "rims_rl.train", "--env", "CartPole-v1", "--hidden-size", "12",
+            "--core-kwargs", "{communication: 'myforms:scaled'}", "--total-timesteps", "512",
+            "--n-envs", "4", "--eval-every", "0", "--track", "off", "--run-dir", "r",
+        )
+    )  # fmt: skip
+    assert status == 0, errors
+    status, _, errors = finish(start("rims_rl.evaluate", "r", "--episodes", "2"))
+    assert status == 0, errors
+
+
 def test_a_module_that_is_not_there_is_one_line(capsys):
     assert main(["--env", "CartPole-v1", "--core", "nowhere:mine", "--track", "off"]) == 2
     assert "cannot import 'nowhere'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("core", "message"),
+    [
+        ("json:rim", "'rim' comes with rims_rl"),
+        ("nowhere:mine", "cannot import 'nowhere'"),
+        (":mine", "cannot import ''"),
+        ("json:mine", "unknown core 'json:mine': choose from rim, .*module:name"),
+    ],
+)
+def test_a_core_is_looked_for_where_its_name_says(core, message):
+    with pytest.raises(ValueError, match=message):
+        rims_rl.core.make_core(core, 4, {})
+
+
+def test_a_form_is_looked_for_where_its_name_says():
+    for form, message in (("nowhere:f", "cannot import 'nowhere'"), ("json:soft", "comes with")):
+        with pytest.raises(ValueError, match=message):
+            rims_rl.RIM(4, 12, selection=form)
+
+
+def keep(h, message):
+    return message - h
+
+
+@pytest.mark.usefixtures("own_names")
+def test_names_that_mean_something_else_are_refused():
+    form = rims_rl.core.CommunicationForm(keep)
+    for name in ("", "none", "variant", "a:b"):
+        with pytest.raises(ValueError, match="core cannot be called"):
+            rims_rl.register_core(name, rims_rl.RIM)
+        with pytest.raises(ValueError, match="communication cannot be called"):
+            rims_rl.register_communication(name, form)
+        with pytest.raises(ValueError, match="selection cannot be called"):
+            rims_rl.register_selection(name, forms.soft_edge)
+
+
+@pytest.mark.usefixtures("own_names")
+def test_what_is_registered_is_tried():
+    with pytest.raises(TypeError, match="must be a CommunicationForm"):
+        rims_rl.register_communication("bare", cast(Any, keep))
+    with pytest.raises(ValueError, match=r"must give \(2, 3, 4\) numbers"):
+        rims_rl.register_communication(
+            "short", rims_rl.core.CommunicationForm(lambda h, message: h[..., :1])
+        )
+    with pytest.raises(ValueError, match=r"must give \(2, 3\) numbers"):
+        rims_rl.register_selection("one", lambda attention, active, n, width: attention[:1])
+    for factory in ("rim", rims_rl.RIM(4, 12)):
+        with pytest.raises(TypeError, match="a class or function"):
+            rims_rl.register_core("mine", cast(Any, factory))
+    with pytest.raises(ValueError, match=r"must name the core's options"):
+        rims_rl.register_core("mine", lambda input_size, **options: rims_rl.RIM(4, 12))
+
+
+@pytest.mark.usefixtures("own_names")
+def test_a_definition_that_is_run_again_takes_its_place():
+    for factor in (1.0, 2.0):
+
+        def leap(h, message, factor=factor):
+            return factor * (message - h)
+
+        rims_rl.register_communication("leap", rims_rl.core.CommunicationForm(leap))
+    assert forms.COMMUNICATIONS["leap"].change is leap
+    with pytest.raises(ValueError, match="'bounded' is there already"):
+        rims_rl.register_communication("bounded", forms.COMMUNICATIONS["bounded"])
+
+
+@pytest.mark.usefixtures("own_names")
+def test_a_selection_without_gradient_leaves_reading_to_teach_the_scores():
+    def all_the_way(attention, active, num_active, width):
+        return active.to(attention.dtype)
+
+    rims_rl.register_selection("all the way", all_the_way)
+    rim = rims_rl.RIM(5, 12, 4, 2, selection="all the way")
+    assert rim.config.read_null
+    rim(torch.randn(6, 3, 5))[0].square().sum().backward()
+    assert rim.input_attention is not None
+    gradient = rim.input_attention.query_weight.grad
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
+    with pytest.raises(ValueError, match="read_null=False needs selection='soft'"):
+        rims_rl.RIM(5, 12, 4, 2, selection="all the way", read_null=False)
+
+
+class Halved(rims_rl.RIM):
+    """RIMs with an option beside their own."""
+
+    def __init__(self, input_size, hidden_size, scale=0.5, **kwargs):
+        super().__init__(input_size, hidden_size, **kwargs)
+        self.scale = scale
+
+
+class Unsized(rims_rl.Core):
+    def __init__(self, input_size):
+        super().__init__()
+        self.input_size, self.hidden_size = input_size, 3
+
+
+class Crooked(rims_rl.Core):
+    def __init__(self, input_size):
+        super().__init__()
+        self.input_size, self.hidden_size, self.output_size = input_size, 3, 5
+
+    def run(self, x, state, episode_starts):
+        return x, state
+
+
+@pytest.mark.usefixtures("own_names")
+def test_options_of_a_core_and_of_its_parent():
+    rims_rl.register_core("halved", Halved)
+    known = rims_rl.core.core_options("halved")
+    assert known[:2] == ("hidden_size", "scale")
+    assert {"num_rims", "communication"} < set(known)
+    core = rims_rl.core.make_core("halved", 4, {"hidden_size": 12, "scale": 2.0, "num_active": 2})
+    assert isinstance(core, Halved)
+    assert (core.scale, core.config.num_active) == (2.0, 2)
+
+
+@pytest.mark.usefixtures("own_names")
+def test_cores_that_break_their_contract_are_told_how():
+    rims_rl.register_core("unsized", Unsized)
+    with pytest.raises(TypeError, match=r"must set self\.output_size"):
+        rims_rl.core.make_core("unsized", 4, {})
+    with pytest.raises(ValueError, match=r"Crooked\.run must give output \(2, 3, 5\), got"):
+        Crooked(4)(torch.zeros(2, 3, 4))

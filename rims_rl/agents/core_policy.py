@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from gymnasium import spaces
@@ -21,6 +21,7 @@ from stable_baselines3.common.torch_layers import (
     FlattenExtractor,
 )
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from stable_baselines3.common.utils import get_device
 from torch import Tensor
 
 from rims_rl.agents.cnn import AtariCnn
@@ -28,6 +29,10 @@ from rims_rl.agents.extractors import GridExtractor
 from rims_rl.agents.features import AppendingExtractor, reads_as_rows
 from rims_rl.core import RIM, Core, RIMInfo, core_options, make_core
 from rims_rl.core.options import CoreOptions
+from rims_rl.core.version_0_1 import upgraded_core
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _STOCK_ARGUMENTS = set(inspect.signature(RecurrentActorCriticPolicy).parameters) & {
     "lstm_hidden_size", "n_lstm_layers", "shared_lstm", "enable_critic_lstm", "lstm_kwargs"
@@ -104,6 +109,8 @@ class CorePolicy(RecurrentActorCriticPolicy):
         )
         self.lstm_actor = self._make_core()
         self.lstm_critic = None if shared_core else self._make_core()
+        if core == "rim":  # what is saved does not change with the defaults
+            self.core_kwargs = cast(RIM, self.lstm_actor).config.options()
         self.lstm_hidden_state_shape = (1, 1, self.lstm_actor.hidden_size)
         self.optimizer = self.optimizer_class(
             self.parameters(),
@@ -113,6 +120,24 @@ class CorePolicy(RecurrentActorCriticPolicy):
         #: What happened in the actor's RIMs in the latest step without gradient: parts (N, ...);
         #: None before the first and with other cores. For statistics, videos and inspection.
         self.latest_info: RIMInfo | None = None
+
+    @classmethod
+    def load(cls, path: str, device: torch.device | str = "auto") -> Self:
+        """Loads what `save` saved; a policy of version 0.1 keeps the cell that it had.
+
+        Args:
+            path: of the file.
+            device: where the policy is to be.
+        """
+        device = get_device(device)
+        saved = torch.load(path, map_location=device, weights_only=False)
+        options = dict(saved["data"])
+        core, core_kwargs = options.get("core", "rim"), options.get("core_kwargs") or {}
+        if core == "rim" and "selection" not in core_kwargs:  # 0.1 saved what it was given
+            options["core_kwargs"] = upgraded_core(core, core_kwargs)
+        policy = cls(**options)
+        policy.load_state_dict(saved["state_dict"])
+        return policy.to(device)
 
     @staticmethod
     def extractor_for(space: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:
@@ -316,6 +341,24 @@ class CnnRimPolicy(CorePolicy):
             kwargs["features_extractor_kwargs"] = {"normalized_image": True, **given}
         super().__init__(observation_space, *args, **kwargs)
 
+    @classmethod
+    def load(cls, path: str, device: torch.device | str = "auto") -> Self:
+        """Loads what `save` saved; a policy of version 0.1 keeps the cell that it had.
+
+        Args:
+            path: of the file.
+            device: where the policy is to be.
+        """
+        device = get_device(device)
+        saved = torch.load(path, map_location=device, weights_only=False)
+        options = dict(saved["data"])
+        core, core_kwargs = options.get("core", "rim"), options.get("core_kwargs") or {}
+        if core == "rim" and "selection" not in core_kwargs:  # 0.1 saved what it was given
+            options["core_kwargs"] = upgraded_core(core, core_kwargs)
+        policy = cls(**options)
+        policy.load_state_dict(saved["state_dict"])
+        return policy.to(device)
+
     @staticmethod
     def extractor_for(space: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:
         """See `CorePolicy.extractor_for`."""
@@ -358,6 +401,24 @@ class MultiInputRimPolicy(CorePolicy):
                 "extractor": GridExtractor, "appended": ignored, **given
             }  # fmt: skip
         super().__init__(observation_space, *args, **kwargs)
+
+    @classmethod
+    def load(cls, path: str, device: torch.device | str = "auto") -> Self:
+        """Loads what `save` saved; a policy of version 0.1 keeps the cell that it had.
+
+        Args:
+            path: of the file.
+            device: where the policy is to be.
+        """
+        device = get_device(device)
+        saved = torch.load(path, map_location=device, weights_only=False)
+        options = dict(saved["data"])
+        core, core_kwargs = options.get("core", "rim"), options.get("core_kwargs") or {}
+        if core == "rim" and "selection" not in core_kwargs:  # 0.1 saved what it was given
+            options["core_kwargs"] = upgraded_core(core, core_kwargs)
+        policy = cls(**options)
+        policy.load_state_dict(saved["state_dict"])
+        return policy.to(device)
 
     @staticmethod
     def extractor_for(space: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:

@@ -7,6 +7,7 @@ from gymnasium import spaces
 from sb3_contrib.common.recurrent.buffers import RecurrentDictRolloutBuffer, RecurrentRolloutBuffer
 
 from rims_rl.agents.buffers import SequenceDictRolloutBuffer, SequenceRolloutBuffer
+from rims_rl.agents.core_policy import CorePolicy
 
 
 def sequence_batch_sizes(n_steps: int, n_envs: int) -> list[int]:
@@ -35,6 +36,9 @@ class RecurrentPPO(sb3_contrib.RecurrentPPO):
                 f"{', '.join(map(str, sizes))}"
             )
         super()._setup_model()
+        if isinstance(self.policy, CorePolicy):
+            # Saved models say all options, so that other defaults change nothing.
+            self.policy_kwargs = {**self.policy_kwargs, "core_kwargs": self.policy.core_kwargs}
         stock_buffer = self.rollout_buffer
         assert isinstance(stock_buffer, RecurrentRolloutBuffer | RecurrentDictRolloutBuffer)
         is_dict = isinstance(self.observation_space, spaces.Dict)

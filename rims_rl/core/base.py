@@ -64,7 +64,23 @@ class Core(nn.Module):
         check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
         if x.dim() == 4 and not self.reads_rows:
             raise ValueError(f"{type(self).__name__} reads one row a step, (T, B, D)")
-        return self.run(x, state or initial_state(x, self.hidden_size), episode_starts)
+        output, after = self.run(x, state or initial_state(x, self.hidden_size), episode_starts)
+        self._check_results(x, output, after)
+        return output, after
+
+    def _check_results(self, x: Tensor, output: Tensor, state: State) -> None:
+        """Raises a ValueError if a core's own `run` does not give what it should."""
+        steps, batch = x.shape[:2]
+        wanted = {
+            "output": (output, (steps, batch, self.output_size)),
+            "state h": (state[0], (1, batch, self.hidden_size)),
+            "state c": (state[1], (1, batch, self.hidden_size)),
+        }
+        for name, (tensor, shape) in wanted.items():
+            if tensor.shape != shape:
+                raise ValueError(
+                    f"{type(self).__name__}.run must give {name} {shape}, got {tuple(tensor.shape)}"
+                )
 
 
 def add_batch(

@@ -30,7 +30,7 @@ class Communication(nn.Module):
     def __init__(self, config: RIMConfig) -> None:
         super().__init__()
         assert config.communication is not None
-        self.form = COMMUNICATIONS[config.communication]
+        self.form = COMMUNICATIONS.find(config.communication)
         self.heads = config.comm_heads
         self.top_k = config.comm_top_k
         self.dropout = nn.Dropout(config.dropout)
@@ -48,7 +48,8 @@ class Communication(nn.Module):
             (orthogonal_per_rim if own else scaled_normal)(self.output_weight)
         if not self.form.own_maps:
             bias = torch.zeros(outputs)
-            bias[units:] = config.comm_gate_bias
+            if self.form.gated:
+                bias[units : 2 * units] = config.comm_gate_bias
             self.output_bias = nn.Parameter(bias)
 
     def forward(self, readable: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from rims_rl.core.forms import COMMUNICATIONS, SELECTIONS
+from rims_rl.core.forms import COMMUNICATIONS, SELECTIONS, WITHOUT_GRADIENT
+from rims_rl.core.named import Named
 from rims_rl.core.sizes import check_divisible
 
 InputAttention = Literal["null", "competition"]
@@ -31,7 +32,7 @@ def _shared_by_heads(config: RIMConfig) -> int:
 
 def _message_size(config: RIMConfig) -> int:
     """How many numbers a message has."""
-    outputs = COMMUNICATIONS[config.communication].outputs if config.communication else 1
+    outputs = COMMUNICATIONS.find(config.communication).outputs if config.communication else 1
     return outputs * config.rim_size
 
 
@@ -42,7 +43,12 @@ def _message_by_heads(config: RIMConfig) -> int:
 
 def _must_read_null(config: RIMConfig) -> bool:
     """Whether there is no null row to leave out, or nothing but reading teaches who is active."""
-    return config.input_attention != "null" or config.selection == "hard"
+    return config.input_attention != "null" or _is_without_gradient(config)
+
+
+def _is_without_gradient(config: RIMConfig) -> bool:
+    """Whether the selection teaches the scores nothing."""
+    return config.selection.rpartition(":")[2] in WITHOUT_GRADIENT
 
 
 def _is_no_message(config: RIMConfig) -> bool:
@@ -127,6 +133,9 @@ _CHOICES: Mapping[str, Callable[[], tuple[object, ...]]] = {
     "read_null": lambda: (True, False),
     "backend": lambda: ("auto", "reference", "torch", "native"),
 }
+_INPUT = "input_size"
+#: Options whose values are names of forms, which users add to; see `Named.find`.
+_FORMS: Mapping[str, Named[Any]] = {"selection": SELECTIONS, "communication": COMMUNICATIONS}
 
 
 @dataclass(frozen=True)
@@ -225,6 +234,10 @@ class RIMConfig:
             self._set("num_active", self.num_rims)
         self._check_reading()
 
+    def options(self) -> dict[str, Any]:
+        """All fields but those of the input, with what variant and defaults of today stand for."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init and f.name != _INPUT}
+
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
@@ -265,10 +278,10 @@ class RIMConfig:
                 "read_null=False is for input_attention='null': "
                 f"{self.input_attention!r} has no null row"
             )
-        if self.selection == "hard" and self.num_active < self.num_rims:
+        if _is_without_gradient(self) and self.num_active < self.num_rims:
             raise ValueError(
-                "read_null=False needs selection='soft': with 'hard' nothing would ever teach the "
-                "RIMs which of them is to be active"
+                f"read_null=False needs selection='soft': with {self.selection!r} nothing would "
+                "ever teach the RIMs which of them is to be active"
             )
 
     def _check_positive(self, *names: str) -> None:
@@ -288,7 +301,10 @@ class RIMConfig:
                 self._check_positive(name)
 
     def _check_choice(self, name: str) -> None:
-        choices = _CHOICES[name]()
-        if getattr(self, name) not in choices:
+        choices, value = _CHOICES[name](), getattr(self, name)
+        if name in _FORMS and ":" in str(value):
+            _FORMS[name].find(value)
+        elif value not in choices:
             listed = ", ".join(repr(choice) for choice in choices)
-            raise ValueError(f"{name} must be one of {listed}, got {getattr(self, name)!r}")
+            more = ", or module:name of your own" if name in _FORMS else ""
+            raise ValueError(f"{name} must be one of {listed}{more}, got {value!r}")

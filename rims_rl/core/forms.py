@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-Form = TypeVar("Form")
+from rims_rl.core.named import Named
 
 #: From the attention on the input (B, K), the active RIMs (B, K), their number and the width of the
 #: edge to how far each RIM moves (B, K), from 0 to 1, 0 for inactive ones.
@@ -46,7 +45,9 @@ def soft_edge(attention: Tensor, active: Tensor, num_active: int, width: float) 
 
 
 #: None: active RIMs move fully, as in the paper.
-SELECTIONS: dict[str, Selection | None] = {"hard": None, "soft": soft_edge}
+SELECTIONS: Named[Selection | None] = Named("selection", {"hard": None, "soft": soft_edge})
+#: Those that carry no gradient to the attention.
+WITHOUT_GRADIENT = {"hard"}
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,14 @@ class CommunicationForm:
         outputs: numbers O per unit that the output map gives.
         own_maps: whether each RIM has an output map of its own, without bias, instead of one map
             with bias for all.
+        gated: whether the second number per unit is a gate's, whose bias starts at
+            `RIMConfig.comm_gate_bias`.
     """
 
     change: Callable[[Tensor, Tensor], Tensor]
     outputs: int = 1
     own_maps: bool = False
+    gated: bool = False
 
 
 def bounded_change(h: Tensor, message: Tensor) -> Tensor:
@@ -83,11 +87,14 @@ def residual_change(h: Tensor, message: Tensor) -> Tensor:
     return message
 
 
-COMMUNICATIONS: dict[str, CommunicationForm] = {
-    "bounded": CommunicationForm(bounded_change, outputs=2),
-    "gated": CommunicationForm(gated_change, outputs=2),
-    "residual": CommunicationForm(residual_change, own_maps=True),
-}
+COMMUNICATIONS: Named[CommunicationForm] = Named(
+    "communication",
+    {
+        "bounded": CommunicationForm(bounded_change, outputs=2, gated=True),
+        "gated": CommunicationForm(gated_change, outputs=2, gated=True),
+        "residual": CommunicationForm(residual_change, own_maps=True),
+    },
+)
 
 
 def register_communication(name: str, form: CommunicationForm) -> None:
@@ -96,22 +103,40 @@ def register_communication(name: str, form: CommunicationForm) -> None:
     It runs in the plain reference, and its gradients are autograd's.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken or cannot be one, or the change has another shape than the
+            state.
+        TypeError: the form is no `CommunicationForm`.
     """
-    register(COMMUNICATIONS, "communication", name, form)
+    if not isinstance(form, CommunicationForm):
+        raise TypeError(f"communication {name!r} must be a CommunicationForm, got {form!r}")
+    h = torch.zeros(_PROBE)
+    change = form.change(h, torch.zeros(*_PROBE[:2], form.outputs * _PROBE[2]))
+    _check_shape("communication", name, change, _PROBE)
+    COMMUNICATIONS.add(name, form)
 
 
 def register_selection(name: str, form: Selection) -> None:
     """Makes a form of selection known as ``selection=name`` of `rims_rl.RIM`, likewise.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken or cannot be one, or the result has another shape than the
+            attention.
     """
-    register(SELECTIONS, "selection", name, form)
+    attention = torch.linspace(0.1, 0.9, 6).view(_PROBE[:2]).requires_grad_()
+    with torch.enable_grad():
+        moves = form(attention, attention > attention[:, :1], _PROBE[1] - 1, 0.5)
+    _check_shape("selection", name, moves, _PROBE[:2])
+    SELECTIONS.add(name, form)
+    if not moves.requires_grad:
+        WITHOUT_GRADIENT.add(name)
 
 
-def register(forms: dict[str, Form], what: str, name: str, form: Form) -> None:
-    """Adds something under a new name to a registry of what there is of its kind."""
-    if name in forms:
-        raise ValueError(f"{what} {name!r} is there already: choose another name")
-    forms[name] = form
+#: Sizes (B, K, H) that a new form is tried with.
+_PROBE = (2, 3, 4)
+
+
+def _check_shape(kind: str, name: str, result: Tensor, shape: tuple[int, ...]) -> None:
+    if result.shape != shape:
+        raise ValueError(
+            f"{kind} {name!r} must give {shape} numbers for {shape}, got {tuple(result.shape)}"
+        )

@@ -75,8 +75,8 @@ class CoreOptions:
 
     def spelled_out(self) -> dict[str, Any]:
         """As `options`, with today's defaults, so that later ones change nothing."""
-        resolved = {k: v for k, v in self.cell().items() if k != "rim_size"}
-        return {**self.options(), **resolved}
+        given = self.options()
+        return RIMConfig(input_size=1, **given).options() if self.core == "rim" else given
 
     def label(self) -> str:
         """A short name that tells runs of one environment apart, e.g. ``rim-k6-4-h510``."""

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from torch import nn
+
 from rims_rl.core.base import Core
 from rims_rl.core.baselines import GRU, LSTM, RNN, FeedForward
-from rims_rl.core.forms import register
+from rims_rl.core.named import Named
 from rims_rl.core.rim import RIM
 from rims_rl.core.rmc import RMC
 
 #: Takes input_size and options by name.
 CoreFactory = Callable[..., Core]
 
-_CORES: dict[str, CoreFactory] = {
-    "rim": RIM,
-    "lstm": LSTM,
-    "gru": GRU,
-    "rnn": RNN,
-    "rmc": RMC,
-    "none": FeedForward,
-}
+_CORES: Named[CoreFactory] = Named(
+    "core",
+    {"rim": RIM, "lstm": LSTM, "gru": GRU, "rnn": RNN, "rmc": RMC, "none": FeedForward},
+)
 
 
 def register_core(name: str, factory: CoreFactory) -> None:
@@ -35,9 +32,13 @@ def register_core(name: str, factory: CoreFactory) -> None:
             input_size; the others, by name, are the core's options, which ``core_kwargs`` gives.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken or cannot be one, or the options have no names.
+        TypeError: the factory cannot be called, or is a core already.
     """
-    register(_CORES, "core", name, factory)
+    if not callable(factory) or isinstance(factory, nn.Module):
+        raise TypeError(f"core {name!r} must be a class or function that makes one, got {factory}")
+    _parameters(factory)
+    _CORES.add(name, factory)
 
 
 def core_names() -> tuple[str, ...]:
@@ -54,7 +55,7 @@ def core_options(name: str) -> tuple[str, ...]:
     Raises:
         ValueError: an unknown name.
     """
-    return tuple(inspect.signature(_factory(name)).parameters)[1:]
+    return _parameters(_CORES.find(name))[1:]
 
 
 def make_core(name: str, input_size: int, options: Mapping[str, Any]) -> Core:
@@ -75,19 +76,43 @@ def make_core(name: str, input_size: int, options: Mapping[str, Any]) -> Core:
         raise ValueError(f"core {name!r} has no option {', '.join(unknown)}: {choices}")
     if "hidden_size" in known and "hidden_size" not in options:
         raise ValueError("the core's options must say hidden_size")
-    core = _factory(name)(input_size, **options)
+    core = _CORES.find(name)(input_size, **options)
     if not isinstance(core, Core):
         raise TypeError(f"core {name!r} must be a rims_rl.core.Core, got {type(core).__name__}")
+    for size in ("input_size", "hidden_size", "output_size"):
+        if not isinstance(getattr(core, size, None), int):
+            raise TypeError(f"core {name!r} must set self.{size}, a whole number")
     return core
 
 
-def _factory(name: str) -> CoreFactory:
-    module, _, own_name = name.rpartition(":")
-    if module and own_name not in _CORES:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ValueError(f"cannot import {module!r} of core {name!r}: {error}") from error
-    if own_name not in _CORES:
-        raise ValueError(f"unknown core {name!r}: choose from {', '.join(_CORES)}")
-    return _CORES[own_name]
+def _parameters(factory: CoreFactory) -> tuple[str, ...]:
+    """Names of what a factory takes; those of a class whose ``**kwargs`` go on to its parent, too.
+
+    Raises:
+        ValueError: there are other ``**kwargs``.
+    """
+    if not inspect.isclass(factory):
+        named, is_open = _named(inspect.signature(factory))
+    else:
+        named, is_open = [], True
+        for parent in factory.__mro__:
+            written = vars(parent)
+            if is_open and "__signature__" in written:
+                own, is_open = _named(written["__signature__"])
+                named += own
+            elif is_open and "__init__" in written and parent is not object:
+                own, is_open = _named(inspect.signature(written["__init__"]))
+                named += own[1:]  # without self
+    if is_open:
+        raise ValueError(f"{factory.__name__} must name the core's options instead of **kwargs")
+    return tuple(dict.fromkeys(named))
+
+
+def _named(signature: inspect.Signature) -> tuple[list[str], bool]:
+    """Names of parameters, and whether there may be more."""
+    parameters = signature.parameters.values()
+    open_kinds = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return (
+        [p.name for p in parameters if p.kind not in open_kinds],
+        any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters),
+    )

@@ -216,7 +216,7 @@ class RIM(Core):
             if held is not None:  # a winner's attention may be 0, too
                 ranked = attention.masked_fill(held, -1.0)
             active = select_active(ranked, config.num_active)
-            if selection := SELECTIONS[config.selection]:
+            if selection := SELECTIONS.find(config.selection):
                 move = selection(attention, active, config.num_active, config.edge_width)
                 move = move.unsqueeze(-1)
         candidate, candidate_c = self.dynamics(attended, h, c)

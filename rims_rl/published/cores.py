@@ -33,7 +33,8 @@ def _rim(**changes: Any) -> Options:
     return {"core_kwargs": changes}
 
 
-#: The default RIM with one part of it taken away or as it was.
+#: The default RIM with one part of it taken away or as it was, and what this part asks for: hard
+#: selection reads the null row, heads that read no message have an output map.
 PARTS: Mapping[str, Options] = {
     "RIM, null row read": _rim(read_null=True),
     "RIM, hard selection": _rim(selection="hard"),
@@ -41,8 +42,9 @@ PARTS: Mapping[str, Options] = {
     "RIM, no key bias": _rim(key_bias=False),
     "RIM, no query bias": _rim(query_bias=False),
     "RIM, values of 64 numbers": _rim(input_value_size=64),
-    "RIM, heads as in the paper": _rim(
-        input_key_size=64, comm_heads=4, comm_key_size=32, comm_value_size=32
+    "RIM, keys of 64 numbers": _rim(input_key_size=64),
+    "RIM, communication's heads as in the paper": _rim(
+        comm_heads=4, comm_key_size=32, comm_value_size=32
     ),
     "RIM, output map": _rim(comm_output_map=True),
     "RIM, gate bias -2": _rim(comm_gate_bias=-2.0),

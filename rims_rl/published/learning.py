@@ -21,6 +21,7 @@ from rims_rl.experiments.statistics import over_seeds, three_digits, with_interv
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import CORES, LSTM, OTHERS, PARTS, Options, wanted
+from rims_rl.published.updates import EXPLAINED, MEASURES, cells, of_updates
 
 #: Windows of a curve; at the end: the last of them.
 COARSE_WINDOWS = 10
@@ -130,30 +131,6 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-@dataclass(frozen=True)
-class Statistic:
-    """What is reported of the updates and of the active sets.
-
-    Attributes:
-        column: of ``progress.csv``.
-        of_run: ``median``, ``mean`` or ``largest`` over updates.
-        of_seeds: from the runs' numbers to one.
-    """
-
-    column: str
-    of_run: str = "mean"
-    of_seeds: Callable[[Any], Any] = np.mean
-
-
-STATISTICS: Mapping[str, Statistic] = {
-    "set changes in an episode": Statistic("rim/active_set_changes"),
-    "by an update": Statistic("rim/active_set_changes_by_update"),
-    "approx. KL": Statistic("train/approx_kl"),
-    "gradient norm": Statistic("train/grad_norm", "median", np.median),
-    "largest": Statistic("train/grad_norm", "largest", np.max),
-}
-
-
 def _learning(runs: Runs) -> Drawing:
     """Every task and core."""
     rng = np.random.default_rng(0)
@@ -202,7 +179,7 @@ def over_runs(runs: Runs, task: LearningTask, rng: Generator) -> dict[str, Any]:
             "return at the end": over_seeds(ends, rng),
             "mean return over training": over_seeds(means, rng),
             "returns": curves,
-            **{label: _statistic(stored, each) for label, each in STATISTICS.items()},
+            **of_updates(stored),
         }
     return results
 
@@ -210,12 +187,6 @@ def over_runs(runs: Runs, task: LearningTask, rng: Generator) -> dict[str, Any]:
 def _last(curve: Sequence[float | None]) -> float:
     """What the last window has, or the one before where no episode ended in it."""
     return next((value for value in reversed(curve) if value is not None), math.nan)
-
-
-def _statistic(stored: Sequence[StoredRun], statistic: Statistic) -> float | None:
-    found = [run.results["statistics"].get(statistic.column) for run in stored]
-    values = [value[statistic.of_run] for value in found if value is not None]
-    return float(statistic.of_seeds(values)) if values else None
 
 
 def aggregated(family: Family, results: Mapping[str, Any], rng: Generator) -> dict[str, Any]:
@@ -252,12 +223,9 @@ interquartile mean over seeds with its 95% bootstrap interval (one seed: no inte
 - At the end: the mean of the windows in the last tenth of the steps; for CartPole without
   velocities 20 deterministic episodes after training with sb3-contrib's own minibatches.
 - Over training: the mean of {windows} equal windows.
-- Set changes: the share of steps within episodes at which other RIMs are active than at the step
-  before, and the share of a rollout's steps at which an update changes which RIMs are active.
-- Gradient norm: before clipping, the median and the largest of all updates."""
+{statistics}"""
 _COLUMNS = (
-    "core", "parameters", "seeds", "return at the end", "worst seed", "over training",
-    *STATISTICS,
+    "core", "parameters", "seeds", "return at the end", "worst seed", "over training", *MEASURES,
 )  # fmt: skip
 
 
@@ -267,7 +235,7 @@ def report(results: Mapping[str, Any], together: Mapping[str, Any]) -> str:
     for name in results:
         by_steps.setdefault(LEARNING_TASKS[name].options["total_timesteps"], []).append(name)
     steps = "; ".join(f"{count:,} steps for {', '.join(n)}" for count, n in by_steps.items())
-    parts = [_HEAD.format(steps=steps, windows=COARSE_WINDOWS)]
+    parts = [_HEAD.format(steps=steps, windows=COARSE_WINDOWS, statistics=EXPLAINED)]
     for name, family in together.items():
         if family:
             tasks = f"{', '.join(family['tasks'])}; seeds of each: {family['seeds']}"
@@ -286,7 +254,6 @@ def task_table(name: str, task: LearningTask, cores: Mapping[str, Any]) -> str:
 
 
 def _row(name: str, result: Mapping[str, Any]) -> list[str]:
-    statistics = [result[label] for label in STATISTICS]
     return [
         name,
         f"{result['parameters']:,}",
@@ -294,7 +261,7 @@ def _row(name: str, result: Mapping[str, Any]) -> list[str]:
         with_interval(result["return at the end"]),
         three_digits(min(result["return at the end"]["each seed"])),
         with_interval(result["mean return over training"]),
-        *("" if value is None else f"{value:.2g}" for value in statistics),
+        *cells(result),
     ]
 
 

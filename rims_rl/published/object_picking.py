@@ -19,6 +19,7 @@ from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import COLOURS, CORES, RIM, Options, wanted
 from rims_rl.published.suites import suite_of_figure
+from rims_rl.published.updates import EXPLAINED, MEASURES, cells, of_updates
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import RESULTS
@@ -74,13 +75,14 @@ def _compared(runs: Runs, models: Mapping[str, Wanted], env: str) -> Drawing:
     episodes = 4 if runs.quick else EPISODES
     results = {name: _of_core(each, env, episodes, rng) for name, each in found.items()}
     curves = {name: success_curve(each) for name, each in found.items()}
-    head = ["core", "parameters", "seeds", *(f"{kind}: success, return" for kind in DISTRACTORS)]
+    of_kinds = (f"{kind}: success, return" for kind in DISTRACTORS)
+    head = ["core", "parameters", "seeds", *of_kinds, *MEASURES]
     body = [_row(name, result) for name, result in results.items()]
     title = f"Success in {episodes} episodes a seed: interquartile mean over seeds, 95% interval"
     return Drawing(
         picture=_draw(curves, results, episodes, rng),
         numbers={"episodes": episodes, "cores": results},
-        markdown=as_markdown(Table(title, head, body)),
+        markdown=f"{EXPLAINED}\n\n{as_markdown(Table(title, head, body))}",
     )
 
 
@@ -88,6 +90,7 @@ def _of_core(stored: list[StoredRun], env: str, episodes: int, rng: Generator) -
     result: dict[str, Any] = {
         "parameters": stored[0].results["param_count"],
         "seeds": [run.seed for run in stored],
+        **of_updates(stored),
     }
     for kind, suffix in DISTRACTORS.items():
         summaries = [evaluation(run, env.format(suffix), episodes) for run in stored]
@@ -116,11 +119,12 @@ def evaluation(run: StoredRun, env_id: str, episodes: int) -> dict[str, Any]:
 
 
 def _row(name: str, result: Mapping[str, Any]) -> list[str]:
-    cells = []
+    scores = []
     for kind in DISTRACTORS:
         mean = result[kind]["return"]["interquartile mean"]
-        cells.append(f"{with_interval(result[kind]['success'])}, {mean:.3f}")
-    return [name, f"{result['parameters']:,}", str(len(result["seeds"])), *cells]
+        scores.append(f"{with_interval(result[kind]['success'])}, {mean:.3f}")
+    sizes = f"{result['parameters']:,}", str(len(result["seeds"]))
+    return [name, *sizes, *scores, *cells(result)]
 
 
 def _draw(

@@ -13,6 +13,7 @@ from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs, StoredRun
 from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import COLOURS, CORES, QUICK, wanted
+from rims_rl.published.updates import EXPLAINED, MEASURES, cells, of_updates
 from rims_rl.training.results import ACTIVITY
 
 #: When a run passes it is reported.
@@ -33,10 +34,11 @@ def _pong(runs: Runs) -> Drawing:
     found = runs.numbers_of(models)
     numbers = {name: [_at_the_end(run) for run in each] for name, each in found.items()}
     head = ("core", "parameters", "seed", "return at the end", f"steps to {THRESHOLD:g}",
-            "explained variance", "entropy", "largest state")  # fmt: skip
+            "explained variance", "entropy", "largest state", *MEASURES)  # fmt: skip
     body = [_row(name, each) for name, of in numbers.items() for each in of]
     title = f"Pong, {_OPTIONS['total_timesteps']:,} agent steps"
-    return Drawing(_draw(found), numbers, markdown=as_markdown(Table(title, head, body)))
+    text = f"{EXPLAINED}\n\n{as_markdown(Table(title, head, body))}"
+    return Drawing(_draw(found), numbers, markdown=text)
 
 
 def _at_the_end(run: StoredRun) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def _at_the_end(run: StoredRun) -> dict[str, Any]:
         "entropy": _negative(windows["train/entropy_loss"][-1]),
         "largest state": state["largest"],
         "share of steps each RIM is active": [values[-1] for values in _activity(run)],
+        **of_updates([run]),
     }
 
 
@@ -73,6 +76,7 @@ def _row(name: str, end: Mapping[str, Any]) -> list[str]:
         _text(end["return"]),
         "never" if passed is None else f"{passed:,}",
         *map(_text, numbers),
+        *cells(end),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 from typing import Any, cast
 
 import gymnasium as gym
@@ -12,11 +13,12 @@ import torch
 from gymnasium import spaces
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
 import rims_rl
 from rims_rl.agents import CnnRimPolicy, MlpRimPolicy, MultiInputRimPolicy
-from rims_rl.core import core_options
+from rims_rl.core import RIMConfig, core_options
 
 CORES = ["rim", "lstm", "gru", "none"]
 SMALL = {"hidden_size": 12, "num_rims": 3, "num_active": 2}
@@ -224,7 +226,24 @@ def test_the_policy_alone_is_saved_and_loaded(core, tmp_path):
     assert state is not None
     np.testing.assert_array_equal(expected_action, action)
     np.testing.assert_array_equal(expected_state[0], state[0])
-    assert loaded.core_kwargs == small(core)
+    assert loaded.core_kwargs == policy.core_kwargs
+    assert loaded.core_kwargs.items() >= small(core).items()
+
+
+def test_a_saved_model_says_every_option_of_its_cell(tmp_path):
+    """So that it computes the same when defaults have changed."""
+    model = rims_rl.RecurrentPPO(
+        "MlpRimPolicy", make_vec_env("CartPole-v1", 2, seed=0),
+        policy_kwargs={"core_kwargs": small("rim")}, n_steps=8, batch_size=8, device="cpu",
+    )  # fmt: skip
+    model.save(tmp_path / "m.zip")
+    data, _, _ = load_from_zip_file(tmp_path / "m.zip")
+    assert data is not None
+    saved = data["policy_kwargs"]["core_kwargs"]
+    assert set(saved) == {f.name for f in fields(RIMConfig) if f.init} - {"input_size"}
+    core = model.policy.lstm_actor
+    assert isinstance(core, rims_rl.RIM)
+    assert RIMConfig(4, **saved) == core.config
 
 
 FRESH_PROCESS = """

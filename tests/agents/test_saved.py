@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sb3_contrib
+import torch
+from stable_baselines3.common.save_util import load_from_zip_file
 
 import rims_rl
+import rims_rl.agents
 from rims_rl.core.version_0_1 import upgraded_run
 
 SAVED = Path(__file__).parents[1] / "saved"
@@ -42,6 +45,21 @@ def test_a_file_of_version_0_1_computes_what_it_computed(file, algorithm, tmp_pa
     model.save(tmp_path / "again")
     again = algorithm.load(tmp_path / "again", device="cpu")
     np.testing.assert_allclose(states_of(again, recorded), recorded["states"], atol=1e-5)
+
+
+def test_a_policy_that_version_0_1_saved_alone_computes_what_it_computed(tmp_path):
+    """That version stored the options that it was given, under the class's public name."""
+    model = sb3_contrib.RecurrentPPO.load(SAVED / "rim.zip", device="cpu")
+    stored, _, _ = load_from_zip_file(SAVED / "rim.zip")
+    assert stored is not None
+    data = model.policy._get_constructor_parameters()
+    data["core_kwargs"] = stored["policy_kwargs"]["core_kwargs"]
+    assert "selection" not in data["core_kwargs"]
+    saved = {"data": data, "state_dict": model.policy.state_dict()}
+    torch.save(saved, tmp_path / "policy.pth")
+    policy = rims_rl.agents.MlpRimPolicy.load(tmp_path / "policy.pth")
+    recorded = np.load(SAVED / "rim.npz")
+    np.testing.assert_allclose(states_of(policy, recorded), recorded["states"], atol=1e-5)
 
 
 @pytest.mark.parametrize(

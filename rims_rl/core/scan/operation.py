@@ -129,9 +129,9 @@ class _NotTwice(torch.autograd.Function):
     """Hands gradients on, and says what to do when somebody differentiates them once more."""
 
     @staticmethod
-    def forward(ctx: Any, anchor: Tensor, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        """The anchor requires a gradient, so that the results do, too."""
-        return grads
+    def forward(ctx: Any, count: int, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The first tensors are what the others, the gradients, depend on."""
+        return tensors[count:]
 
     @staticmethod
     def backward(ctx: Any, *_: Any) -> Any:
@@ -148,8 +148,10 @@ def _once(ctx: Any, gradients: Callable[..., Sequence[Tensor | None]], *grads: T
         results = gradients(ctx, *grads)
     if not torch.is_grad_enabled():
         return results
-    anchor = torch.zeros((), requires_grad=True)
-    return _NotTwice.apply(anchor, *results)  # type: ignore[no-untyped-call]
+    depends_on = [
+        t for t in (*ctx.saved_tensors, *grads) if isinstance(t, Tensor) and t.requires_grad
+    ]
+    return _NotTwice.apply(len(depends_on), *depends_on, *results)  # type: ignore[no-untyped-call]
 
 
 class _Scan(torch.autograd.Function):
