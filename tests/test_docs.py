@@ -2,16 +2,20 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 #: Of the site, with what the build leaves there left out.
 PAGES = {page for page in DOCS.rglob("*.md") if "_build" not in page.parts}
+#: Pages of the site whose text stands elsewhere.
+ON_THE_SITE = runpy.run_path(str(DOCS / "conf.py"))["ELSEWHERE"].values()
 
 
 def blocks(page, language):
@@ -39,7 +43,10 @@ def test_every_page_is_in_a_toctree():
 @pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: str(page.relative_to(DOCS)))
 def test_links_lead_somewhere(page):
     for name in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8")):
-        assert (page.parent / name).exists(), name
+        target = (page.parent / name).resolve()
+        assert target.exists(), name
+        # A page that the site does not have cannot be linked there.
+        assert target.suffix != ".md" or target in (*PAGES, *ON_THE_SITE), name
 
 
 @pytest.mark.slow
@@ -61,3 +68,20 @@ def test_the_tutorial_runs(tmp_path):
             run("bash", "-ec", f'python() {{ "{sys.executable}" "$@"; }}\n{code}')
     assert (tmp_path / "cartpole.mp4").exists()
     assert (tmp_path / "compare.png").exists()
+
+
+def test_the_house_shows_every_package():
+    house = (DOCS / "images" / "house.svg").read_text("utf-8")
+    packages = [folder.parent.name for folder in (ROOT / "rims_rl").glob("*/__init__.py")]
+    assert len(packages) > 5
+    assert [name for name in packages if f">{name}<" not in house] == []
+
+
+def test_hooks_before_a_commit_have_the_versions_of_lint():
+    pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M))
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    found = {hook["repo"].rpartition("/")[2]: hook["rev"] for hook in hooks}
+    assert found == {
+        "ruff-pre-commit": f"v{pinned['ruff']}",
+        "mirrors-clang-format": f"v{pinned['clang-format']}",
+    }

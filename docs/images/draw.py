@@ -103,22 +103,23 @@ def house() -> None:
     """The packages: what stands higher imports what stands lower."""
     parts = [
         f'<polygon points="380,8 752,92 8,92" fill="{RED}"/>',
-        text(380, 66, "train.py · evaluate.py · figures.py · suite.py", 14, weight=600),
+        text(380, 66, "train · evaluate · inspect · figures · suite · compare", 14, weight=600),
         text(380, 84, "thin commands", 12),
-        box(30, 100, 700, 52, PURPLE, "published", "comparisons, suites; all figures by name"),
-        box(30, 160, 346, 56, OCHRE, "tasks", "supervised tasks, a folder each"),
-        box(384, 160, 346, 56, OCHRE, "training", "agents on the harness"),
-        box(30, 224, 228, 56, BLUE, "experiments", "store of runs, executors, statistics"),
-        box(30, 288, 228, 56, BLUE, "runs", "the harness of any run"),
-        box(266, 224, 228, 56, GREEN, "agents", "policies, RecurrentPPO, callbacks"),
-        box(266, 288, 228, 56, GREEN, "core", "RIMs, baselines, fast paths"),
-        box(502, 224, 228, 120, GREEN, "envs", "environments and their families"),
-        f'<rect x="8" y="352" width="744" height="40" fill="{SLATE}"/>',
-        text(144, 377, "W&B, TensorBoard, SciPy", 13),
-        text(380, 377, "torch; agents: SB3", 13),
-        text(616, 377, "Gymnasium, ALE", 13),
+        box(30, 100, 700, 52, PURPLE, "published", "suites; all figures and comparisons by name"),
+        box(30, 160, 700, 52, PURPLE, "comparison", "runs side by side: scores, pictures, report"),
+        box(30, 220, 346, 56, OCHRE, "tasks", "supervised tasks, a folder each"),
+        box(384, 220, 346, 56, OCHRE, "training", "agents on the harness"),
+        box(30, 284, 228, 56, BLUE, "experiments", "store of runs, executors, statistics"),
+        box(30, 348, 228, 56, BLUE, "runs", "the harness of any run"),
+        box(266, 284, 228, 56, GREEN, "agents", "policies, RecurrentPPO, callbacks"),
+        box(266, 348, 228, 56, GREEN, "core", "RIMs, baselines, fast paths"),
+        box(502, 284, 228, 120, GREEN, "envs", "environments and their families"),
+        f'<rect x="8" y="412" width="744" height="40" fill="{SLATE}"/>',
+        text(144, 437, "W&B, TensorBoard, SciPy", 13),
+        text(380, 437, "torch; agents: SB3", 13),
+        text(616, 437, "Gymnasium, ALE", 13),
     ]
-    write("house.svg", 400, "The packages of rims_rl, the higher on the lower", parts)
+    write("house.svg", 460, "The packages of rims_rl, the higher on the lower", parts)
 
 
 def way() -> None:

@@ -38,6 +38,13 @@ _STOCK_ARGUMENTS = set(inspect.signature(RecurrentActorCriticPolicy).parameters)
     "lstm_hidden_size", "n_lstm_layers", "shared_lstm", "enable_critic_lstm", "lstm_kwargs"
 }  # fmt: skip
 
+#: What `CorePolicy` takes beside the environment's spaces, the learning rate and its core.
+POLICY_ARGUMENTS = tuple(
+    name
+    for name in inspect.signature(RecurrentActorCriticPolicy).parameters
+    if name not in {"observation_space", "action_space", "lr_schedule", *_STOCK_ARGUMENTS}
+)
+
 
 class CorePolicy(RecurrentActorCriticPolicy):
     """Recurrent policy around one core or two, with RIMs by default.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from typing import Any, Literal
 
 from rims_rl.core.forms import COMMUNICATIONS, SELECTIONS, WITHOUT_GRADIENT
@@ -249,6 +250,7 @@ class RIMConfig:
                 f"num_active must be between 1 and num_rims ({self.num_rims}), "
                 f"got {self.num_active}"
             )
+        self._check_positive("num_active")
         if self.comm_top_k is not None and not 1 <= self.comm_top_k <= self.num_rims:
             raise ValueError(
                 f"comm_top_k must be between 1 and num_rims ({self.num_rims}), "
@@ -286,8 +288,9 @@ class RIMConfig:
 
     def _check_positive(self, *names: str) -> None:
         for name in names:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
     def _resolve_choices(self) -> None:
         for name in ("variant", "dynamics", "backend"):

@@ -13,7 +13,7 @@ from typing import Any
 import jsonargparse
 import yaml
 
-from rims_rl.runs.errors import UsageError, did_you_mean
+from rims_rl.runs.errors import UsageError, did_you_mean, warn
 from rims_rl.runs.options import Plan, flag
 
 #: Options that belong on the command line alone.
@@ -205,6 +205,13 @@ def refuse_changes(
                 f"{flag(name)} cannot change when a run is resumed (it has {saved.get(name)}): "
                 "leave it out, or start a new run"
             )
+
+
+def warn_if_shorter(saved: Mapping[str, Any], values: Mapping[str, Any], name: str) -> None:
+    """Tells that a run is to end sooner than it was planned, which may be a slip."""
+    before, after = saved[name], values.get(name)
+    if after is not None and after < before:
+        warn(f"{flag(name)} {after} shortens the plan of this run, which had {before}")
 
 
 def refuse_ignored(

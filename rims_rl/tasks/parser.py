@@ -28,6 +28,7 @@ from rims_rl.runs.parser import (
     read_mapping,
     refuse_changes,
     refuse_ignored,
+    warn_if_shorter,
 )
 from rims_rl.tasks.options import GROUPS, OF_MODELS, ModelOptions, TaskPlan, model_options
 from rims_rl.tasks.registry import TASKS
@@ -109,6 +110,7 @@ def resumed_plan(saved: Mapping[str, Any], changes: Mapping[str, Any]) -> TaskPl
     task = TASKS[saved["task"]]
     own = (name for name in option_names(task.options_type) if name.startswith("test_"))
     refuse_changes(saved, changes, _RESUMABLE | frozenset(own))
+    warn_if_shorter(saved, changes, "epochs")
     return _plan({**saved, **changes})
 
 

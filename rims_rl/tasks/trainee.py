@@ -144,7 +144,7 @@ class TaskModel(Trainee):
             self._folder / CHECKPOINTS,
             self.done,
             functools.partial(save_state, self._model, self._optimizer),
-            {**dataclasses.asdict(self.progress), "title": parser.run_title(plan)},
+            {**dataclasses.asdict(self.progress), "model": _model_of(plan)},
             plan.run.keep_checkpoints,
             plan.run.checkpoint_every * self._task.updates_per_epoch,
         )
@@ -237,12 +237,13 @@ class TaskKind(Kind[TaskPlan[Any]]):
 
     def restore(self, plan: TaskPlan[Any], folder: Path, checkpoint: Checkpoint) -> TaskModel:
         """The model and the optimizer of a checkpoint."""
-        title, of = parser.run_title(plan), checkpoint.facts.get("title")
-        if of not in (None, title):
-            raise UsageError(
-                f"{checkpoint.file} is a checkpoint of another model: it is of {of}, and the run "
-                f"of {title}"
-            )
+        ours, theirs = _model_of(plan), checkpoint.facts.get("model", {})
+        for name in theirs:
+            if theirs[name] != ours.get(name):
+                raise UsageError(
+                    f"{checkpoint.file} is a checkpoint of another model: {name} is "
+                    f"{theirs[name]}, and the run's {ours.get(name)}"
+                )
         done, total = checkpoint.facts["updates"], self.total(plan)
         if done > total or (done == total and self.is_done(plan, folder)):
             raise UsageError(
@@ -283,6 +284,12 @@ class TaskKind(Kind[TaskPlan[Any]]):
         flags = {name: value for name, value in values.items() if name not in ("task", "quick")}
         quick = ["--quick"] if values.get("quick") else []
         return [values["task"], *quick, *super().arguments(flags)]
+
+
+def _model_of(plan: TaskPlan[Any]) -> dict[str, Any]:
+    """A run's model as its checkpoints tell it, without names that depend on today's defaults."""
+    what = plan.cell() or plan.model.options()
+    return {"task": plan.task, "core": plan.model.core, **what, "seed": plan.run.seed}
 
 
 TASK_RUNS = TaskKind()

@@ -25,10 +25,11 @@ from rims_rl.agents import (
     RecurrentPPO,
     SmallGridCnn,
 )
+from rims_rl.agents.core_policy import POLICY_ARGUMENTS
 from rims_rl.agents.features import without
 from rims_rl.envs import make_vec_env, shows_last_action, suite_of
 from rims_rl.envs.last_action import LAST_ACTION, LAST_REWARD
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.training.options import PPOOptions, TrainPlan
 
 #: Extractors that can give a row of features for each position, and the size of a row.
@@ -135,6 +136,11 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
         UsageError: the model cannot be built, or the device is not there.
     """
     core = plan.core
+    for name in core.policy_kwargs:
+        if name not in POLICY_ARGUMENTS:
+            choices = f"; choose from {', '.join(POLICY_ARGUMENTS)}"
+            hint = did_you_mean(name, POLICY_ARGUMENTS, otherwise=choices)
+            raise UsageError(f"--policy-kwargs: unknown key {name!r}{hint}")
     policy = policy_class(env.observation_space)
     try:
         model = algorithm(plan)(
@@ -155,7 +161,13 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
         # What a backend cannot run shows in the first step.
         model.policy.predict(model.observation_space.sample(), deterministic=True)
         return model
-    except (ValueError, AssertionError, NotImplementedError, TypeError) as error:
+    except (AssertionError, NotImplementedError) as error:  # SB3's, about a space
+        raise UsageError(f"--env {plan.env.env}: {error}") from None
+    except TypeError as error:
+        raise UsageError(
+            f"a value in --policy-kwargs or --core-kwargs is of a type that does not work: {error}"
+        ) from None
+    except ValueError as error:
         raise UsageError(str(error)) from None
 
 

@@ -16,9 +16,9 @@ from rims_rl.core import core_options
 from rims_rl.core.options import SIZED
 from rims_rl.core.version_0_1 import upgraded_run
 from rims_rl.envs import suite_of
-from rims_rl.runs.errors import UsageError, warn
+from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import folder_version
-from rims_rl.runs.options import option_names
+from rims_rl.runs.options import option_names, overlaid
 from rims_rl.runs.parser import (
     HelpFormatter,
     Request,
@@ -30,6 +30,7 @@ from rims_rl.runs.parser import (
     read_mapping,
     refuse_changes,
     refuse_ignored,
+    warn_if_shorter,
 )
 from rims_rl.training.options import GROUPS, PolicyOptions, TrainPlan
 
@@ -73,7 +74,7 @@ def parse(argv: Sequence[str]) -> Request:
     """
     given = parsed(_parser(), lambda: _parser().parse_args(list(argv), defaults=False))
     config, resume = given.pop("config", None), given.pop("resume", None)
-    values = {**(read_yaml(Path(config)) if config else {}), **given}
+    values = overlaid(read_yaml(Path(config)) if config else {}, given)
     if not resume:
         core = values.get("core", PolicyOptions.core)
         try:
@@ -93,7 +94,7 @@ def plan(values: Mapping[str, Any]) -> TrainPlan:
     """
     env_id = values.get("env")
     preset = read_preset(PRESETS[suite_of(env_id)]) if env_id else {}
-    return TrainPlan.from_flat({**preset, **values})
+    return TrainPlan.from_flat(overlaid(preset, values))
 
 
 def resumed_plan(saved: Mapping[str, Any], values: Mapping[str, Any]) -> TrainPlan:
@@ -103,9 +104,7 @@ def resumed_plan(saved: Mapping[str, Any], values: Mapping[str, Any]) -> TrainPl
         UsageError: a change that would make it another run.
     """
     refuse_changes(saved, values, RESUMABLE)
-    before, after = saved["total_timesteps"], values.get("total_timesteps")
-    if after is not None and after < before:
-        warn(f"--total-timesteps {after} shortens the plan of this run, which had {before}")
+    warn_if_shorter(saved, values, "total_timesteps")
     return TrainPlan.from_flat({**saved, **values})
 
 

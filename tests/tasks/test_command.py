@@ -18,6 +18,7 @@ from rims_rl.runs.errors import UsageError
 from rims_rl.tasks import trainee
 from rims_rl.tasks.__main__ import main
 from rims_rl.tasks.checkpoints import FACTS
+from rims_rl.tasks.options import ModelOptions
 from rims_rl.tasks.parser import parse, plan, read_preset, run_title
 from rims_rl.tasks.registry import TASKS
 from rims_rl.tasks.results import load_trained_task
@@ -337,8 +338,7 @@ def test_a_checkpoint_of_another_model_with_the_same_weights_is_named(capsys):
     capsys.readouterr()
     assert main(["--resume", "r", "--epochs", "2"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "it is of copying, rim-k3-2-h12, span=2, seed 0" in line
-    assert "the run of copying, rim-k3-1-h12, span=2, seed 0" in line
+    assert "a checkpoint of another model: num_active is 2, and the run's 1" in line
 
 
 def test_a_run_of_another_task_is_not_resumed(capsys):
@@ -389,3 +389,18 @@ def test_a_task_on_cuda_goes_on_there_and_on_the_cpu(task):
     assert main(["--resume", "r", "--epochs", "2"]) == 0
     assert main(["--resume", "r", "--epochs", "3", "--device", "cpu"]) == 0
     assert len(table("r/progress.csv")) >= 3
+
+
+def test_a_run_goes_on_whatever_the_default_variant_was_called(capsys, monkeypatch):
+    """Titles leave out today's default; what a checkpoint is of does not depend on it."""
+    assert main([*COPYING, "--variant", "default", "--epochs", "1", *UNTRACKED]) == 0
+    monkeypatch.setattr(ModelOptions, "variant", "default")
+    assert main(["--resume", "r", "--epochs", "2"]) == 0
+
+
+def test_fewer_epochs_are_told(capsys):
+    assert main([*COPYING, "--epochs", "2", *UNTRACKED]) == 0
+    Path("r/results.json").unlink()
+    capsys.readouterr()
+    main(["--resume", "r", "--epochs", "1"])
+    assert "--epochs 1 shortens the plan of this run, which had 2" in capsys.readouterr().err

@@ -96,6 +96,20 @@ def test_core_kwargs_can_be_dotted_and_null():
     assert config.core.options()["communication"] == "gated"
 
 
+def test_core_kwargs_of_flags_add_to_those_of_the_file(tmp_path):
+    (tmp_path / "c.yaml").write_text("env: CartPole-v1\ncore_kwargs: {edge_width: 0.3}\n")
+    argv = ("--config", str(tmp_path / "c.yaml"), "--core-kwargs", "{comm_heads: 1}")
+    assert resolved(*argv).core.core_kwargs == {"edge_width": 0.3, "comm_heads": 1}
+
+
+def test_fewer_steps_than_planned_are_told(capsys):
+    saved = yaml.safe_load(to_yaml(resolved("--env", "CartPole-v1", "--total-timesteps", "500")))
+    assert resumed_plan(saved, {"total_timesteps": 400}).run.total_timesteps == 400
+    assert "--total-timesteps 400 shortens the plan of this run" in capsys.readouterr().err
+    resumed_plan(saved, {"total_timesteps": 600})
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
