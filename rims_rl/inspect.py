@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rims_rl.envs import UnknownEnvError, suite_of
+from rims_rl.envs import UnknownEnvError, family_of
 from rims_rl.experiments.command import Parser, count, create_folder, positive, run_command
 from rims_rl.experiments.output import write_picture
 from rims_rl.runs.files import write_text
@@ -72,7 +72,7 @@ def _inspect(options: argparse.Namespace, command: str) -> int:
     }
     write_text(out / NUMBERS, json.dumps(numbers, indent=1) + "\n")
     if options.video is not None:
-        write_video(options.video, trace.pictures, trace.active, FPS[suite_of(env_id)])
+        write_video(options.video, trace.pictures, trace.active, FPS[family_of(env_id)])
         print(f"video    {options.video}")
     _tell(shares, summaries)
     print(f"written  {out / PICTURE}\nnumbers  {out / NUMBERS}", flush=True)

@@ -15,12 +15,12 @@ from rims_rl.envs.last_action import VecLastAction
 from rims_rl.envs.minatar import make_minatar
 from rims_rl.envs.minigrid import make_minigrid
 from rims_rl.envs.popgym import make_popgym
-from rims_rl.envs.registry import Suite, spec_of, suite_of
+from rims_rl.envs.registry import Family, family_of, spec_of
 
 AnyEnv = gym.Env[Any, Any]
 
 #: How environments of a family are made where `gymnasium.make` is not enough.
-_MAKERS: Mapping[Suite, Callable[..., AnyEnv]] = {
+_MAKERS: Mapping[Family, Callable[..., AnyEnv]] = {
     "minigrid": make_minigrid,
     "minatar": make_minatar,
     "popgym": make_popgym,
@@ -63,7 +63,7 @@ def make_vec_env(
     if n_envs < 1:
         raise ValueError(f"n_envs must be at least 1, not {n_envs}")
     kwargs = dict(env_kwargs or {})
-    if suite_of(env_id) == "atari":
+    if family_of(env_id) == "atari":
         env: VecEnv = AtariVecEnv(spec_of(env_id), n_envs, AtariSettings.of(kwargs), render_mode)
         if seed is not None:
             env.seed(seed)
@@ -80,7 +80,7 @@ def _maker(
 
     def make() -> AnyEnv:
         try:
-            if maker := _MAKERS.get(suite_of(env_id)):
+            if maker := _MAKERS.get(family_of(env_id)):
                 return maker(env_id, env_kwargs=env_kwargs, render_mode=render_mode)
             return gym.make(env_id, **drawing, **env_kwargs)
         except (TypeError, gym.error.Error) as error:

@@ -18,7 +18,7 @@ from rims_rl.envs.minatar import register_minatar
 from rims_rl.envs.pickup import register_envs as register_pickup
 from rims_rl.envs.popgym import MAZES, register_mazes, register_popgym
 
-Suite = Literal["atari", "minigrid", "minatar", "popgym", "gymnasium"]
+Family = Literal["atari", "minigrid", "minatar", "popgym", "gymnasium"]
 
 #: By the start of their ids, the families of an extra, which not everybody has and which take
 #: time to import: they are registered when one of their ids is asked for.
@@ -44,7 +44,7 @@ class UnknownEnvError(ValueError):
     """An id that no environment can be built from; the message names what would work."""
 
 
-def suite_of(env_id: str) -> Suite:
+def family_of(env_id: str) -> Family:
     """Say which family an id belongs to, and so how it is built and which preset it gets.
 
     Args:

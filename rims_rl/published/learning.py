@@ -107,7 +107,7 @@ LEARNING_TASKS: Mapping[str, LearningTask] = {
 
 
 @dataclass(frozen=True)
-class Family:
+class TaskFamily:
     """Tasks that are counted together.
 
     Attributes:
@@ -121,9 +121,9 @@ class Family:
     scores: Callable[[Array, Array], Array]
 
 
-FAMILIES: Mapping[str, Family] = {
-    "POPGym": Family("popgym", "(return + 1) / 2", lambda returns, of_lstm: (returns + 1) / 2),
-    "MinAtar": Family(
+FAMILIES: Mapping[str, TaskFamily] = {
+    "POPGym": TaskFamily("popgym", "(return + 1) / 2", lambda returns, of_lstm: (returns + 1) / 2),
+    "MinAtar": TaskFamily(
         "MinAtar",
         "return / mean return of the LSTM",
         lambda returns, of_lstm: returns / of_lstm.mean(),
@@ -189,7 +189,7 @@ def _last(curve: Sequence[float | None]) -> float:
     return next((value for value in reversed(curve) if value is not None), math.nan)
 
 
-def aggregated(family: Family, results: Mapping[str, Any], rng: Generator) -> dict[str, Any]:
+def aggregated(family: TaskFamily, results: Mapping[str, Any], rng: Generator) -> dict[str, Any]:
     """Interquartile means over tasks and seeds, of the tasks in which all these cores have runs.
 
     A core that is not in every task with an LSTM is left out; as many seeds as all have are taken.

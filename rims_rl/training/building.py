@@ -27,7 +27,7 @@ from rims_rl.agents import (
 )
 from rims_rl.agents.core_policy import POLICY_ARGUMENTS
 from rims_rl.agents.features import without
-from rims_rl.envs import make_vec_env, shows_last_action, suite_of
+from rims_rl.envs import family_of, make_vec_env, shows_last_action
 from rims_rl.envs.last_action import LAST_ACTION, LAST_REWARD
 from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.training.options import PPOOptions, TrainPlan
@@ -104,7 +104,7 @@ def make_eval_env(plan: TrainPlan, training_env: VecEnv, seed: int) -> VecEnv:
 
 def whole_games(env_id: str, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The settings under which an environment is evaluated: no Atari game ends with a life."""
-    atari = {"episodic_life": False} if suite_of(env_id) == "atari" else {}
+    atari = {"episodic_life": False} if family_of(env_id) == "atari" else {}
     return {**env_kwargs, **atari}
 
 

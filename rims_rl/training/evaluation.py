@@ -20,7 +20,7 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
-from rims_rl.envs import shows_last_action, suite_of
+from rims_rl.envs import family_of, shows_last_action
 from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import sha256, write_text
@@ -223,7 +223,7 @@ def _film(trained: Trained, env: VecEnv, env_id: str, request: EvaluateOptions) 
     pictures, active = record(trained, env, request)
     env.close()
     path = Path(request.video)
-    write_video(path, pictures, active, FPS[suite_of(env_id)])
+    write_video(path, pictures, active, FPS[family_of(env_id)])
     print(f"video   {path} ({len(pictures)} steps)")
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from rims_rl.agents import CorePolicy
 from rims_rl.core import RIM, RIMInfo
-from rims_rl.envs import suite_of
+from rims_rl.envs import family_of
 from rims_rl.runs.errors import UsageError
 from rims_rl.training.episodes import Episodes, play, play_one
 from rims_rl.training.evaluation import make_games
@@ -128,7 +128,7 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
 
     rewards: list[float] = []
     happened: list[dict[str, bool]] = []
-    has_lives = suite_of(stage.env_id) == "atari"
+    has_lives = family_of(stage.env_id) == "atari"
     steps = play_one(
         stage.trained.model, env, max_steps, deterministic=stage.deterministic, on_action=keep
     )

@@ -15,7 +15,7 @@ import jsonargparse
 from rims_rl.core import core_options
 from rims_rl.core.options import SIZED
 from rims_rl.core.version_0_1 import upgraded_run
-from rims_rl.envs import suite_of
+from rims_rl.envs import family_of
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import folder_version
 from rims_rl.runs.options import option_names, overlaid
@@ -93,7 +93,7 @@ def plan(values: Mapping[str, Any]) -> TrainPlan:
         UnknownEnvError: no such environment; the message names the nearest.
     """
     env_id = values.get("env")
-    preset = read_preset(PRESETS[suite_of(env_id)]) if env_id else {}
+    preset = read_preset(PRESETS[family_of(env_id)]) if env_id else {}
     return TrainPlan.from_flat(overlaid(preset, values))
 
 

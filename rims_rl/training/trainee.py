@@ -12,7 +12,7 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.vec_env import VecEnv
 
 from rims_rl.agents import callbacks
-from rims_rl.envs import AtariSettings, UnknownEnvError, suite_of
+from rims_rl.envs import AtariSettings, UnknownEnvError, family_of
 from rims_rl.runs.checkpoints import Checkpoint, newest_checkpoint
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import (
@@ -94,7 +94,7 @@ class Agent(Trainee):
     def facts(self) -> dict[str, Any]:
         """What CleanRL and the like call things."""
         env = self._plan.env
-        atari = suite_of(env.env) == "atari"
+        atari = family_of(env.env) == "atari"
         return {
             "env_id": env.env,
             "algo": "RecurrentPPO",

@@ -13,11 +13,11 @@ from gymnasium import spaces
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rims_rl.envs import AtariVecEnv, UnknownEnvError, make_vec_env, suite_of
+from rims_rl.envs import AtariVecEnv, UnknownEnvError, family_of, make_vec_env
 
 
 @pytest.mark.parametrize(
-    ("env_id", "suite"),
+    ("env_id", "family"),
     [
         ("PongNoFrameskip-v4", "atari"),
         ("PongNoFrameskip-v0", "atari"),
@@ -32,14 +32,14 @@ from rims_rl.envs import AtariVecEnv, UnknownEnvError, make_vec_env, suite_of
         ("gymnasium.envs.classic_control:CartPole-v1", "gymnasium"),
     ],
 )
-def test_suite_of(env_id: str, suite: str) -> None:
-    assert suite_of(env_id) == suite
+def test_family_of(env_id: str, family: str) -> None:
+    assert family_of(env_id) == family
 
 
 def test_62_games_have_a_no_frameskip_id() -> None:
     ids = [name for name in gym.registry if name.endswith("NoFrameskip-v4")]
     assert len(ids) == 62
-    assert all(suite_of(name) == "atari" for name in ids)
+    assert all(family_of(name) == "atari" for name in ids)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_an_unknown_id_is_told_the_nearest(written: str, meant: str) -> None:
 @pytest.mark.parametrize("written", ["", "xyzzyq", "no_such_module:CartPole-v1"])
 def test_an_id_like_no_other_is_refused_plainly(written: str) -> None:
     with pytest.raises(UnknownEnvError, match=r"no registered id is like it|cannot import"):
-        suite_of(written)
+        family_of(written)
 
 
 WITHOUT_PACKAGES = """
@@ -114,7 +114,7 @@ def test_without_its_package_a_family_says_how_to_install_it() -> None:
 def test_mazes_need_one_package_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mazelib", None)  # what import then does not find
     with pytest.raises(UnknownEnvError, match=r'needs mazelib: pip install "popgym\[navigation\]"'):
-        suite_of("popgym-LabyrinthEscapeEasy-v0")
+        family_of("popgym-LabyrinthEscapeEasy-v0")
 
 
 def test_a_plain_environment_is_monitored() -> None:

@@ -14,7 +14,7 @@ from gymnasium import spaces
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 from stable_baselines3.common.preprocessing import is_image_space, preprocess_obs
 
-from rims_rl.envs import make_vec_env, suite_of
+from rims_rl.envs import family_of, make_vec_env
 from rims_rl.envs.minatar import CELL, MAX_STEPS, make_minatar, register_minatar
 
 register_minatar()
@@ -75,7 +75,7 @@ def test_versions_differ_in_their_actions():
 
 def test_stable_baselines_neither_reorders_nor_scales():
     env = make_vec_env("MinAtar/Seaquest-v1", 2, seed=0)
-    assert suite_of("MinAtar/Seaquest-v1") == "minatar"
+    assert family_of("MinAtar/Seaquest-v1") == "minatar"
     assert not is_image_space(env.observation_space)
     seen = env.reset()
     assert isinstance(seen, np.ndarray)
@@ -111,7 +111,7 @@ def test_pictures_show_what_is_where(env_id):
 
 def test_importing_it_says_nothing_and_leaves_logging_alone():
     program = (
-        "import logging, rims_rl.envs as envs; envs.suite_of('MinAtar/Breakout-v1');"
+        "import logging, rims_rl.envs as envs; envs.family_of('MinAtar/Breakout-v1');"
         "print(logging.getLogger().handlers, logging.getLogger().filters)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -11,7 +11,7 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
-from rims_rl.envs import make_vec_env, suite_of
+from rims_rl.envs import family_of, make_vec_env
 from rims_rl.envs.popgym import MAZES, FlatObservation, make_popgym, register_popgym
 
 register_popgym()
@@ -39,7 +39,7 @@ def played(env: Any, seed: int, steps: int = 120, elsewhere: int = 0) -> list[An
 def test_fourteen_tasks_have_three_levels_each():
     tasks = [name for name in EVERY_ID if not name.startswith(MAZES)]
     assert len(tasks) == 14 * 3
-    assert all(suite_of(name) == "popgym" for name in tasks)
+    assert all(family_of(name) == "popgym" for name in tasks)
 
 
 @pytest.mark.filterwarnings("ignore:.*action space.*:UserWarning")  # no box from -1 to 1: pendulum
