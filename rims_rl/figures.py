@@ -54,7 +54,7 @@ def _make(options: argparse.Namespace, command: str) -> int:
         quick=options.quick,
         budget=budget,
         executor=chosen_executor(_parser(), options),
-        only=options.train,
+        only=options.only,
         published=None if options.quick else options.out / "runs",
     )
     drawing = figure.make(runs)
@@ -87,11 +87,13 @@ def _parser() -> Parser:
     parser.add_argument(
         "--budget",
         metavar="NAME",
-        help="of supervised tasks, smaller than the paper's: cpu, or YAML of options by task",
+        help="smaller than the paper's: cpu, or for supervised tasks YAML of options by task; "
+        "figures of Atari and figure 4 take the budgets of their suites",
     )
     parser.add_argument("--seeds", type=positive, metavar="N", help="of each model [3; quick 1]")
     add_executor_options(parser)
     parser.add_argument(
+        "--only",
         "--train",
         metavar="PATTERN",
         default="*",

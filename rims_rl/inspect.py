@@ -48,7 +48,7 @@ def _inspect(options: argparse.Namespace, command: str) -> int:
     check_seed(options.seed)
     if options.video is not None:
         check_video(options.video)
-    trained = load_trained(Path(options.run), options.checkpoint, options.device)
+    trained = load_trained(Path(options.run), options.checkpoint, options.device, options.normalize)
     env_id, kwargs = game_of(trained, options.env, {})
     stage = Stage(trained, env_id, kwargs, options.seed, options.deterministic)
     if options.episodes:
@@ -64,6 +64,7 @@ def _inspect(options: argparse.Namespace, command: str) -> int:
     numbers = {
         "env": env_id,
         "model": str(trained.file),
+        "normalized_by": trained.scale and str(trained.scale),
         "command": command,
         "steps": len(trace.rewards),
         "return": trace.score,
@@ -114,6 +115,11 @@ def _parser() -> Parser:
         "--steps", type=positive, metavar="N", default=2000, help="longest game shown [2000]"
     )
     parser.add_argument("--deterministic", action="store_true", help="take the likeliest action")
+    parser.add_argument(
+        "--normalize",
+        metavar="FILE",
+        help="what observations are normalised by [what lies beside the model]",
+    )
     parser.add_argument("--seed", type=count, metavar="N", default=0, help="of the games [0]")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N [auto]")
     parser.add_argument(

@@ -81,6 +81,7 @@ def _parser() -> Parser:
     parser.add_argument("--seeds", type=positive, metavar="N", help="of each core [the budget's]")
     parser.add_argument(
         "--only",
+        "--train",
         metavar="PATTERN",
         default="*",
         help="train only runs with such a title, e.g. 'Pong*, lstm-*' [*]",

@@ -114,8 +114,9 @@ def test_every_family_trains(env):
     assert main([*argv, "--eval-every", "0", "--run-dir", "r"]) == 0
     results = json.loads(Path("r/results.json").read_text())
     assert (results["env"], results["timesteps"]) == (env, 64)
-    assert np.isfinite([float(row["train/loss"]) for row in table("r/progress.csv")
-                        if row.get("train/loss")]).all()  # fmt: skip
+    losses = [float(row["train/loss"]) for row in table("r/progress.csv") if row.get("train/loss")]
+    assert losses
+    assert np.isfinite(losses).all()
     model = RecurrentPPO.load("r/model.zip")
     assert model.num_timesteps == 64
     assert model._n_updates > 0

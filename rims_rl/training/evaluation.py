@@ -290,6 +290,8 @@ def _write(
         "trained_in": trained.env,
         "model": str(trained.file),
         "model_sha256": sha256(trained.file),
+        "normalized_by": trained.scale and str(trained.scale),
+        "normalized_by_sha256": trained.scale and sha256(trained.scale),
         "timesteps": trained.model.num_timesteps,
         "deterministic": request.deterministic,
         "seed": request.seed,

@@ -70,6 +70,8 @@ def load_trained(run: Path, checkpoint: str, device: str, normalize: str | None 
             f"{file} was trained with normalised observations, and what they were normalised by is "
             "not beside it: give it with --normalize FILE"
         )
+    if normalize and not saved.get("normalize_observations", True):
+        warn(f"--normalize {normalize}: {file} was trained with observations as they are")
     return Trained(model, file, folder, saved.get("env"), saved.get("env_kwargs", {}), scale)
 
 

@@ -29,6 +29,14 @@ def small(core):
     return {name: SMALL[name] for name in SMALL if name in core_options(core)}
 
 
+def learns(model, steps=32):
+    """Every weight moves."""
+    before = {name: weight.detach().clone() for name, weight in model.policy.named_parameters()}
+    model.learn(steps)
+    still = [n for n, weight in model.policy.named_parameters() if torch.equal(weight, before[n])]
+    assert still == []
+
+
 class RandomSpaces(gym.Env):
     """Random observations of any space, episodes of 5 steps, reward for the first action."""
 
@@ -93,7 +101,7 @@ ALGORITHMS = [sb3_contrib.RecurrentPPO, rims_rl.RecurrentPPO]
 def test_every_observation_and_action_space_trains(observation, action, algorithm):
     env = vec_env(OBSERVATIONS[observation], ACTIONS[action])
     model = make_model(POLICIES.get(observation, "MlpRimPolicy"), env, algorithm)
-    model.learn(32)
+    learns(model)
     actions, state = model.predict(env.reset(), episode_start=np.ones(2, dtype=bool))
     assert len(actions) == 2
     assert state[0].shape == (1, 2, 12)
@@ -129,7 +137,7 @@ def test_without_shared_features_or_core(core, shared_core):
     env = make_vec_env("CartPole-v1", 2)
     options = {"shared_core": shared_core, "share_features_extractor": shared_core}
     model = make_model("MlpRimPolicy", env, core=core, policy_kwargs=options)
-    model.learn(32)
+    learns(model)
     assert (model.policy.lstm_critic is None) == shared_core
 
 
@@ -277,8 +285,19 @@ def test_training_goes_on_after_loading(tmp_path):
     model.learn(32)
     model.save(tmp_path / "model.zip")
     loaded = sb3_contrib.RecurrentPPO.load(tmp_path / "model.zip", env=env)
+    for name, weight in model.policy.state_dict().items():
+        assert torch.equal(loaded.policy.state_dict()[name], weight)
+    updates = adam_steps(model)
+    assert adam_steps(loaded) == updates > 0
     loaded.learn(32, reset_num_timesteps=False)
     assert loaded.num_timesteps == 64
+    assert adam_steps(loaded) == 2 * updates
+
+
+def adam_steps(model):
+    """How often Adam has moved the weights."""
+    (steps,) = {int(state["step"]) for state in model.policy.optimizer.state.values()}
+    return steps
 
 
 def test_heads_and_cnn_are_the_papers():
@@ -335,7 +354,7 @@ def test_grids_get_their_own_extractor():
     model = make_model("MultiInputRimPolicy", env)
     assert type(model.policy.features_extractor).__name__ == "GridExtractor"
     assert isinstance(model.policy, MultiInputRimPolicy)
-    model.learn(32)
+    learns(model)
 
 
 def test_stock_algorithm_with_stock_atari_environments(tmp_path):

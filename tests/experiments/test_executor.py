@@ -43,6 +43,14 @@ def some_seconds():
     return wanted("copying", {}, {**TINY, "epochs": 150, "checkpoint_every": 50})
 
 
+def an_agent():
+    return Wanted(
+        AGENTS,
+        {"env": "CartPole-v1", "n_envs": 2, "n_minibatches": 1, "n_steps": 8, "total_timesteps": 32,
+         "core_kwargs": {"comm_heads": 1}, "hidden_size": 12, "eval_every": 0, "device": "cpu"},
+    )  # fmt: skip
+
+
 def store(executor, seeds=(0, 1)):
     return Runs(ROOT, seeds, quick=True, executor=executor)
 
@@ -121,10 +129,7 @@ def test_one_that_cannot_be_done_is_told_and_the_others_are_trained(tiny):
 
 @pytest.mark.parametrize("kind", ["agents", "tasks"])
 def test_a_dry_run_prints_commands_that_give_the_run(kind, tiny):
-    cartpole = {"env": "CartPole-v1", "n_envs": 2, "n_minibatches": 1, "n_steps": 8,
-                "total_timesteps": 32, "core_kwargs": {"comm_heads": 1}, "hidden_size": 12,
-                "eval_every": 0, "device": "cpu"}  # fmt: skip
-    model = Wanted(AGENTS, cartpole) if kind == "agents" else tiny()
+    model = an_agent() if kind == "agents" else tiny()
     with pytest.raises(NothingTrained) as told:
         store(DryRun(), seeds=(0,)).prepare([model])
     assert not ROOT.exists()
@@ -153,6 +158,9 @@ def test_ray_trains_agents_and_tasks_once(tiny):
     killer.join()
     assert len(runs.stored(some_seconds())) == 2
     assert sorted(begun()) == [1, 2]
+    runs.prepare([some_seconds(), an_agent()])
+    assert len(runs.stored(an_agent())) == 2
+    assert sorted(begun()) == [1, 1, 1, 2]
     assert not ray.is_initialized()
 
 
