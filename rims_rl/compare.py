@@ -19,7 +19,7 @@ from rims_rl.comparison.record import Record
 from rims_rl.comparison.report import write_report
 from rims_rl.comparison.sources import read_sources
 from rims_rl.comparison.summary import summarise
-from rims_rl.comparison.text import COLUMNS, as_text, beside_paper, rows
+from rims_rl.comparison.text import COLUMNS, as_text, beside_paper, rows, to_know
 from rims_rl.comparison.wandb_names import listed
 from rims_rl.comparison.wandb_report import check_project, make_report, send_report
 from rims_rl.experiments.command import Parser, create_folder, finite_number, run_command
@@ -55,6 +55,9 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     summary = {**summarise(comparison, options.threshold), "command": command}
     if options.against and not summary["paper"]:
         raise UsageError("--against paper: none of the games is in the paper's table 7")
+    hours = [hour for arm in summary["arms"] for hour in arm["curve"]["hours"]]
+    if options.axis == "hours" and all(hour is None for hour in hours):
+        raise UsageError("--axis hours: no run says how long it took; steps and frames are known")
     create_folder(options.out, "--out")
     write_text(options.out / NUMBERS, json.dumps(finite(summary), indent=1, allow_nan=False) + "\n")
     write_text(
@@ -65,7 +68,9 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     for name, picture in _pictures(summary, options.axis).items():
         for suffix in (".png", ".svg"):
             write_picture(picture, options.out / f"{name}{suffix}")
-    print(as_markdown(beside_paper(summary)) if options.against else text)
+    if options.against:
+        text = "\n\n".join([to_know(summary["problems"]), as_markdown(beside_paper(summary))])
+    print(text)
     print(f"numbers  {options.out / NUMBERS}")
     try:
         write_report(summary, options.out / REPORT, options.title, command)

@@ -81,10 +81,10 @@ def stratified_bootstrap(
         resamples: how many.
 
     Returns:
-        Both ends, shaped like the statistic; None where every game has one seed alone, which tells
+        Both ends, shaped like the statistic; None where a game has one seed alone, which tells
         nothing of the spread.
     """
-    if max(len(game) for scores in groups for game in scores) < 2:
+    if min(len(game) for scores in groups for game in scores) < 2:
         return None
     drawn = [[_resampled(game, resamples, rng) for game in scores] for scores in groups]
     values = statistic(*drawn)

@@ -15,10 +15,15 @@ from rims_rl.comparison.games import atari_game, references
 from rims_rl.comparison.naming import OF_CORE, OF_RUN, other_meanings, runs_by_name, settings_of
 from rims_rl.comparison.record import Array, Record
 from rims_rl.experiments.curves import Curve, window_means
+from rims_rl.experiments.statistics import interquartile_mean
 from rims_rl.training.results import WINDOWS
 
 #: How many of the windows in which returns are averaged count as the end.
 LAST = 4
+#: The formula of `Comparison.improvement`.
+IMPROVEMENT = "100 x (core - baseline) / (max(top, baseline) - floor)"
+#: With fewer seeds a 95% bootstrap interval is hardly more than their range, and covers less.
+FEW_SEEDS = 4
 #: By how much runs of unknown length may differ without a word.
 ROUGHLY = 1.1
 
@@ -49,6 +54,11 @@ class Arm:
     def final(self) -> Array:
         """Mean return of the episodes of the last windows, for each seed (num_seeds,)."""
         return np.array([_mean_after(r, self.limit) for r in self.records])
+
+    @cached_property
+    def end(self) -> float:
+        """The return at the end, interquartile mean over seeds."""
+        return float(interquartile_mean(self.final))
 
     @cached_property
     def best(self) -> Array:
@@ -131,6 +141,12 @@ class Comparison:
         """Whether a core ends better than cores begin, so that scores mean something."""
         return self.anchors[env].top > self.anchors[env].floor
 
+    def is_noisy(self, env: str) -> bool:
+        """Whether runs of a core differ, seed by seed, by more than floor and top."""
+        arms = [arm for (e, _), arm in self.arms.items() if e == env and len(arm.records) > 1]
+        spread = np.mean([arm.final.std(ddof=1) for arm in arms]) if arms else 0.0
+        return bool(spread > self.anchors[env].top - self.anchors[env].floor)
+
     @cached_property
     def scale(self) -> str:
         """What scores of different games are made comparable by: ``human`` or ``best``."""
@@ -148,7 +164,7 @@ class Comparison:
             return Anchors(reference.random, reference.human)
         arms = [arm for (e, _), arm in self.arms.items() if e == env]
         begin = [row[~np.isnan(row)][0] for arm in arms for row in arm.curve.values]
-        return Anchors(float(np.mean(begin)), max(float(arm.final.mean()) for arm in arms))
+        return Anchors(float(np.mean(begin)), max(arm.end for arm in arms))
 
     def normalised(self, env: str, returns: Array) -> Array:
         """Returns on the scale of the `anchors`: 0 is the floor, 1 the top."""
@@ -162,12 +178,11 @@ class Comparison:
     def improvement(self, env: str, core: str) -> float:
         """How much better than the baseline a core ends, in percent, in a game `is_learned`.
 
-        100 x (core - baseline) / (max(top, baseline) - floor), of mean final returns. The paper's
-        figures 5, 17 and 18 show a relative improvement and give no formula: this is that of
-        Wang et al. 2016.
+        `IMPROVEMENT`, of returns at the end. The paper's figures 5, 17 and 18 show a relative
+        improvement and give no formula: this is that of Wang et al. 2016.
         """
         assert self.baseline is not None
-        ours, theirs = (float(self.arms[env, c].final.mean()) for c in (core, self.baseline))
+        ours, theirs = (self.arms[env, c].end for c in (core, self.baseline))
         floor, top = self.anchors[env]
         return 100 * (ours - theirs) / (max(top, theirs) - floor)
 
@@ -190,6 +205,12 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
     chosen = _baseline(names, baseline)
     if chosen is None and names:
         problems.append(f"no core is called {baseline}...: nothing is measured by a baseline")
+    also = [name for name in sorted(names) if name.startswith(baseline) and name != chosen]
+    if chosen is not None and also and baseline not in (chosen, names[chosen]):
+        problems.append(
+            f"{chosen} is the baseline; {', '.join(also)} would be {baseline}... too: --baseline "
+            "takes a whole name"
+        )
     arms: dict[tuple[str, str], Arm] = {}
     for env in sorted({env for env, _ in by_arm}):
         of_env = {core: runs for (e, core), runs in by_arm.items() if e == env}
@@ -205,6 +226,7 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
             if in_time:
                 arms[env, core] = Arm(env, core, in_time, limit)
     problems += [*other_meanings(by_arm), *_missing(arms, names)]
+    problems += [note for run in whole for note in run.notes]
     comparison = Comparison(arms, chosen, problems)
     return replace(comparison, problems=[*problems, *_hard_to_scale(comparison)])
 
@@ -220,7 +242,9 @@ def _finished(records: Iterable[Record], problems: list[str]) -> list[Record]:
     for record in records:
         if not (len(record.steps) and record.reached):
             problems.append(f"left out: in {record.source} no episode ended")
-        elif record.total is not None and record.reached < 0.9 * record.total:
+        elif record.total is not None and record.reached < record.total * (
+            1.0 if record.exact else 0.9  # where only the last episode's end is known
+        ):
             problems.append(
                 f"left out: {record.source} reached {record.reached:,.0f} of "
                 f"{record.total:,.0f} agent steps"
@@ -268,6 +292,8 @@ def _differing(
     reference = first[0].settings
     for core, runs in arms.items():
         mine = runs[0].settings
+        if not mine:
+            yield f"{env}: nothing is known of the settings of {core}"
         keys = sorted((set(mine) & set(reference)) - OF_CORE - OF_RUN)
         different = [f"{k} {mine[k]}, not {reference[k]}" for k in keys if mine[k] != reference[k]]
         if different:
@@ -292,6 +318,16 @@ def _missing(arms: Mapping[tuple[str, str], Arm], names: Iterable[str]) -> Itera
             yield f"missing: {core} has fewer seeds in {', '.join(fewer)}"
         if single := [env for env in envs if seeds.get((env, core)) == 1]:
             yield f"no interval: {core} has a single seed in {', '.join(single)}"
+        if few := [env for env in envs if 1 < seeds.get((env, core), 0) < FEW_SEEDS]:
+            yield (
+                f"few seeds: {core} has less than {FEW_SEEDS} in {', '.join(few)}; its interval "
+                "there is hardly more than their range, and covers much less than 95%"
+            )
+    if arms and not any(all((env, core) in arms for core in names) for env in envs):
+        yield (
+            "nothing is counted together: no game has runs of every core; choose cores that have "
+            "games in common with --cores"
+        )
 
 
 def _hard_to_scale(comparison: Comparison) -> Iterable[str]:
@@ -299,6 +335,11 @@ def _hard_to_scale(comparison: Comparison) -> Iterable[str]:
     for env in comparison.envs:
         if not comparison.is_learned(env):
             yield f"{env}: nobody learned anything; it does not count in what is counted together"
+        elif comparison.is_noisy(env):
+            yield (
+                f"{env}: seeds of a core differ by more than anybody learned; its normalised score "
+                "says little"
+            )
     for env in comparison.envs:
         if comparison.scale == "human" and references()[atari_game(env) or ""].is_close:
             yield (

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from stable_baselines3.common.monitor import Monitor
 
-from rims_rl.comparison.monitor_logs import monitored_run
-from rims_rl.comparison.record import Array, Record, running_hours
+from rims_rl.comparison.monitor_logs import monitored_runs
+from rims_rl.comparison.record import Array, Record, running_hours, whole_rows
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import COMMAND, CONFIG, EPISODES, PROGRESS, RESULTS
 from rims_rl.training.trainee import AGENTS
@@ -32,12 +32,19 @@ def read_folder(folder: Path) -> list[Record]:
     """
     runs = sorted(filter(is_agents_run, _folders_of(folder, CONFIG)))
     logs = sorted(filter(_is_others_run, _folders_of(folder, f"*{Monitor.EXT}")))
-    return [*map(_of_run, runs), *map(monitored_run, logs), *_published(folder)]
+    others = (run for of_folder in map(monitored_runs, logs) for run in of_folder)
+    return [*map(_of_run, runs), *others, *_published(folder)]
 
 
 def is_agents_run(folder: Path) -> bool:
     """Whether a folder is the run folder of an agent."""
     return (folder / CONFIG).exists() and (folder / EPISODES).exists()
+
+
+def _has_lost_its_episodes(folder: Path) -> bool:
+    """Whether a folder is an agent's run but for the table of its returns."""
+    is_ours = (folder / CONFIG).exists() and (folder / COMMAND).exists()
+    return is_ours and not (folder / EPISODES).exists()
 
 
 def is_run(folder: Path) -> bool:
@@ -52,13 +59,15 @@ def _folders_of(folder: Path, pattern: str) -> set[Path]:
 
 def _is_others_run(logs: Path) -> bool:
     """Whether logs of `Monitor` stand for themselves: our run folders have them too."""
+    if _has_lost_its_episodes(logs):
+        raise UsageError(f"{logs} is a run without its {EPISODES}: move it away, or train it again")
     return not any(map(is_agents_run, (logs, *logs.parents)))
 
 
 def _of_run(folder: Path) -> Record:
     try:
         plan = AGENTS.stored_plan(folder / CONFIG, {})
-        episodes = pd.read_csv(folder / EPISODES).dropna(subset=["timesteps", "return"])
+        episodes = whole_rows(folder / EPISODES, ("timesteps", "return"))
         progress = pd.read_csv(folder / PROGRESS)
         steps, command = _numbers(episodes["timesteps"]), folder / COMMAND
         return Record(
@@ -74,6 +83,7 @@ def _of_run(folder: Path) -> Record:
             parameters=_parameters(folder / RESULTS),
             command=command.read_text().splitlines()[0] if command.exists() else None,
             trained=float(progress[_STEPS].max()) if len(progress) else 0.0,
+            exact=True,
         )
     except (OSError, ValueError, KeyError, IndexError, AttributeError) as error:
         raise UsageError(f"{folder} cannot be read as a run: {error}") from None
@@ -130,6 +140,7 @@ def of_results(source: str, results: Mapping[str, Any], seed: int | None = None)
         settings=config,
         parameters=results.get("param_count"),
         trained=float(results["timesteps"]),
+        exact=True,
     )
 
 

@@ -1,53 +1,77 @@
 """Runs that SB3's `Monitor` logged, alone or in log folders of RL Baselines3 Zoo.
 
-A folder with ``*monitor.csv`` is a run. The Zoo calls it ``ALGO/ENV_NUMBER`` and puts its settings
-into ``ENV/args.yml`` and ``ENV/config.yml``.
+A folder with ``monitor.csv``, or one for each environment, is a run. The Zoo calls it
+``ALGO/ENV_NUMBER`` and puts its settings into ``ENV/args.yml`` and ``ENV/config.yml``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
-from stable_baselines3.common.monitor import Monitor, load_results
+from stable_baselines3.common.monitor import Monitor
 
-from rims_rl.comparison.record import Array, Record
+from rims_rl.comparison.games import atari_game
+from rims_rl.comparison.record import Array, Record, whole_rows
 from rims_rl.runs.errors import UsageError
 
 #: The number of a run in its folder's name: ``CartPole-v1_2``, ``lstm-seed2``, ``2``.
 _NUMBER = re.compile(r"(?:(?:^|[_-])seed[_-]?|(?:^|_))(\d+)$")
+#: A log of the folder's run: of its only environment, or of one of several.
+_OF_THE_FOLDER = re.compile(r"(?:\d+\.)?monitor\.csv")
+#: Frames in an agent step of SB3's `AtariWrapper`.
+_FRAME_SKIP = 4
 
 
-def monitored_run(folder: Path) -> Record:
-    """A run of which `Monitor` logged the episodes.
+def monitored_runs(folder: Path) -> list[Record]:
+    """The runs of which `Monitor` logged the episodes in a folder.
+
+    ``monitor.csv``, or ``0.monitor.csv``, ``1.monitor.csv`` and so on for each environment, are one
+    run; any other name before ``.monitor.csv`` is that of a run of its own.
 
     Args:
-        folder: with the logs of its environments. Where the Zoo's settings are missing its name
-            says what ran: the run ``lstm/CartPole-v1_2`` is of ``lstm``, and so is ``lstm_seed2``.
+        folder: with the logs. Where the Zoo's settings are missing names say what ran: the run
+            ``lstm/CartPole-v1_2`` is of ``lstm``, and so are ``lstm_seed2`` and
+            ``lstm_seed2.monitor.csv``.
 
     Raises:
         UsageError: a log cannot be read, or nothing says the environment.
     """
-    name, parent = folder.resolve().name, folder.resolve().parent.name
+    logs = sorted(folder.glob(f"*{Monitor.EXT}"))
+    together = [log for log in logs if _OF_THE_FOLDER.fullmatch(log.name)]
+    runs = [_run(folder, folder.resolve(), together)] if together else []
+    for log in logs:
+        if log not in together:
+            runs.append(_run(log, log.resolve().with_name(_stem(log)), [log]))
+    return runs
+
+
+def _stem(log: Path) -> str:
+    return log.name.removesuffix(Monitor.EXT).rstrip(".")
+
+
+def _run(source: Path, called: Path, logs: Sequence[Path]) -> Record:
+    """One run, of a name in a folder's name."""
+    name, parent = called.name, called.parent.name
     number = _NUMBER.search(name)
     stem = name[: number.start()] if number else name
-    logs = sorted(folder.glob(f"*{Monitor.EXT}"))
     env = _env(logs) or (stem if number and "seed" not in number[0] else None)
     if not env:
-        raise UsageError(f"{folder} does not say its environment: call the folder ENV_1 or so")
-    zoo = folder / env.replace("/", "-")
+        raise UsageError(f"{source} does not say its environment: call it ENV_1 or so")
+    zoo = logs[0].parent / env.replace("/", "-")
     args, settings = _zoo_settings(zoo / "args.yml"), _zoo_settings(zoo / "config.yml")
-    lengths, returns, seconds = _episodes(folder)
     total, command = _planned(args, settings), zoo / "command.txt"
+    lengths, returns, seconds = _episodes(logs)
+    lengths, notes = _in_agent_steps(lengths, source, env, settings, total)
     return Record(
-        source=str(folder),
+        source=str(source),
         env=env,
         core=args.get("algo") or (parent if stem in ("", zoo.name) else stem),
         seed=args.get("seed", int(number[1]) if number else None),
@@ -58,7 +82,26 @@ def monitored_run(folder: Path) -> Record:
         settings={name: value for name, value in settings.items() if name != "n_timesteps"},
         command=_text(command) if command.exists() else None,
         trained=None if total is None else min(total, _at_most(lengths, len(logs))),
+        notes=notes,
     )
+
+
+def _in_agent_steps(
+    lengths: Array, source: Path, env: str, settings: Mapping[str, Any], total: float | None
+) -> tuple[Array, Sequence[str]]:
+    """Lengths of episodes in agent steps, and what is not known of that.
+
+    SB3 puts `Monitor` below its `AtariWrapper`, where an episode's length counts frames.
+    """
+    if atari_game(env) is None:
+        return lengths, ()
+    is_wrapped = "AtariWrapper" in str(settings.get("env_wrapper"))
+    if is_wrapped or (total is not None and lengths.sum() > 2 * total):
+        return lengths / _FRAME_SKIP, ()
+    return lengths, [
+        f"{source}: lengths are taken as agent steps; below SB3's AtariWrapper, Monitor counts "
+        f"frames, {_FRAME_SKIP} times as many"
+    ]
 
 
 def _text(file: Path) -> str:
@@ -67,33 +110,36 @@ def _text(file: Path) -> str:
 
 def _env(logs: Sequence[Path]) -> str | None:
     """The environment that logs name; `Monitor` knows none that is not registered."""
-    envs = set()
-    for log in logs:
-        try:
-            with log.open(encoding="utf-8") as lines:
-                mark, head = lines.read(1), lines.readline()
-            if mark != "#":
-                raise ValueError(mark)
-            envs.add(json.loads(head)["env_id"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UsageError(f"{log} does not begin as a log of SB3's Monitor does") from None
+    envs = {str(_head(log)["env_id"]) for log in logs}
     if len(envs) > 1:
-        raise UsageError(
-            f"{logs[0].parent} has logs of several environments: {sorted(map(str, envs))}"
-        )
+        raise UsageError(f"{logs[0].parent} has logs of several environments: {sorted(envs)}")
     (env,) = envs
-    return None if env in (None, "None") else str(env)
+    return None if env == "None" else env
 
 
-def _episodes(folder: Path) -> tuple[Array, Array, Array]:
-    """Lengths, returns and seconds since the start of all environments' episodes, as they ended."""
+def _head(log: Path) -> dict[str, Any]:
+    """The first line of a log."""
     try:
-        table = load_results(glob.escape(str(folder)))[["l", "r", "t"]].dropna()
-        lengths, returns, seconds = table.to_numpy(dtype=np.float64).T
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"{error}".partition("\n")[0]
-        raise UsageError(f"{folder}/*{Monitor.EXT} cannot be read: {reason}") from None
-    return lengths, returns, seconds
+        with log.open(encoding="utf-8") as lines:
+            mark, head = lines.read(1), json.loads(lines.readline())
+        if mark == "#" and {"env_id", "t_start"} <= set(head):
+            return dict(head)
+    except (OSError, ValueError, TypeError):
+        pass
+    raise UsageError(f"{log} does not begin as a log of SB3's Monitor does")
+
+
+def _episodes(logs: Sequence[Path]) -> tuple[Array, Array, Array]:
+    """Lengths, returns and seconds since the start of all environments' episodes, as they ended.
+
+    As SB3's `load_results`, for some logs of a folder.
+    """
+    begun = [float(_head(log)["t_start"]) for log in logs]
+    tables = [whole_rows(log, ("l", "r", "t"), skip=1) for log in logs]
+    timed = [table.assign(t=table["t"] + start) for table, start in zip(tables, begun, strict=True)]
+    table = pd.concat(timed).sort_values("t", kind="stable")
+    lengths, returns, seconds = table[["l", "r", "t"]].to_numpy(dtype=np.float64).T
+    return lengths, returns, seconds - min(begun)
 
 
 def _at_most(lengths: Array, num_envs: int) -> float:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from rims_rl.runs.errors import UsageError
 
 Array = NDArray[np.float64]
 
@@ -25,6 +29,8 @@ class Record:
         returns: of those episodes, unclipped (num_episodes,).
         total: agent steps that it was to learn from; None if it does not say.
         trained: agent steps that it learned from; those of its last episode's end if None.
+        exact: whether these are known to the step.
+        notes: what a reader must know of it, a sentence each.
         hours: since its start, at the same episodes (num_episodes,); None if it does not say.
         settings: its options by name.
         parameters: number of its weights.
@@ -43,6 +49,8 @@ class Record:
     parameters: int | None = None
     command: str | None = None
     trained: float | None = None
+    exact: bool = False
+    notes: Sequence[str] = ()
 
     @property
     def reached(self) -> float:
@@ -54,6 +62,34 @@ class Record:
     def length(self) -> float:
         """Agent steps up to which it can be compared."""
         return self.reached if self.total is None else self.total
+
+
+def whole_rows(file: Path, columns: Sequence[str], skip: int = 0) -> pd.DataFrame:
+    """The rows of a CSV file, less the last one if it was cut off while it was written.
+
+    Args:
+        file: to read.
+        columns: that must be numbers; the file may have others.
+        skip: lines before the columns' names.
+
+    Raises:
+        UsageError: it is no such file, or a row in its middle is damaged.
+    """
+    try:
+        table = pd.read_csv(file, skiprows=skip)
+        is_cut_off = not file.read_bytes().endswith(b"\n")
+    except (OSError, ValueError) as error:
+        reason = f"{error}".partition("\n")[0]
+        raise UsageError(f"{file} cannot be read: {reason}") from None
+    if lacking := [name for name in columns if name not in table]:
+        raise UsageError(f"{file} cannot be read: it lacks the columns {', '.join(lacking)}")
+    numbers = table[list(columns)].apply(pd.to_numeric, errors="coerce")
+    damaged = numbers.isna().any(axis=1)
+    if damaged[: -1 if is_cut_off else None].any():
+        line = int(damaged.to_numpy().argmax()) + skip + 2
+        raise UsageError(f"{file} cannot be read: line {line} is damaged")
+    whole: pd.DataFrame = table.assign(**numbers)[~damaged]
+    return whole
 
 
 def running_hours(elapsed: Array) -> Array:

@@ -16,14 +16,16 @@ from rims_rl.comparison.aggregate import (
     probability_of_improvement,
     stratified_bootstrap,
 )
-from rims_rl.comparison.comparison import Arm, Comparison
+from rims_rl.comparison.comparison import FEW_SEEDS, Arm, Comparison
 from rims_rl.comparison.games import atari_game, frames_per_step, table7
 from rims_rl.comparison.naming import short_games
 from rims_rl.comparison.record import Array
 from rims_rl.experiments.statistics import INTERVAL_METHOD, over_seeds
 
-#: Normalised scores at which performance profiles are drawn.
-LEVELS: Array = np.linspace(0.0, 2.0, 41)
+#: How many normalised scores performance profiles are drawn at.
+LEVELS = 81
+#: Where the paper's scores have no order to agree with.
+WITHIN_SPREAD = "within the paper's spread"
 #: k_A of the RIMs in the paper's table 7.
 TABLE_7_ACTIVE = 5
 
@@ -48,6 +50,7 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
         "baseline": comparison.baseline,
         "scale": comparison.scale,
         "intervals": INTERVAL_METHOD,
+        "few_seeds": FEW_SEEDS,
         "envs": comparison.envs,
         "short_names": short_games(comparison.envs),
         "cores": comparison.cores,
@@ -105,7 +108,7 @@ def _threshold(comparison: Comparison, arm: Arm, threshold: float | None) -> dic
     if threshold is None:
         if key not in comparison.arms:
             return None
-        threshold = float(np.mean(comparison.arms[key].final))
+        threshold = comparison.arms[key].end
     return {"return": threshold, "steps": arm.steps_to(threshold)}
 
 
@@ -115,6 +118,7 @@ def _together(comparison: Comparison, rng: np.random.Generator) -> dict[str, Any
         return None
     scores = {core: comparison.scores(core) for core in comparison.cores}
     base = scores.get(comparison.baseline or "")
+    levels = _levels(scores)
     return {
         "envs": envs,
         "cores": {
@@ -123,7 +127,7 @@ def _together(comparison: Comparison, rng: np.random.Generator) -> dict[str, Any
                 "probability of improvement": None
                 if base is None or core == comparison.baseline
                 else _estimate(probability_of_improvement, own, base, rng=rng),
-                "profile": _profile(own, rng),
+                "profile": _profile(own, levels, rng),
                 "curve": _curve(comparison, core, rng),
             }
             for core, own in scores.items()
@@ -137,13 +141,19 @@ def _estimate(statistic: Any, *groups: Scores, rng: np.random.Generator) -> dict
     return {"value": float(statistic(*groups)), "interval": interval}
 
 
-def _profile(scores: Scores, rng: np.random.Generator) -> dict[str, Any]:
+def _levels(scores: Mapping[str, Scores]) -> Array:
+    """Normalised scores from the lowest to the highest, 0 and 1 among them in any case."""
+    runs = np.concatenate([game for of_core in scores.values() for game in of_core])
+    return np.linspace(min(0.0, runs.min()), max(1.0, runs.max()), LEVELS)
+
+
+def _profile(scores: Scores, levels: Array, rng: np.random.Generator) -> dict[str, Any]:
     def shares(resampled: Scores) -> Any:
-        return performance_profile(resampled, LEVELS)
+        return performance_profile(resampled, levels)
 
     bounds = stratified_bootstrap(shares, scores, rng=rng, resamples=2000)
     low, high = (None, None) if bounds is None else (bounds[0].tolist(), bounds[1].tolist())
-    return {"levels": LEVELS.tolist(), "share": shares(scores).tolist(), "low": low, "high": high}
+    return {"levels": levels.tolist(), "share": shares(scores).tolist(), "low": low, "high": high}
 
 
 def _curve(comparison: Comparison, core: str, rng: np.random.Generator) -> dict[str, Any]:
@@ -207,15 +217,20 @@ def _is_papers(arm: Arm) -> bool:
 
 
 def _agreement(ours: Mapping[str, float], theirs: Mapping[str, float]) -> str | None:
-    """Whether the first RIM and LSTM stand in the paper's order; None: one lacks, or a tie."""
+    """Whether the first RIM and LSTM stand in the paper's order; None: one of them lacks.
+
+    Scores that differ by less than the paper's spread over seeds have no order there.
+    """
     rims = [score for core, score in ours.items() if core.startswith("rim")]
     lstms = [score for core, score in ours.items() if core.startswith("lstm")]
     if not rims or not lstms:
         return None
-    product = (rims[0] - lstms[0]) * (theirs["rims_ppo"] - theirs["lstm_ppo"])
-    if product == 0:
-        return None
-    return "same order" if product > 0 else "other order"
+    difference = theirs["rims_ppo"] - theirs["lstm_ppo"]
+    if abs(difference) <= max(theirs["rims_pm"], theirs["lstm_pm"]):
+        return WITHIN_SPREAD
+    if rims[0] == lstms[0]:
+        return "a tie here"
+    return "same order" if (rims[0] - lstms[0]) * difference > 0 else "other order"
 
 
 def _numbers(values: Sequence[float] | Array) -> list[float | None]:

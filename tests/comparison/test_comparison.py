@@ -14,6 +14,10 @@ from rims_rl.training.results import WINDOWS
 from tests.comparison.records import TOTAL, record
 
 PONG = "PongNoFrameskip-v4"
+FEW = (
+    "few seeds: {} has less than 4 in CartPole-v1; its interval there is hardly more than their "
+    "range, and covers much less than 95%"
+)
 
 
 def test_cores_are_named_by_what_tells_them_apart():
@@ -84,7 +88,51 @@ def test_what_does_not_fit_is_told_and_never_averaged():
     assert lines == [
         "missing: gru has no runs in Other-v0",
         "missing: gru has fewer seeds in CartPole-v1 1 of 2",
+        FEW.format("lstm"),
     ]
+
+
+def test_a_run_that_knows_how_far_it_got_must_have_got_to_its_end():
+    most = {"steps": np.array([10.0, 940.0]), "returns": np.ones(2), "trained": 950.0}
+    (line,) = problems(record(), record(seed=1, **most, exact=True))
+    assert "left out: CartPole-v1/lstm-h8/1 reached 950 of 1,000" in line
+    assert not any("left out" in line for line in problems(record(), record(seed=1, **most)))
+
+
+def test_games_in_which_seeds_differ_more_than_anybody_learned_are_told():
+    noisy = [record(core, seed, level=level)
+             for core in ("lstm-h8", "rim-k6-4-h8")
+             for seed, level in enumerate((-30.0, 40.0))]  # fmt: skip
+    comparison = compare(noisy)
+    assert comparison.is_learned("CartPole-v1")
+    assert any("by more than anybody learned" in line for line in comparison.problems)
+    steady = compare([record(core, seed) for core in ("lstm-h8", "gru-h8") for seed in (0, 1)])
+    assert not any("anybody learned" in line for line in steady.problems)
+
+
+def test_a_beginning_that_two_cores_share_is_told_as_a_baseline():
+    runs = [record("rim-k6-4-h8"), record("rim-k6-5-h8")]
+    assert any(
+        "rim-k6-4 is the baseline; rim-k6-5 would be rim... too" in line
+        for line in compare(runs, "rim").problems
+    )
+    assert not any("is the baseline" in line for line in compare(runs, "rim-k6-5").problems)
+
+
+def test_cores_without_a_game_in_common_are_told_what_to_do():
+    runs = [record(core, env=env)
+            for env, cores in (("A-v0", "lstm-h8 gru-h8"), ("B-v0", "lstm-h8 none"))
+            for core in cores.split()]  # fmt: skip
+    comparison = compare(runs)
+    assert comparison.shared_envs == []
+    assert any("no game has runs of every core" in line for line in comparison.problems)
+
+
+def test_runs_of_others_that_say_no_settings_are_told():
+    assert any(
+        "nothing is known of the settings of a2c" in line
+        for line in compare([record(), record("a2c", settings={})]).problems
+    )
 
 
 def test_runs_of_other_settings_are_cores_of_their_own():
@@ -200,7 +248,14 @@ def test_table_7_stands_beside_ours():
     five = {"core": "rim", "learning_rate": 1e-3, "num_active": 5}  # as in the paper: that counts
     of_paper = record("rim-k6-5-h8", env=alien, level=100.0, settings=five)
     assert summarise(compare([*runs, of_paper]))["paper"][alien]["agreement"] == "other order"
-    assert "in the same order in 1 of 1 games" in as_text(summary, "x")
+    assert "the same order in 1 of 1 games in which" in as_text(summary, "x")
+    breakout = "BreakoutNoFrameskip-v4"  # 590 and 593, give or take 90
+    same = [record(env=breakout, level=500.0), record("rim-k6-4-h8", env=breakout, level=900.0)]
+    summary = summarise(compare(same))
+    assert summary["paper"][breakout]["agreement"] == "within the paper's spread"
+    text = as_text(summary, "x")
+    assert "the same order in 0 of 0 games in which" in text
+    assert "| 900 |" in text  # a single seed has no spread
 
 
 def test_tables_have_what_the_summary_has():
@@ -217,5 +272,6 @@ def test_tables_have_what_the_summary_has():
     assert summary["improvement"]["rim-k6-4"]["CartPole-v1"] > 30
     assert "| seeds that reach 70, median of when |" in as_text(summarise(compare(runs), 70.0), "x")
     text = as_text(summary, "python -m rims_rl.compare runs")
-    assert text.startswith("    python -m rims_rl.compare runs\n\n**Games")
+    few = "\n".join(f"- {FEW.format(core)}" for core in ("lstm", "rim-k6-4"))
+    assert text.startswith(f"    python -m rims_rl.compare runs\n\n**To know**\n\n{few}\n\n**Games")
     assert "| CartPole-v1 | rim-k6-4 | 3 | 10 | 1 | 91 [90, 92] |" in text

@@ -145,15 +145,43 @@ def test_logs_of_the_authors_code(tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("said", ["wrapper", "steps", "nothing"])
+def test_lengths_of_atari_games_are_agent_steps(tmp_path, said):
+    """SB3 puts Monitor below AtariWrapper: there it counts frames."""
+    header = HEADER.replace("CartPole-v1", "PongNoFrameskip-v4")
+    folder = tmp_path / "ppo" / "PongNoFrameskip-v4_1"
+    write_log(folder, header + "r,l,t\n-21.0,4000,9.1\n-20.0,4400,19.1\n")
+    settings = {
+        "wrapper": "env_wrapper: [stable_baselines3.common.atari_wrappers.AtariWrapper]",
+        "steps": "n_timesteps: 2100",
+        "nothing": "n_steps: 8",
+    }[said]
+    (folder / "PongNoFrameskip-v4").mkdir()
+    (folder / "PongNoFrameskip-v4" / "config.yml").write_text(settings)
+    (run,) = read_folder(tmp_path)
+    assert run.steps.tolist() == ([4000, 8400] if said == "nothing" else [1000, 2100])
+    notes = [line for line in compare([run]).problems if "lengths are taken as agent" in line]
+    assert len(notes) == (said == "nothing")
+
+
+def test_logs_of_other_names_in_one_folder_are_runs_of_their_own(tmp_path):
+    for name in ("a2c_seed0", "a2c_seed1", "ppo_seed0"):
+        write_log(tmp_path / "logs", HEADER + "r,l,t\n1,2,3\n", f"{name}.monitor.csv")
+    for name in ("0", "1"):
+        write_log(tmp_path / "logs", HEADER + "r,l,t\n1,2,3\n", f"{name}.monitor.csv")
+    runs = read_folder(tmp_path)
+    assert [(run.core, run.seed, len(run.steps)) for run in runs] == [
+        ("logs", None, 2), ("a2c", 0, 1), ("a2c", 1, 1), ("ppo", 0, 1)
+    ]  # fmt: skip
+
+
 def test_an_environment_without_an_id(tmp_path):
     header = HEADER.replace("CartPole-v1", "None")
     write_log(tmp_path / "lstm" / "Maze_1", header + "r,l,t\n1,2,3\n")
     (run,) = read_folder(tmp_path)
     assert (run.env, run.core, run.seed) == ("Maze", "lstm", 1)
     write_log(tmp_path / "other", header + "r,l,t\n1,2,3\n")
-    with pytest.raises(
-        UsageError, match="other does not say its environment: call the folder ENV_1"
-    ):
+    with pytest.raises(UsageError, match="other does not say its environment: call it ENV_1"):
         read_folder(tmp_path)
 
 
@@ -172,11 +200,12 @@ def test_a_line_cut_by_a_kill_is_left_out(tmp_path):
         ("", "0.monitor.csv does not begin as a log of SB3's Monitor does"),
         ("r,l,t\n1,2,3\n", "0.monitor.csv does not begin as"),
         ("#{}\nr,l,t\n1,2,3\n", "0.monitor.csv does not begin as"),
-        ('#{"env_id": "A-v0"}\nr,l,t\n1,2,3\n', "cannot be read: 't_start'"),
+        ('#{"env_id": "A-v0"}\nr,l,t\n1,2,3\n', "0.monitor.csv does not begin as"),
         (HEADER, "cannot be read: No columns"),
-        (HEADER + "a,b\n1,2\n", "cannot be read: 't'"),
-        (HEADER + "r,l,t\nx,2,3\n", "cannot be read: could not convert string to float: 'x'"),
-        (HEADER + "r,l,t\n1,2,x\n", "cannot be read"),
+        (HEADER + "a,b\n1,2\n", "cannot be read: it lacks the columns l, r, t"),
+        (HEADER + "r,l,t\nx,2,3\n", "0.monitor.csv cannot be read: line 3 is damaged"),
+        (HEADER + "r,l,t\n1,2,x\n", "0.monitor.csv cannot be read: line 3 is damaged"),
+        (HEADER + "r,l,t\n1,2,3\nabc,1\n1,2,3\n", "cannot be read: line 4 is damaged"),
         (HEADER + "r,l,t\n1,2,3,4,5\n1,2\n1,2,3,4,5,6,7\n", "cannot be read"),
     ],
 )

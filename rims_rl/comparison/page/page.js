@@ -46,9 +46,11 @@ function verdict(core) {
 }
 
 function howSure(bounds) {
-  if (!bounds) return "with one seed in each game, nothing tells how sure that is";
-  if (bounds[0] > 0.5) return "better than the baseline there, the interval lies above 0.5";
-  if (bounds[1] < 0.5) return "worse than the baseline there, the interval lies below 0.5";
+  if (!bounds) return "with a single seed in a game, nothing tells how sure that is";
+  const seeds = Math.min(...data.arms.map((arm) => arm.seeds.length));
+  const few = seeds < data.few_seeds ? `, though with ${seeds} seeds it covers much less than 95%` : "";
+  if (bounds[0] > 0.5) return `better than the baseline there, the interval lies above 0.5${few}`;
+  if (bounds[1] < 0.5) return `worse than the baseline there, the interval lies below 0.5${few}`;
   return "not settled, the interval contains 0.5";
 }
 
@@ -120,7 +122,7 @@ function closeMenuOutside(menu) {
 function buildTexts() {
   document.querySelector("[data-intervals]").textContent = ` (${data.intervals})`;
   document.getElementById("formula").textContent = data.baseline === null ? NO_BASELINE :
-    `100 × (core − ${data.baseline}) ÷ (max(top, ${data.baseline}) − floor), of mean final returns. ` +
+    `100 × (core − ${data.baseline}) ÷ (max(top, ${data.baseline}) − floor), of interquartile means at the end. ` +
     `Floor and top: ${SCALES[data.scale]}.`;
 }
 

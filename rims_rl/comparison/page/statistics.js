@@ -24,10 +24,17 @@ function together() {
   return { envs, cores: Object.fromEntries(cores), asStored: false };
 }
 
+/** Scores from the lowest to the highest of the shown cores, 0 and 1 among them in any case. */
+function profileLevels(envs) {
+  const runs = shownCores().flatMap((core) => finalScores(core, envs).flat());
+  const [low, high] = [Math.min(0, ...runs), Math.max(1, ...runs)];
+  return Array.from({ length: 81 }, (_, i) => low + (high - low) * i / 80);
+}
+
 function ofCore(core, envs) {
   const draw = generator(1);
   const scores = finalScores(core, envs);
-  const levels = Array.from({ length: 41 }, (_, i) => i / 20);
+  const levels = profileLevels(envs);
   const statistic = (games) => [...aggregates(games), ...profile(games, levels)];
   const values = statistic(scores);
   const bounds = bootstrap(statistic, [scores], draw);
