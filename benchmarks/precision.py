@@ -1,4 +1,4 @@
-"""What bfloat16 convolutions change in PPO: probability ratios and gradients of a stored Pong run.
+"""Effects of bfloat16 convolutions in PPO: probability ratios and gradients of a stored Pong run.
 
     python benchmarks/precision.py runs/pong/rim
 

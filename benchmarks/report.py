@@ -1,4 +1,4 @@
-"""What stands beside the numbers of a benchmark, and how they are written."""
+"""Facts that stand beside the numbers of a benchmark, and the way those are written."""
 
 from __future__ import annotations
 

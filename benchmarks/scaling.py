@@ -1,4 +1,4 @@
-"""How time and memory grow with steps, batch, inputs, RIMs, units and environments.
+"""Growth of time and memory with steps, batch, inputs, RIMs, units and environments.
 
     python benchmarks/scaling.py
 

@@ -1,4 +1,4 @@
-"""Interleaved timing: every contender runs once a round, so that noise meets all alike."""
+"""Interleaved timing: every contender runs once per round, so that noise meets all alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole training on Pong: steps a second of rims_rl, RecurrentPPO and PPO, and where time goes.
+"""Whole training on Pong: steps per second of rims_rl, RecurrentPPO and PPO, and where time goes.
 
     python benchmarks/train_fps.py
 
@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def ours(core: str, **options: Any) -> OnPolicyAlgorithm:
-    """What `rims_rl.train` trains."""
+    """The model that `rims_rl.train` trains."""
     config = plan({"env": GAME, "core": core, "device": "cpu", **options})
     return make_model(config, make_training_env(config, 0))
 
@@ -121,7 +121,7 @@ def update_of_parts(policy: Any) -> dict[str, float]:
 
 
 def environments_alone(rounds: int) -> dict[str, float]:
-    """Agent steps a second of 8 environments without a policy, ours and SB3's usual ones."""
+    """Agent steps per second of 8 environments without a policy, ours and SB3's usual ones."""
     envs = {"rims_rl": make_vec_env(GAME, ENVS, seed=0), "SB3": stock_env()}
     actions = np.random.default_rng(0).integers(0, 6, (STEPS, ENVS))
 

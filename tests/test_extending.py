@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
 @pytest.fixture
 def own_names():
-    """What a test registers is forgotten after it."""
+    """Forgets after a test what it registered."""
     with contextlib.ExitStack() as registered:
         for known in REGISTRIES:
             registered.enter_context(mock.patch.dict(known))
@@ -34,7 +34,7 @@ def own_names():
 
 @pytest.fixture
 def page(monkeypatch, own_names):
-    """What the blocks of the page define, run in order with the module it says to save."""
+    """Names that the blocks of the page define, run in order with the module it says to save."""
     Path("leaky.py").write_text(BLOCKS[0])
     monkeypatch.syspath_prepend(".")
     scope = {"torch": torch, "rims_rl": rims_rl}

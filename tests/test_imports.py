@@ -1,4 +1,4 @@
-"""What an import loads, and what it makes known, each in a fresh process."""
+"""The modules that an import loads, and what it makes known, each in a fresh process."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What the README and the docs say is so."""
+"""The README and the docs say what is so."""
 
 import csv
 import re

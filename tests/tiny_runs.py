@@ -7,5 +7,5 @@ TINY = {
     "test_size": 6, "device": "cpu",
 }  # fmt: skip
 
-#: Of the budget alone, one update an epoch.
+#: Of the budget alone, one update per epoch.
 LEAST = {"epochs": 1, "batch_size": 8, "train_size": 8, "valid_size": 4, "test_size": 4}

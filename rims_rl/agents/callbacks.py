@@ -217,7 +217,7 @@ class FiniteGuard(BaseCallback):
             vars(statistics).update(kept)
 
     def _statistics(self) -> list[RunningMeanStd]:
-        """What rewards and observations are normalised by."""
+        """The statistics that rewards and observations are normalised by."""
         env = self.model.get_vec_normalize_env()
         if env is None:
             return []

@@ -148,7 +148,7 @@ class CorePolicy(RecurrentActorCriticPolicy):
 
     @staticmethod
     def extractor_for(space: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:
-        """What makes features of observations of this space where no extractor is given."""
+        """The extractor of features for observations of this space where no other is given."""
         return FlattenExtractor
 
     def lesion(self, rims: Sequence[int]) -> None:
@@ -232,7 +232,7 @@ class CorePolicy(RecurrentActorCriticPolicy):
 
     @property
     def active_mask(self) -> Tensor | None:
-        """Which of the actor's RIMs were active in the latest step without gradient, (N, K) bool.
+        """The actor's RIMs that were active in the latest step without gradient, (N, K) bool.
 
         None before the first and with other cores.
         """

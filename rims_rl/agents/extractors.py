@@ -163,7 +163,7 @@ class GridExtractor(BaseFeaturesExtractor):
 
     @staticmethod
     def fits(space: spaces.Space[object]) -> bool:
-        """Whether the observations are of the kind that this extractor reads."""
+        """Tells whether the observations are of the kind that this extractor reads."""
         if not isinstance(space, spaces.Dict):
             return False
         grid = space.spaces.get("grid")
@@ -210,7 +210,7 @@ class GridExtractor(BaseFeaturesExtractor):
 
 
 def _count(space: spaces.Space[object]) -> int:
-    """How many symbols there are in a box that starts at 0."""
+    """The number of symbols in a box that starts at 0."""
     assert isinstance(space, spaces.Box)
     return int(space.high.max()) + 1
 

@@ -80,7 +80,7 @@ class SmallGridCnn(BaseFeaturesExtractor):
 
     @staticmethod
     def fits(space: spaces.Space[Any]) -> bool:
-        """Whether the observations are of the kind that this extractor reads."""
+        """Tells whether the observations are of the kind that this extractor reads."""
         if not isinstance(space, spaces.Box):
             return False
         return len(space.shape) == 3 and min(space.shape[1:]) >= _KERNEL
@@ -134,5 +134,5 @@ def without(space: spaces.Dict, keys: Sequence[str]) -> spaces.Space[Any]:
 
 
 def reads_as_rows(extractor: BaseFeaturesExtractor) -> bool:
-    """Whether an extractor gives a row of features for each position."""
+    """Tells whether an extractor gives a row of features for each position."""
     return bool(getattr(extractor, "rows", False))

@@ -38,7 +38,7 @@ def mean_of_games(scores: Scores) -> Any:
 
 
 def optimality_gap(scores: Scores) -> Any:
-    """How far runs stay below `OPTIMAL` on average; more than that does not count."""
+    """The mean distance of runs below `OPTIMAL`; more than that does not count."""
     return OPTIMAL - np.minimum(np.concatenate(scores, axis=-1), OPTIMAL).mean(axis=-1)
 
 
@@ -59,7 +59,7 @@ def performance_profile(scores: Scores, levels: Array) -> Any:
 
 
 def probability_of_improvement(scores: Scores, others: Scores) -> Any:
-    """How likely a run is better than another core's in the same game, mean over games.
+    """The probability that a run is better than another core's in the same game, mean over games.
 
     Ties count half, so that equal groups give 0.5 (Mann-Whitney's U over the number of pairs).
     """
@@ -72,7 +72,7 @@ def stratified_bootstrap(
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> tuple[Any, Any] | None:
-    """Where a statistic lies with 95% confidence: percentiles over seeds drawn anew in each game.
+    """The 95% confidence interval of a statistic: percentiles over seeds drawn anew in each game.
 
     Args:
         statistic: of one group of scores or of several.

@@ -73,14 +73,14 @@ class Arm:
         return area
 
     def steps_to(self, threshold: float) -> list[float | None]:
-        """Where each seed's windows first reach a return; None where they never do."""
+        """The steps at which each seed's windows first reach a return; None where they never do."""
         reached = self.curve.values >= threshold
         ends = self.curve.timesteps
         return [float(ends[row.argmax()]) if row.any() else None for row in reached]
 
     @property
     def speed(self) -> float | None:
-        """Agent steps a second up to the last episode's end, the median over seeds."""
+        """Agent steps per second up to the last episode's end, the median over seeds."""
         rates = [r.steps[-1] / r.hours[-1] / 3600 for r in self.records
                  if r.hours is not None and len(r.hours) and r.hours[-1] > 0]  # fmt: skip
         return float(np.median(rates)) if rates else None
@@ -138,18 +138,18 @@ class Comparison:
         ]
 
     def is_learned(self, env: str) -> bool:
-        """Whether a core ends better than cores begin, so that scores mean something."""
+        """Tells whether a core ends better than cores begin, so that scores mean something."""
         return self.anchors[env].top > self.anchors[env].floor
 
     def is_noisy(self, env: str) -> bool:
-        """Whether runs of a core differ, seed by seed, by more than floor and top."""
+        """Tells whether runs of a core differ, seed by seed, by more than floor and top."""
         arms = [arm for (e, _), arm in self.arms.items() if e == env and len(arm.records) > 1]
         spread = np.mean([arm.final.std(ddof=1) for arm in arms]) if arms else 0.0
         return bool(spread > self.anchors[env].top - self.anchors[env].floor)
 
     @cached_property
     def scale(self) -> str:
-        """What scores of different games are made comparable by: ``human`` or ``best``."""
+        """The scale that makes scores of different games comparable: ``human`` or ``best``."""
         return "human" if all(map(atari_game, self.envs)) else "best"
 
     @cached_property
@@ -176,7 +176,7 @@ class Comparison:
         return [self.normalised(env, self.arms[env, core].final) for env in self.shared_envs]
 
     def improvement(self, env: str, core: str) -> float:
-        """How much better than the baseline a core ends, in percent, in a game `is_learned`.
+        """The gain of a core over the baseline at the end, in percent, in a game `is_learned`.
 
         `IMPROVEMENT`, of returns at the end. The paper's figures 5, 17 and 18 show a relative
         improvement and give no formula: this is that of Wang et al. 2016.
@@ -301,7 +301,7 @@ def _differing(
 
 
 def _missing(arms: Mapping[tuple[str, str], Arm], names: Iterable[str]) -> Iterable[str]:
-    """What keeps a core from being counted, or its interval from being known, in all games."""
+    """Reasons why a core is not counted, or its interval is not known, in all games."""
     envs = sorted({env for env, _ in arms})
     seeds = {key: len(arm.records) for key, arm in arms.items()}
     most = {env: max(n for (e, _), n in seeds.items() if e == env) for env in envs}

@@ -37,18 +37,18 @@ def read_folder(folder: Path) -> list[Record]:
 
 
 def is_agents_run(folder: Path) -> bool:
-    """Whether a folder is the run folder of an agent."""
+    """Tells whether a folder is the run folder of an agent."""
     return (folder / CONFIG).exists() and (folder / EPISODES).exists()
 
 
 def _has_lost_its_episodes(folder: Path) -> bool:
-    """Whether a folder is an agent's run but for the table of its returns."""
+    """Tells whether a folder is an agent's run but for the table of its returns."""
     is_ours = (folder / CONFIG).exists() and (folder / COMMAND).exists()
     return is_ours and not (folder / EPISODES).exists()
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run folder of ours, of an agent or of a supervised task."""
+    """Tells whether a folder is a run folder of ours, of an agent or of a supervised task."""
     said = (folder / EPISODES).exists() or (folder / COMMAND).exists()
     return said and (folder / CONFIG).exists()
 
@@ -58,7 +58,7 @@ def _folders_of(folder: Path, pattern: str) -> set[Path]:
 
 
 def _is_others_run(logs: Path) -> bool:
-    """Whether logs of `Monitor` stand for themselves: our run folders have them too."""
+    """Tells whether logs of `Monitor` stand for themselves: our run folders have them too."""
     if _has_lost_its_episodes(logs):
         raise UsageError(f"{logs} is a run without its {EPISODES}: move it away, or train it again")
     return not any(map(is_agents_run, (logs, *logs.parents)))

@@ -1,4 +1,4 @@
-"""What is published of games: scores of a random agent and of a human, and the paper's table 7.
+"""Published facts of games: scores of a random agent and of a human, and the paper's table 7.
 
 Human-normalised scores are computed from them in `Comparison.normalised`.
 """
@@ -34,7 +34,7 @@ class Reference:
 
     @property
     def is_close(self) -> bool:
-        """Whether both are so close that a normalised score says little."""
+        """True if both are so close that a normalised score says little."""
         scale = max(abs(self.human), abs(self.random))
         return abs(self.human - self.random) < LEAST_GAP * scale
 

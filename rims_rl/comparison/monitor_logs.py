@@ -171,7 +171,7 @@ _ZooLoader.add_constructor(
 
 
 def _as_words(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> str:
-    """What stands for an object of Python: its name and what it is made of."""
+    """The text that stands for an object of Python: its name and what it is made of."""
     if isinstance(node, yaml.MappingNode):
         return f"{suffix} {loader.construct_mapping(node, deep=True)}"
     if isinstance(node, yaml.SequenceNode):

@@ -21,7 +21,7 @@ OF_RUN = TrainPlan.NOT_IN_IDENTITY | {
 
 
 def settings_of(record: Record) -> str:
-    """What must be the same for runs to be seeds of each other."""
+    """The settings that must be the same for runs to be seeds of each other."""
     return json.dumps(_compared(record), sort_keys=True)
 
 
@@ -37,7 +37,7 @@ def _compared(record: Record) -> dict[str, Any]:
 
 
 def short_games(envs: Sequence[str]) -> dict[str, str]:
-    """What tells games apart in a picture: ids without what their suites add to all of them."""
+    """Names that tell games apart in a picture: ids without what their suites add to all."""
     brief = {
         env: re.sub(r"^(.*/|popgym-)|(NoFrameskip|Deterministic)?-v\d+$", "", env) or env
         for env in envs
@@ -118,7 +118,7 @@ _ABSENT = object()
 
 
 def _difference(record: Record, groups: Sequence[Sequence[Record]]) -> str:
-    """What tells a group of runs from others of the same name, as a suffix."""
+    """The suffix that tells a group of runs from others of the same name."""
     others = [runs[0] for runs in groups if runs[0] is not record]
     mine, *theirs = (_compared(r) | {"total_timesteps": r.total} for r in (record, *others))
     keys = sorted(

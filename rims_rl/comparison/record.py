@@ -1,4 +1,4 @@
-"""What a comparison knows of a run, wherever it was read."""
+"""All that a comparison knows of a run, wherever it was read."""
 
 from __future__ import annotations
 

@@ -212,12 +212,12 @@ def _paper(comparison: Comparison) -> dict[str, dict[str, Any]]:
 
 
 def _is_papers(arm: Arm) -> bool:
-    """Whether as many RIMs are active as in the paper's table 7."""
+    """Tells whether as many RIMs are active as in the paper's table 7."""
     return arm.records[0].settings.get("num_active") == TABLE_7_ACTIVE
 
 
 def _agreement(ours: Mapping[str, float], theirs: Mapping[str, float]) -> str | None:
-    """Whether the first RIM and LSTM stand in the paper's order; None: one of them lacks.
+    """Compares the order of the first RIM and LSTM with the paper's; None: one of them lacks.
 
     Scores that differ by less than the paper's spread over seeds have no order there.
     """

@@ -87,7 +87,7 @@ def _give_or_take(value: float, spread: float | None) -> str:
 
 
 def to_know(problems: Sequence[str]) -> str:
-    """What a reader must know, in Markdown; empty if there is nothing."""
+    """The list of what a reader must know, in Markdown; empty if there is nothing."""
     return (
         "\n".join(["**To know**", "", *(f"- {problem}" for problem in problems)])
         if problems

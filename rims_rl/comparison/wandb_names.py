@@ -1,4 +1,4 @@
-"""What runs at Weights & Biases call things, and the record of a run that calls them so."""
+"""Names that runs at Weights & Biases give things, and the record of a run that gives them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Names:
-    """What runs call things, None for the first known name that they have.
+    """The names that runs give things, None for the first known name that they have.
 
     Attributes:
         env: key of the environment's id in the config.

@@ -30,7 +30,7 @@ _LOGS = "*run-*/run-*.wandb"
 
 @dataclass
 class _Part:
-    """What a log holds; a resumed run has several."""
+    """The content of a log; a resumed run has several logs."""
 
     config: dict[str, Any] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a source ``wandb:ENTITY/PROJECT?filter`` asks for."""
+"""The request of a source ``wandb:ENTITY/PROJECT?filter``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How RIMs look at the input, and which of them that makes active.
+"""The attention of RIMs on the input, and which of them that makes active.
 
 Axes: T time, B batch, M = T * B, K RIMs, H units per RIM, G gates per unit, D input features,
 R input rows, N heads, E size of a key, V size of a value.
@@ -20,7 +20,7 @@ SPARSIFY_EPSILON = 1e-7
 
 
 class InputRows(NamedTuple):
-    """What RIMs can read of the input; does not depend on their states."""
+    """The part of the input that RIMs can read; does not depend on their states."""
 
     keys: Tensor  # (..., R, N, E)
     values: Tensor  # (..., R, N, V)
@@ -78,7 +78,7 @@ class InputAttention(nn.Module):
         return keys if self.key_bias is None else keys + self.key_bias
 
     def is_merging_cheaper(self, count: int) -> bool:
-        """Whether `project_merged` takes fewer multiplications than `project` for so many rows."""
+        """Tells whether `project_merged` multiplies less than `project` for so many rows."""
         if not self.mapped:
             return False
         features, sizes = self.key_value_weight.shape

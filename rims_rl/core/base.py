@@ -1,4 +1,4 @@
-"""What all cores are: layers in the manner of `torch.nn.LSTM` whose episodes start anywhere.
+"""The base of all cores: layers in the manner of `torch.nn.LSTM` whose episodes start anywhere.
 
 Axes: T time, B batch, D input features, S units of the state.
 """
@@ -108,7 +108,7 @@ def initial_state(x: Tensor, size: int) -> State:
 
 
 def keep_factors(episode_starts: Tensor | None, x: Tensor) -> Tensor | None:
-    """What the state is multiplied with before each step: (T, B) -> (T, B), or None.
+    """The factors of the state before each step: (T, B) -> (T, B), or None.
 
     None if no episode starts, so that the common case costs nothing.
     """

@@ -1,4 +1,4 @@
-"""How RIMs read from one another.
+"""Communication: RIMs read from one another.
 
 Axes: B batch, K RIMs, H units per RIM, N heads, V numbers that a RIM reads, O numbers per unit
 that a message has.

@@ -32,7 +32,7 @@ def _shared_by_heads(config: RIMConfig) -> int:
 
 
 def _message_size(config: RIMConfig) -> int:
-    """How many numbers a message has."""
+    """The size of a message, in numbers."""
     outputs = COMMUNICATIONS.find(config.communication).outputs if config.communication else 1
     return outputs * config.rim_size
 
@@ -43,17 +43,17 @@ def _message_by_heads(config: RIMConfig) -> int:
 
 
 def _must_read_null(config: RIMConfig) -> bool:
-    """Whether there is no null row to leave out, or nothing but reading teaches who is active."""
+    """Tells whether there is no null row to leave out, or only reading teaches who is active."""
     return config.input_attention != "null" or _is_without_gradient(config)
 
 
 def _is_without_gradient(config: RIMConfig) -> bool:
-    """Whether the selection teaches the scores nothing."""
+    """Tells whether the selection teaches the scores nothing."""
     return config.selection.rpartition(":")[2] in WITHOUT_GRADIENT
 
 
 def _is_no_message(config: RIMConfig) -> bool:
-    """Whether what the heads of communication read has another size than the message."""
+    """Tells whether what the heads of communication read has another size than the message."""
     return config.comm_heads * config.comm_value_size != _message_size(config)
 
 

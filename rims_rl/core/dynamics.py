@@ -1,6 +1,6 @@
 """The recurrent cells that RIMs run independently of one another (paper section 2.3).
 
-Axes: B batch, K RIMs, H units a RIM, I attended input features, G gates of the cell.
+Axes: B batch, K RIMs, H units per RIM, I attended input features, G gates of the cell.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def gated_change(h: Tensor, message: Tensor) -> Tensor:
 
 
 def residual_change(h: Tensor, message: Tensor) -> Tensor:
-    """What is read is added as it is: o (paper section 2.4)."""
+    """The plain message, added as it is: o (paper section 2.4)."""
     return message
 
 

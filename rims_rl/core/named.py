@@ -61,7 +61,7 @@ class Named(dict[str, Thing]):
 
 
 def _source(thing: Any) -> tuple[str, str] | object:
-    """Where a class or function is defined; for what does not say it, nothing else is the same."""
+    """Module and name of a class or function; if it does not say them, nothing else is the same."""
     thing = getattr(thing, "change", thing)  # a form's is its function's
     names = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     return object() if None in names or names[1] == "<lambda>" else names

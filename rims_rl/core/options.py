@@ -67,7 +67,7 @@ class CoreOptions:
         return {**own, **self.core_kwargs}
 
     def cell(self) -> dict[str, Any]:
-        """What a RIM of these options computes, defaults of today included; empty for others."""
+        """Options that decide what a RIM computes, defaults of today included; empty for others."""
         if self.core != "rim":
             return {}
         resolved = asdict(RIMConfig(input_size=1, **self.options()))
@@ -89,7 +89,7 @@ class CoreOptions:
         return "-".join(parts)
 
     def tags(self) -> list[str]:
-        """What runs are tagged with, e.g. ``k6-4`` for six RIMs with four active."""
+        """Tags of runs, e.g. ``k6-4`` for six RIMs with four active."""
         return [f"k{self.num_rims}-{self.num_active}"] if self.core == "rim" else []
 
 

@@ -1,6 +1,6 @@
 """Recurrent Independent Mechanisms as a recurrent layer in the manner of `torch.nn.LSTM`.
 
-Axes: T time, B batch, M = T * B, K RIMs, H units a RIM, D input features, R input rows, N heads.
+Axes: T time, B batch, M = T * B, K RIMs, H units per RIM, D input features, R input rows, N heads.
 """
 
 from __future__ import annotations

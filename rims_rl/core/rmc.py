@@ -1,6 +1,6 @@
 """The relational memory core (Santoro et al. 2018, arXiv 1806.01822), called like `RIM`.
 
-Axes: T time, B batch, D input features, N slots, F units a slot, S = N * F hidden units, A heads.
+Axes: T time, B batch, D input features, N slots, F units per slot, S = N * F hidden units, A heads.
 """
 
 from __future__ import annotations

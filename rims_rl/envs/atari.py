@@ -101,7 +101,7 @@ class AtariVecEnv(VecEnv):
 
         Returns:
             Observations (n_envs, frame_stack, height, width), rewards (n_envs,), ends of the
-            agent's episodes (n_envs,) and one info an environment. After an end, the observation
+            agent's episodes (n_envs,) and one info per environment. After an end, the observation
             is the first one of the next episode.
         """
         actions = self._actions
@@ -136,7 +136,7 @@ class AtariVecEnv(VecEnv):
 
     @property
     def life_lost(self) -> npt.NDArray[np.bool_]:
-        """Which games (n_envs,) lost a life in the latest step and go on."""
+        """Mask (n_envs,) of the games that lost a life in the latest step and go on."""
         return self._life_lost
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ class AtariVecEnv(VecEnv):
         return images
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """Return an attribute of this object, which all its games share, once a game."""
+        """Return an attribute of this object, which all its games share, once per game."""
         return [getattr(self, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:

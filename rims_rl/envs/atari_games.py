@@ -38,7 +38,7 @@ class AtariSettings:
         full_action_space: Whether all 18 actions are legal; None: as the id is registered.
         max_num_frames_per_episode: Frames after which a game is cut off; None: as the id is
             registered.
-        threads: Emulator threads; None: one a processor core, at most one an environment.
+        threads: Emulator threads; None: one per processor core, at most one per environment.
     """
 
     episodic_life: bool = True

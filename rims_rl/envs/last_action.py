@@ -70,7 +70,7 @@ class VecLastAction(VecEnvWrapper):
 
 
 def shows_last_action(space: spaces.Space[Any]) -> bool:
-    """Whether observations of this space hold the last action and reward."""
+    """Tells whether observations of this space hold the last action and reward."""
     return isinstance(space, spaces.Dict) and {LAST_ACTION, LAST_REWARD} <= set(space.spaces)
 
 

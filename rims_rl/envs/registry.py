@@ -1,4 +1,4 @@
-"""Which family an environment id belongs to, and the nearest names of an unknown one."""
+"""The family that an environment id belongs to, and the nearest names of an unknown one."""
 
 from __future__ import annotations
 

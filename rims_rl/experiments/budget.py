@@ -1,4 +1,4 @@
-"""What is trained for a figure with less time than the paper's settings take."""
+"""Budgets: what is trained for a figure with less time than the paper's settings take."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Budget:
         return {k: v for k, v in options.items() if core == "rim" or k != "core_kwargs"}
 
     def note(self, settings: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
-        """What a picture says of runs; empty where they have the paper's settings.
+        """The note of a picture on its runs; empty where they have the paper's settings.
 
         An option for which a figure has its own value in all runs is left out.
 

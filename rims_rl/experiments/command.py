@@ -1,4 +1,4 @@
-"""What commands over many runs share: where to train, how they stop, errors of one line."""
+"""Parts that commands over many runs share: where to train, how they stop, errors of one line."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def add_executor_options(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_executor(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Executor:
-    """What the options of `add_executor_options` ask for.
+    """The executor that the options of `add_executor_options` ask for.
 
     Raises:
         UsageError: options of Ray without it.

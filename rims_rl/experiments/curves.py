@@ -69,7 +69,7 @@ def window_means(
 
 
 def progress_values(run: Path, column: str) -> Array:
-    """What ``progress.csv`` holds of a quantity, rows without it left out."""
+    """The values of a quantity in ``progress.csv``, rows without it left out."""
     table = pd.read_csv(run / PROGRESS)
     if column not in table:
         return np.array([])

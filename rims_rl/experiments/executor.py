@@ -67,7 +67,7 @@ def train_all(jobs: Sequence[Job], executor: Executor) -> None:
 
 
 def _why(job: Job, status: int) -> str:
-    """What is known of a training that failed; what it said itself stands in its log."""
+    """All that is known of a training that failed; what it said itself stands in its log."""
     why = "it cannot be done as asked" if status == 2 else f"exit status {status}"
     return f"{why}, see {job.log}" if job.log.exists() else why
 
@@ -170,7 +170,7 @@ class AllRuns:
 
 
 def was_killed(status: int) -> bool:
-    """Whether a signal ended a training: none of ours did, as long as we run."""
+    """Tells whether a signal ended a training: none of ours did, as long as we run."""
     return status < 0 or status > 128
 
 

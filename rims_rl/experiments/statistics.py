@@ -26,7 +26,7 @@ def bootstrap_interval(
     statistic: Callable[..., Any],
     rng: np.random.Generator,
 ) -> list[float] | None:
-    """Where a statistic of such numbers lies with 95% confidence.
+    """The 95% confidence interval of a statistic of such numbers.
 
     Args:
         values: independent numbers.
@@ -62,7 +62,7 @@ def over_seeds(values: Sequence[float], rng: np.random.Generator) -> dict[str, A
 
 
 def with_interval(numbers: Mapping[str, Any]) -> str:
-    """What `over_seeds` gives, as text."""
+    """The numbers that `over_seeds` gives, as text."""
     return between(numbers["interquartile mean"], numbers["interval"])
 
 

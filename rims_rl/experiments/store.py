@@ -64,7 +64,7 @@ class StoredRun:
 
     @functools.cached_property
     def results(self) -> dict[str, Any]:
-        """What the run says of itself, its ``param_count`` and ``environment`` among it.
+        """All that the run says of itself, its ``param_count`` and ``environment`` among it.
 
         Raises:
             UsageError: it cannot be read.
@@ -233,7 +233,7 @@ class Runs:
         return job.is_done or (numbers_only and self._publication(job).exists())
 
     def _publication(self, job: Job) -> Path:
-        """Where the results of a run are published; nowhere if nothing is."""
+        """The place where the results of a run are published; nowhere if nothing is."""
         place = job.folder.relative_to(self.root).with_suffix(".json")
         return (self._published or self.root / "unpublished") / place
 

@@ -1,1 +1,1 @@
-"""What the project publishes: the paper's figures and its own comparisons, each by name."""
+"""All that the project publishes: the paper's figures and its own comparisons, each by name."""

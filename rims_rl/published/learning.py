@@ -1,4 +1,4 @@
-"""How well cores learn: control, memory and small Atari-like tasks, every core alike.
+"""Shows how well cores learn: control, memory and small Atari-like tasks, every core alike.
 
 All cores of a task have as many units and the same settings, those of the task.
 """
@@ -29,7 +29,7 @@ COARSE_WINDOWS = 10
 
 @dataclass(frozen=True)
 class LearningTask:
-    """What is learned.
+    """A task that is learned.
 
     Attributes:
         options: of `rims_rl.train`, with the environment.
@@ -185,7 +185,7 @@ def over_runs(runs: Runs, task: LearningTask, rng: Generator) -> dict[str, Any]:
 
 
 def _last(curve: Sequence[float | None]) -> float:
-    """What the last window has, or the one before where no episode ended in it."""
+    """The value of the last window, or of the one before where no episode ended in it."""
     return next((value for value in reversed(curve) if value is not None), math.nan)
 
 

@@ -78,7 +78,7 @@ def _compared(runs: Runs, models: Mapping[str, Wanted], env: str) -> Drawing:
     of_kinds = (f"{kind}: success, return" for kind in DISTRACTORS)
     head = ["core", "parameters", "seeds", *of_kinds, *MEASURES]
     body = [_row(name, result) for name, result in results.items()]
-    title = f"Success in {episodes} episodes a seed: interquartile mean over seeds, 95% interval"
+    title = f"Success in {episodes} episodes per seed: interquartile mean over seeds, 95% interval"
     return Drawing(
         picture=_draw(curves, results, episodes, rng),
         numbers={"episodes": episodes, "cores": results},
@@ -139,7 +139,7 @@ def _draw(
         _draw_evaluations(right, number, name, result)
     right.set_xticks(range(3), [f"{kind} distractors" for kind in DISTRACTORS])
     right.set_ylabel("success in evaluation")
-    right.set_title(f"{episodes} episodes a seed (dots: seeds)")
+    right.set_title(f"{episodes} episodes per seed (dots: seeds)")
     right.grid(alpha=0.3)
     return picture
 

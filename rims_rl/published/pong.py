@@ -89,7 +89,7 @@ def _text(value: float | None) -> str:
 
 
 def _activity(run: StoredRun) -> list[list[float | None]]:
-    """How often each RIM is active in each window; nothing without RIMs."""
+    """The activity of each RIM in each window; nothing without RIMs."""
     windows = run.results["windows"]
     columns = [c for c in windows if c.removeprefix(ACTIVITY).isdecimal()]
     return [windows[column] for column in sorted(columns)]
@@ -117,7 +117,7 @@ def _draw(stored: Mapping[str, list[StoredRun]]) -> Picture:
 
 
 def _draw_activity(axes: Axes, name: str, run: StoredRun) -> None:
-    """How often each RIM of a run is active, one strip a RIM, over training."""
+    """Draws how often each RIM of a run is active, one strip per RIM, over training."""
     shares = np.array(_activity(run), dtype=float)
     extent = (0, run.results["windows"]["timesteps"][-1], len(shares) + 0.5, 0.5)
     image = axes.imshow(

@@ -42,7 +42,7 @@ class Suite:
     note: str = ""
 
     def models(self, quick: Options = QUICK) -> dict[tuple[str, str], Wanted]:
-        """What is to be trained, by the game's environment and the core's name.
+        """The models to be trained, by the game's environment and the core's name.
 
         Args:
             quick: what ``--quick`` of a figure changes.
@@ -115,7 +115,7 @@ def read_suite(name: str, budget: str | None = None) -> Suite:
 
 
 def _note(budget: str, budgets: Mapping[str, Mapping[str, Any]]) -> str:
-    """What is smaller in a budget than in the first."""
+    """The note on what is smaller in a budget than in the first."""
     own, first = budgets[budget], next(iter(budgets.values()))
     less = [
         f"{key} {value:,} of {first[key]:,}"

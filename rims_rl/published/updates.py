@@ -1,4 +1,4 @@
-"""What the measurements report of a run's updates and of its active sets, beside its returns."""
+"""Measurements of a run's updates and of its active sets, reported beside its returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands tell the user on stderr: one line for each error or warning."""
+"""Messages of the commands to the user on stderr: one line for each error or warning."""
 
 from __future__ import annotations
 

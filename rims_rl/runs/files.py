@@ -71,7 +71,7 @@ def nearest_existing(path: Path) -> Path:
 
 
 def free_bytes(folder: Path) -> int:
-    """What the disk of a folder, which need not exist yet, has left."""
+    """The bytes that the disk of a folder, which need not exist yet, has left."""
     return shutil.disk_usage(nearest_existing(folder)).free
 
 
@@ -80,7 +80,7 @@ def _write_utf8(path: Path, text: str) -> None:
 
 
 def _is_full(folder: Path, error: Exception) -> bool:
-    """Whether a full disk is behind an error: torch has no error of its own for that."""
+    """Tells whether a full disk is behind an error: torch has no error of its own for that."""
     return getattr(error, "errno", None) == errno.ENOSPC or free_bytes(folder) < 2**16
 
 

@@ -120,7 +120,7 @@ def resumed_folder(
     read_config: Callable[[Path], Config],
     newest_checkpoint: Callable[[Path], Checkpoint | None],
 ) -> tuple[Config, Checkpoint]:
-    """What a resumed run goes on from.
+    """The configuration and the checkpoint that a resumed run goes on from.
 
     Args:
         folder: of the run, which is `held`: another process might save a newer checkpoint.
@@ -184,7 +184,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process trains the run in a folder."""
+    """Tells whether a process trains the run in a folder."""
     if not (folder / _LOCK).exists():
         return False
     try:
@@ -237,7 +237,7 @@ def folder_version(folder: Path) -> str | None:
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """What `describe_environment` wrote for a run; empty if that cannot be read."""
+    """Reads what `describe_environment` wrote for a run; empty if that cannot be read."""
     try:
         described = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
     except (OSError, ValueError):

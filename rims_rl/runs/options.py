@@ -1,4 +1,4 @@
-"""What a run is made of: options in groups, each with its type, default, help and check."""
+"""The parts of a run: options in groups, each with its type, default, help and check."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PlanType = TypeVar("PlanType", bound="Plan")
 
 @dataclass(frozen=True)
 class PlaceOptions:
-    """Where a run is computed and what is kept of it."""
+    """The place where a run is computed and what is kept of it."""
 
     seed: int = field(default=0, metadata={"help": "seed of everything random"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
@@ -66,7 +66,7 @@ class Plan(abc.ABC):
     @property
     @abc.abstractmethod
     def subject(self) -> str:
-        """What is learned: an environment or a task."""
+        """The subject of learning: an environment or a task."""
 
     @abc.abstractmethod
     def label(self) -> str:
@@ -78,20 +78,20 @@ class Plan(abc.ABC):
 
     @classmethod
     def is_in_identity(cls, name: str, value: Any) -> bool:
-        """Whether an option at some value tells runs apart."""
+        """Tells whether an option at some value tells runs apart."""
         came_later = name in cls.CAME_LATER and value == cls.CAME_LATER[name]
         return name not in cls.NOT_IN_IDENTITY and not came_later
 
     @abc.abstractmethod
     def group(self) -> str:
-        """What runs that differ in sizes and seed alone are called together."""
+        """The common name of runs that differ in sizes and seed alone."""
 
     @abc.abstractmethod
     def tags(self) -> list[str]:
-        """What the run is tagged with."""
+        """The tags of the run."""
 
     def title(self) -> str:
-        """What is trained, for people, e.g. ``CartPole-v1, lstm-h60, seed 1``."""
+        """The name of what is trained, for people, e.g. ``CartPole-v1, lstm-h60, seed 1``."""
         return f"{self.subject}, {self.label()}, seed {self.run.seed}"
 
     def flat(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class Plan(abc.ABC):
         return values
 
     def identity(self) -> str:
-        """What tells runs apart beside their seed, as text."""
+        """The settings that tell runs apart beside their seed, as text."""
         chosen = {
             name: value for name, value in self.flat().items() if self.is_in_identity(name, value)
         }

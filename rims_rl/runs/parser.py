@@ -22,7 +22,7 @@ OWN = ("config", "resume")
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What the user asked for.
+    """The user's request.
 
     Attributes:
         values: options given by the user, from the file and the flags.
@@ -89,7 +89,7 @@ def add_options(
 
 
 def metavar(kind: Any) -> str:
-    """What stands for a value of this type in the help."""
+    """The word that stands for a value of this type in the help."""
     names = {int: "N", float: "X", str: "TEXT", bool: "true|false"}
     if typing.get_origin(kind) is dict:
         return "{..}"
@@ -97,7 +97,7 @@ def metavar(kind: Any) -> str:
 
 
 class HelpFormatter(jsonargparse.DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """One line an option: what it does, without jsonargparse's types."""
+    """One line per option: what it does, without jsonargparse's types."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         layout = {"max_help_position": 36, "width": 120, **kwargs}
@@ -112,7 +112,7 @@ def parsed(
     read: Callable[[], jsonargparse.Namespace],
     source: str = "",
 ) -> dict[str, Any]:
-    """What `read` reads with `parser`, its errors as one line in the words of the user.
+    """The options that `read` reads with `parser`, its errors as one line in the words of the user.
 
     Args:
         parser: knows the options.
@@ -142,7 +142,7 @@ _YamlLoader.add_implicit_resolver(
 
 
 def load_yaml(text: str) -> Any:
-    """What a YAML text holds."""
+    """The content of a YAML text."""
     return yaml.load(text, _YamlLoader)
 
 

@@ -44,7 +44,7 @@ class Session(Generic[PlanType]):
 
     @property
     def resumed(self) -> bool:
-        """Whether the run goes on from a checkpoint."""
+        """True if the run goes on from a checkpoint."""
         return self.rng is not None
 
 

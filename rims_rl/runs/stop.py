@@ -25,7 +25,7 @@ class StopRequest:
 
     @property
     def exit_status(self) -> int:
-        """What a shell reports of a process that the signal ended: 130 or 143; 0 without one."""
+        """The shell's status of a process that the signal ended: 130 or 143; 0 without one."""
         return 128 + self.signal if self.signal is not None else 0
 
     def __enter__(self) -> StopRequest:

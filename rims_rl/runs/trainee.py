@@ -1,4 +1,4 @@
-"""What the harness asks of whatever it trains: of agents and of the models of supervised tasks."""
+"""The harness's demands on whatever it trains: agents and the models of supervised tasks."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class Trainee(abc.ABC):
     @property
     @abc.abstractmethod
     def done(self) -> int:
-        """How far it is, on the step axis."""
+        """The progress so far, on the step axis."""
 
     @property
     @abc.abstractmethod
     def device(self) -> object:
-        """Where it is computed."""
+        """The device that it is computed on."""
 
     @property
     @abc.abstractmethod
     def param_count(self) -> int:
-        """How many numbers are learned."""
+        """The number of learned parameters."""
 
     def facts(self) -> dict[str, Any]:
         """Values for the W&B configuration beside the options."""
@@ -132,7 +132,7 @@ class Kind(abc.ABC, Generic[PlanType]):
         """
 
     def title(self, plan: PlanType) -> str:
-        """What is trained, for people, e.g. ``CartPole-v1, lstm-h60, seed 1``."""
+        """The name of what is trained, for people, e.g. ``CartPole-v1, lstm-h60, seed 1``."""
         return plan.title()
 
     @abc.abstractmethod
@@ -153,15 +153,15 @@ class Kind(abc.ABC, Generic[PlanType]):
 
     @abc.abstractmethod
     def total(self, plan: PlanType) -> int:
-        """Where the step axis ends."""
+        """The end of the step axis."""
 
     @abc.abstractmethod
     def is_done(self, plan: PlanType, folder: Path) -> bool:
-        """Whether a folder's run got to its end."""
+        """Tells whether a folder's run got to its end."""
 
     @abc.abstractmethod
     def results(self, folder: Path) -> dict[str, Any]:
-        """What a run that is done says of itself: ``param_count``, ``environment`` and more.
+        """All that a run that is done says of itself: ``param_count``, ``environment`` and more.
 
         Raises:
             UsageError: it cannot be read.

@@ -136,12 +136,12 @@ def tagged(tag: str) -> Iterator[None]:
 
 
 def run_tags() -> dict[str, str]:
-    """What an environment must have for the runs that begin in it to have the tags of `tagged`."""
+    """Environment variables that give runs which begin with them the tags of `tagged`."""
     return {_TAGS: os.environ[_TAGS]} if _TAGS in os.environ else {}
 
 
 def tracking_mode(track: str) -> Mode:
-    """What ``--track`` means here: ``online``, ``offline`` or ``disabled``.
+    """The meaning of ``--track`` here: ``online``, ``offline`` or ``disabled``.
 
     ``WANDB_MODE``, where set, decides for ``auto``.
     """
@@ -162,7 +162,7 @@ def tracking_mode(track: str) -> Mode:
 
 
 def logged_in() -> bool:
-    """Whether W&B has a key to use, without asking the user or the network."""
+    """Tells whether W&B has a key to use, without asking the user or the network."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     import wandb

@@ -1,4 +1,4 @@
-"""What a run of a task leaves on disk to go on from: weights, optimizer and progress."""
+"""Files on disk that a run of a task goes on from: weights, optimizer and progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rims_rl.runs.files import write_atomically
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What a run knows beside its model.
+    """The facts that a run knows beside its model.
 
     Attributes:
         updates: done so far.

@@ -13,7 +13,7 @@ from rims_rl.runs.options import at_least, flag
 
 @dataclass(frozen=True)
 class EmbeddingOptions:
-    """What a step of a sequence is turned into."""
+    """The embedding that a step of a sequence is turned into."""
 
     embedding_size: int = field(default=64, metadata={"help": "features of a step before the core"})
 
@@ -37,7 +37,7 @@ def not_empty(group: object, name: str) -> None:
 
 @dataclass(frozen=True)
 class CacheOptions:
-    """Where generated videos are kept."""
+    """The place where generated videos are kept."""
 
     cache_dir: str | None = field(
         default=None, metadata={"help": "folder of generated videos; default ~/.cache/rims_rl"}
@@ -53,7 +53,7 @@ class CacheOptions:
 
 @dataclass(frozen=True)
 class RolloutOptions(CacheOptions):
-    """How frames are computed, and how a model of them is tested: true ones first, then its own."""
+    """The computation of frames, and the test of a model of them: true ones first, then its own."""
 
     precision: Precision = field(
         default="float32",

@@ -40,5 +40,5 @@ class SequenceModel(nn.Module):
 
 
 def parameter_count(model: nn.Module) -> int:
-    """How many numbers of a model are learned."""
+    """The number of a model's parameters that are learned."""
     return sum(parameter.numel() for parameter in model.parameters()) - masked_count(model)

@@ -73,7 +73,7 @@ def model_options(core: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class LearningOptions:
-    """How the model learns."""
+    """The settings of the model's learning."""
 
     epochs: int = field(default=100, metadata={"help": "passes over the training sequences"})
     batch_size: int = field(default=64, metadata={"help": "sequences of an update"})
@@ -90,7 +90,7 @@ class LearningOptions:
 
 @dataclass(frozen=True)
 class RunOptions(PlaceOptions):
-    """Where a run is computed and what is kept of it."""
+    """The place where a run is computed and what is kept of it."""
 
     checkpoint_every: int = field(default=1, metadata={"help": "epochs between checkpoints"})
 

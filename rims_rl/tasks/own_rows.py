@@ -1,6 +1,6 @@
 """A RIM core in which each RIM reads an input of its own, made of an ordinary one.
 
-Axes: K RIMs, H units a RIM, D features of a row, N = K heads, E and V sizes of a key and a value.
+Axes: K RIMs, H units per RIM, D features of a row, N = K heads, E and V sizes of a key and a value.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def own_rows_rim(row_size: int, options: Mapping[str, Any]) -> RIM:
 
 
 def masked_count(model: nn.Module) -> int:
-    """How many numbers among a model's parameters are held at 0."""
+    """The number of a model's parameters that are held at 0."""
     count = 0
     for module in model.modules():
         if isinstance(module, parametrize.ParametrizationList):

@@ -151,7 +151,7 @@ def read_preset(name: str) -> Mapping[str, Any]:
 
 
 def run_title(plan: TaskPlan[Any]) -> str:
-    """What is trained, for people, e.g. ``balls, lstm-h250, train_set=6-8, seed 1``.
+    """The name of what is trained, for people, e.g. ``balls, lstm-h250, train_set=6-8, seed 1``.
 
     It has the task's own options that differ from the preset and are not of the test alone.
     """

@@ -43,7 +43,7 @@ def blocks(
         sequences: of the whole split.
         seed: of the data set, not negative.
         split: whose streams are asked for; no two splits share one.
-        size: sequences a block; the last one may be smaller.
+        size: sequences per block; the last one may be smaller.
 
     Yields:
         The number of sequences of a block, and its own generator.

@@ -1,4 +1,4 @@
-"""What the tasks on videos share: data sets that lie on the disk, read as frames.
+"""Parts that the tasks on videos share: data sets that lie on the disk, read as frames.
 
 Axes: N sequences, T time, B batch, C channels, Y rows and X columns of a frame.
 """

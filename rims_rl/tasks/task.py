@@ -1,4 +1,4 @@
-"""What training needs to know of a task; every task of `rims_rl.tasks.registry` is one of these.
+"""All training needs to know of a task; every task of `rims_rl.tasks.registry` is one of these.
 
 Axes: T time, B batch.
 """
@@ -94,7 +94,7 @@ class Task(abc.ABC, Generic[Options]):
 
     @abc.abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """What training minimises, a scalar."""
+        """The loss that training minimises, a scalar."""
 
     @abc.abstractmethod
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -127,7 +127,7 @@ class StoredSequences:
         self._order: NDArray[np.int64]
 
     def indices(self, update: int) -> NDArray[np.int64]:
-        """Which sequences an update takes, (B)."""
+        """Indices of the sequences that an update takes, (B)."""
         epoch, position = divmod(update, self._task.updates_per_epoch)
         if epoch != self._epoch:
             rng = np.random.default_rng([_ORDER, self._task.plan.run.seed, epoch])

@@ -257,7 +257,7 @@ class TaskKind(Kind[TaskPlan[Any]]):
         return plan.learning.epochs * make_task(plan).updates_per_epoch
 
     def is_done(self, plan: TaskPlan[Any], folder: Path) -> bool:
-        """Whether the best model of all updates was tested."""
+        """Tells whether the best model of all updates was tested."""
         if not (folder / RESULTS).exists():
             return False
         return bool(read_results(folder)["updates"] >= self.total(plan))

@@ -1,4 +1,4 @@
-"""What the tasks on whole frames share: teacher forcing in training, rollouts in the test.
+"""Parts that the tasks on whole frames share: teacher forcing in training, rollouts in the test.
 
 Axes: N sequences, T time, B batch, C channels, Y rows and X columns of a frame.
 """
@@ -25,7 +25,7 @@ FOLLOWED = (4, 5)
 class VideoTask(StoredVideoTask[Options]):
     """Predict each next frame of a video.
 
-    The loss and ``bce`` are the binary cross-entropy in nats a pixel of the prediction from true
+    The loss and ``bce`` are the binary cross-entropy in nats per pixel of the prediction from true
     frames; ``rollout_bce`` has one for each frame from the second on, the first `given` from true
     frames and the others from the model's own predictions.
     """

@@ -27,7 +27,7 @@ _SAMPLED = 64
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a data set is and how it is made; two data sets of one recipe are equal.
+    """The content of a data set and how it is made; two data sets of one recipe are equal.
 
     Attributes:
         name: of the file, for people.
@@ -44,7 +44,7 @@ class Recipe:
     blocks: Callable[[], Iterable[Videos]] = field(compare=False, repr=False)
 
     def path(self, folder: Path) -> Path:
-        """Where the data set is: data sets of other options have other files."""
+        """The file of the data set: data sets of other options have other files."""
         text = json.dumps(self.options, sort_keys=True)
         return folder / f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.npy"
 
@@ -123,7 +123,7 @@ def _write(path: Path, recipe: Recipe) -> None:
 
 
 def _defect(path: Path, recipe: Recipe) -> str | None:
-    """What is wrong with a file, as it follows "is"; None if nothing is."""
+    """The defect of a file, as it follows "is"; None if there is none."""
     try:
         card = json.loads(_card(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -138,7 +138,7 @@ def _defect(path: Path, recipe: Recipe) -> str | None:
 
 
 def _describe(path: Path, recipe: Recipe) -> dict[str, Any]:
-    """What is written beside a file."""
+    """The description that is written beside a file."""
     videos = _open(path)
     return {
         "version": recipe.version,

@@ -78,7 +78,7 @@ def make_training_env(plan: TrainPlan, seed: int) -> VecEnv:
 
 
 def _is_numbers(space: spaces.Space[Any]) -> bool:
-    """Whether observations are numbers that can be scaled, not symbols and no picture."""
+    """Tells whether observations are numbers that can be scaled, not symbols and no picture."""
     if isinstance(space, spaces.Dict):
         symbols = GridExtractor.fits(space)
         return not symbols and all(map(_is_numbers, space.spaces.values()))
@@ -125,7 +125,7 @@ def policy_class(space: spaces.Space[Any]) -> type[CorePolicy]:
 
 
 def algorithm(plan: TrainPlan) -> type[StockRecurrentPPO]:
-    """What learns: ours, or sb3-contrib's own."""
+    """The algorithm that learns: ours, or sb3-contrib's own."""
     return RecurrentPPO if plan.ppo.minibatches == "sequences" else StockRecurrentPPO
 
 
@@ -208,7 +208,7 @@ def _features(plan: TrainPlan, space: spaces.Space[Any]) -> dict[str, Any]:
 def _extractor(
     plan: TrainPlan, space: spaces.Space[Any]
 ) -> tuple[type[BaseFeaturesExtractor] | None, dict[str, Any]]:
-    """What makes features of observations, None for the policy's own, and its arguments."""
+    """The extractor of features of observations, None for the policy's own, and its arguments."""
     policy = policy_class(space)
     size, precision = plan.core.features_dim, plan.run.precision
     extractor: type[BaseFeaturesExtractor] | None = None

@@ -1,4 +1,4 @@
-"""What a checkpoint of an agent holds beside the model: progress and the scale of rewards."""
+"""The content of an agent's checkpoint beside the model: progress and the scale of rewards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rims_rl.training.scales import (
 
 @dataclass(frozen=True)
 class AgentFacts:
-    """What a run knows beside its model.
+    """The facts that a run knows beside its model.
 
     Attributes:
         timesteps: agent steps whose data the model has learned from.

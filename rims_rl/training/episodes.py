@@ -65,7 +65,7 @@ def play(
 ) -> Episodes:
     """Plays `episodes` whole games, the same number in each environment.
 
-    A fixed number an environment keeps short games from being counted more often than long ones.
+    A fixed number per environment keeps short games from being counted more often than long ones.
 
     Args:
         model: acts.

@@ -1,4 +1,4 @@
-"""What `rims_rl.evaluate` does: plays, summarises, writes a JSON file and films."""
+"""The work of `rims_rl.evaluate`: plays, summarises, writes a JSON file and films."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FPS = {"atari": 15, "minigrid": 8, "minatar": 15, "popgym": 30, "gymnasium": 30}
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What to evaluate, and how; the options of the command."""
+    """The options of the command: what to evaluate, and how."""
 
     run: str = field(default="", metadata={"help": "run folder, or a model's zip file"})
     env: str | None = field(

@@ -190,7 +190,7 @@ def require_inactive(stage: Stage) -> None:
 
 
 def activity(trace: Trace) -> dict[str, list[float]]:
-    """How often each RIM is active: in the whole game, and around events of each kind."""
+    """Shares of steps with each RIM active: in the whole game, and around events of each kind."""
     shares = {"whole game": trace.active.mean(0).tolist()}
     for kind, happened in trace.events.items():
         if happened.any():
@@ -247,7 +247,7 @@ def _as_trace(
 
 
 def _room(env: VecEnv) -> Any:
-    """Where in a MiniGrid level that knows its rooms the agent is; None elsewhere."""
+    """The agent's room in a MiniGrid level that knows its rooms; None elsewhere."""
     try:
         (level,) = env.get_attr("unwrapped")
     except AttributeError:  # Atari's games are none of Gymnasium's
@@ -275,7 +275,7 @@ _MARKS = {"reward": ("^", "tab:green"), "punishment": ("v", "tab:red"),
 
 
 def _stretches(active: Mask) -> list[tuple[float, int]]:
-    """Where stretches of active steps (T,) begin, and their lengths; step 0 is around 0."""
+    """Starts of stretches of active steps (T,), and their lengths; step 0 is around 0."""
     ends = np.flatnonzero(np.diff(np.pad(active.astype(int), 1))).reshape(-1, 2)
     return [(float(begin) - 0.5, int(end - begin)) for begin, end in ends]
 

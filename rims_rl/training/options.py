@@ -114,7 +114,7 @@ class PPOOptions:
     n_steps: int = field(
         default=128, metadata={"help": "steps of each environment between two updates"}
     )
-    n_minibatches: int = field(default=4, metadata={"help": "minibatches an epoch"})
+    n_minibatches: int = field(default=4, metadata={"help": "minibatches per epoch"})
     minibatches: Minibatches = field(
         default="sequences",
         metadata={"help": "whole sequences, or sb3-contrib's pieces cut at random and padded"},
@@ -143,7 +143,7 @@ class PPOOptions:
 
 @dataclass(frozen=True)
 class RunOptions(PlaceOptions):
-    """How long, where, and what is kept."""
+    """The length and the place of a run, and what is kept of it."""
 
     total_timesteps: int = field(
         default=100_000, metadata={"help": "agent steps of all environments together"}

@@ -1,4 +1,4 @@
-"""How training goes, on the progress bar of `rims_rl.runs.progress`."""
+"""Shows how training goes, on the progress bar of `rims_rl.runs.progress`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves on disk while it trains: episodes, evaluations, the best model, checkpoints."""
+"""Records of a run on disk while it trains: episodes, evaluations, the best model, checkpoints."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def write_results(folder: Path, plan: TrainPlan, param_count: int, best: float |
 
 
 def summary(folder: Path, total: int) -> dict[str, Any]:
-    """What the tables of a run say.
+    """The summary of a run's tables.
 
     Args:
         folder: of the run.

@@ -1,4 +1,4 @@
-"""What rewards and observations are normalised by (`VecNormalize`): as JSON, and put back.
+"""The scales of normalised rewards and observations (`VecNormalize`): as JSON, and put back.
 
 `rims_rl.training.checkpoints.save_agent` keeps it in each checkpoint.
 """
@@ -21,7 +21,7 @@ REWARD_SCALE, OBSERVATION_SCALE = "reward_scale", "observation_scale"
 
 
 def reward_scale(env: VecNormalize | None) -> dict[str, Any] | None:
-    """What normalised rewards are divided by, as JSON; None if they are not normalised."""
+    """The scale that divides normalised rewards, as JSON; None if they are not normalised."""
     return None if env is None else _as_json(env.ret_rms)
 
 

@@ -92,7 +92,7 @@ class Agent(Trainee):
         return param_count(self._model)
 
     def facts(self) -> dict[str, Any]:
-        """What CleanRL and the like call things."""
+        """Facts under the names that CleanRL and the like give them."""
         env = self._plan.env
         atari = family_of(env.env) == "atari"
         return {
@@ -221,7 +221,7 @@ class AgentKind(Kind[TrainPlan]):
         return plan.run.total_timesteps
 
     def is_done(self, plan: TrainPlan, folder: Path) -> bool:
-        """Whether the model is saved, is that of all steps, and the results are written."""
+        """Tells whether the model is saved, is that of all steps, and the results are written."""
         if not (folder / MODEL).exists():
             return False
         total = plan.run.total_timesteps

@@ -95,7 +95,7 @@ def enlarge(picture: Picture) -> Picture:
 
 
 def strips(active: Mask, step: int, width: int) -> Picture:
-    """Draws one strip a RIM, a cell a step, the current step at the white line.
+    """Draws one strip per RIM, a cell per step, the current step at the white line.
 
     The first `WINDOW` steps fill the strips from the left; then they scroll.
 

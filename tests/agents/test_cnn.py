@@ -17,7 +17,7 @@ FRAMES = spaces.Box(0, 255, (4, 84, 84), np.uint8)
 
 
 def plain(cnn: AtariCnn, images: Tensor) -> Tensor:
-    """What the CNN computes, layer by layer on images scaled to [0, 1]."""
+    """The features that the CNN computes, layer by layer on images scaled to [0, 1]."""
     features: Tensor = cnn.linear(cnn.convolutions(images))
     return features
 

@@ -295,7 +295,7 @@ def test_training_goes_on_after_loading(tmp_path):
 
 
 def adam_steps(model):
-    """How often Adam has moved the weights."""
+    """Counts how often Adam has moved the weights."""
     (steps,) = {int(state["step"]) for state in model.policy.optimizer.state.values()}
     return steps
 

@@ -1,4 +1,4 @@
-"""What must hold of statistics over games and seeds, whatever the scores."""
+"""Properties that statistics over games and seeds must have, whatever the scores."""
 
 import numpy as np
 import pytest

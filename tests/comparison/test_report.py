@@ -12,7 +12,7 @@ from tests.comparison.synthetic import HOSTILE, hostile_summary, summary
 
 
 class Page(html.parser.HTMLParser):
-    """What a page consists of: its tags with their attributes, and the JSON in it."""
+    """The parts of a page: its tags with their attributes, and the JSON in it."""
 
     def __init__(self, text):
         super().__init__()

@@ -34,7 +34,7 @@ class StoredRun:
     metadata: dict[str, Any] | None = None
 
     def node(self) -> dict[str, Any]:
-        """What the server answers to a query for all fields (wandb's ``RUN_FRAGMENT``)."""
+        """The server's answer to a query for all fields (wandb's ``RUN_FRAGMENT``)."""
         names = {name for row in self.rows for name in row}
         summary = {name: row[name] for row in self.rows for name in row}
         config = {key: {"value": value, "desc": None} for key, value in self.config.items()}
@@ -51,7 +51,7 @@ class StoredRun:
         }  # fmt: skip
 
     def fits(self, query: dict[str, Any]) -> bool:
-        """Whether a filter lets the run pass."""
+        """Tells whether a filter lets the run pass."""
         return all(self._has(part) for part in query.get("$and", []))
 
     def _has(self, part: dict[str, Any]) -> bool:

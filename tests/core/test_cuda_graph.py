@@ -1,4 +1,4 @@
-"""What can be known of graphs without a GPU; on one, `test_cuda` holds."""
+"""Facts of graphs that can be known without a GPU; on one, `test_cuda` holds."""
 
 import contextlib
 

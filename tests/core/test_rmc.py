@@ -38,7 +38,7 @@ def linear(layer, a):
 
 
 def attended(core, memory, row, i):
-    """What slot i reads from all slots and the input, head by head."""
+    """The numbers that slot i reads from all slots and the input, head by head."""
     maps = [linear(core.query_key_value, r).reshape(3, HEADS, -1) for r in [*memory, row]]
     heads = []
     for a in range(HEADS):

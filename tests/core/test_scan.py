@@ -286,7 +286,7 @@ def test_an_empty_batch_gives_an_empty_output():
 
 
 def places(variant):
-    """Where a number can stand that is none: the input, the state and every weight."""
+    """Places where a number can stand that is none: the input, the state and every weight."""
     rim = RIM(3, 8, variant=variant, **{**SMALL, "num_rims": 4})
     return ["x", "h", *(name.split(".")[-1] for name, _ in rim.named_parameters())]
 

@@ -101,7 +101,7 @@ def test_same_game_as_make_atari_env(
             assert info["TimeLimit.truncated"] == expected_info["TimeLimit.truncated"]
             if "episode" in info:
                 games += 1
-                # SB3's monitor counts frames, four an agent step.
+                # SB3's monitor counts frames, four per agent step.
                 assert info["episode"]["l"] == np.ceil(expected_info["episode"]["l"] / 4)
                 play(ours, [FIRE, UP_OR_RIGHT])
             else:

@@ -1,4 +1,4 @@
-"""What the last action and reward look like beside observations, and when they are forgotten."""
+"""The last action and reward as they look beside observations, and when they are forgotten."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ pytestmark = [
 
 
 def played(env: Any, seed: int, steps: int = 50) -> list[Any]:
-    """What a player sees and gets who draws his actions with the same seed every time."""
+    """All that a player sees and gets who draws his actions with the same seed every time."""
     actions = np.random.default_rng(0).integers(env.action_space.n, size=steps)
     record: list[Any] = [env.reset(seed=seed)[0].tolist()]
     for action in actions:

@@ -20,7 +20,7 @@ REMEMBERS_ACTIONS = ("Battleship", "Concentration", "MineSweeper", "MultiarmedBa
 
 
 def played(env: Any, seed: int, steps: int = 120, elsewhere: int = 0) -> list[Any]:
-    """What a player sees and gets who draws the same actions every time.
+    """All that a player sees and gets who draws the same actions every time.
 
     Between two of them, others draw `elsewhere` numbers from the global generators.
     """

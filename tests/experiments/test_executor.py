@@ -56,7 +56,7 @@ def store(executor, seeds=(0, 1)):
 
 
 def begun():
-    """How often each run was begun or continued."""
+    """The number of times that each run was begun or continued."""
     return [len(path.read_text().splitlines()) for path in ROOT.rglob("command.txt")]
 
 
@@ -82,7 +82,7 @@ def wait_for(condition, seconds=120):
 
 
 def has_begun():
-    """Whether both runs saved a checkpoint."""
+    """Tells whether both runs saved a checkpoint."""
     return len({path.parent for path in ROOT.rglob("checkpoints/step-*.json")}) == 2
 
 

@@ -1,4 +1,4 @@
-"""What is written of a figure."""
+"""All that is written of a figure."""
 
 import json
 from pathlib import Path

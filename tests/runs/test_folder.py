@@ -1,4 +1,4 @@
-"""Where runs go, and what is refused before anything is created."""
+"""The places of runs, and what is refused before anything is created."""
 
 import os
 from datetime import datetime

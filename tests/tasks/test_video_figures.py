@@ -51,7 +51,7 @@ def runs(tmp_path):
 
 
 def make(name):
-    """What a figure writes: the JSON, checked, and a picture that is no empty one."""
+    """The output of a figure: the JSON, checked, and a picture that is no empty one."""
     assert main([name, *ARGUMENTS]) == 0
     pixels = np.asarray(Image.open(Path("o", f"{name}.png")).convert("RGB"))
     assert 600 < pixels.shape[1] < 2_600

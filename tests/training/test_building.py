@@ -1,4 +1,4 @@
-"""What a plan builds."""
+"""The things that a plan builds."""
 
 from __future__ import annotations
 

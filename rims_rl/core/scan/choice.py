@@ -1,4 +1,4 @@
-"""Which way a core is computed: compiled, in torch, as CUDA graphs of it, or the reference."""
+"""Chooses how a core is computed: compiled, in torch, as CUDA graphs of it, or the reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rims_rl.core.scan.operation import Kernel, ScanSpec
 
 
 def is_exporting() -> bool:
-    """Whether `torch.export` traces the program, which only the reference's operations can bear.
+    """Tells whether `torch.export` traces the program; only the reference's operations bear it.
 
     torch before 2.7 does not tell exporting from compiling.
     """
@@ -53,7 +53,7 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
 
 
 def _why_not_scan(config: RIMConfig, x: Tensor, training: bool) -> str | None:
-    """What keeps the core from running as one scan; None if nothing does."""
+    """The reason why the core cannot run as one scan; None if there is none."""
     if x.shape[1] == 0:
         return "the batch is empty"
     if x.dim() == 4:

@@ -79,7 +79,7 @@ def supports(spec: ScanSpec) -> bool:
 
 
 def why_not(spec: ScanSpec, x: Tensor, num_rims: int) -> str | None:
-    """What keeps the kernel from such a scan; None if nothing does."""
+    """The reason why the kernel cannot run such a scan; None if there is none."""
     if not supports(spec):
         return f"the compiled scan does not know all of {spec.forms()}"
     if x.device.type != "cpu":

@@ -99,7 +99,7 @@ _lock = threading.Lock()
 def _replayed(
     what: Hashable, function: Callable[[_Tensors], _Tensors], tensors: _Tensors
 ) -> _Tensors:
-    """What the function gives for the tensors, from a graph if there is one.
+    """The function's results for the tensors, from a graph if there is one.
 
     Args:
         what: tells functions apart that do different things with tensors of the same shapes.

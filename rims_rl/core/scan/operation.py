@@ -5,7 +5,7 @@ weights after it, each as one matrix product over the whole sequence. What is le
 `rims_rl.core.scan.compiled` or `rims_rl.core.scan.torch_forward`. `RIM` itself holds the plain
 reference.
 
-Axes: T time, B batch, M = T * B, K RIMs, H units a RIM, G gates a unit, N input heads,
+Axes: T time, B batch, M = T * B, K RIMs, H units per RIM, G gates per unit, N input heads,
 C communication heads, Q queries, keys and values of communication, V values read, O outputs.
 """
 
@@ -59,7 +59,7 @@ class ScanSpec:
         )
 
     def is_among(self, known: Mapping[str, Sequence[str]]) -> bool:
-        """Whether all its forms are among those that a kernel knows, by field."""
+        """Tells whether all its forms are among those that a kernel knows, by field."""
         return all(getattr(self, name) in forms for name, forms in known.items())
 
     def forms(self) -> str:
@@ -69,12 +69,12 @@ class ScanSpec:
 
     @property
     def communicates(self) -> bool:
-        """Whether RIMs read from one another."""
+        """True if RIMs read from one another."""
         return self.communication != "none"
 
 
 class ScanInputs(NamedTuple):
-    """What a kernel reads. Absent parts are None."""
+    """The inputs of a kernel. Absent parts are None."""
 
     gates_in: Tensor  # (N, K, M, G * H) the input's part of the gates, before attention
     scores_in: Tensor | None  # (N, K, M, H) the score is the state times this
@@ -91,7 +91,7 @@ class ScanInputs(NamedTuple):
 
 
 class ScanRecord(NamedTuple):
-    """What a kernel's forward pass leaves for its backward pass and for analysis."""
+    """All that a kernel's forward pass leaves for its backward pass and for analysis."""
 
     h: Tensor  # (T, B, K, H) after each step
     c: Tensor  # (T, B, K, H) after each step
@@ -105,7 +105,7 @@ class Kernel(Protocol):
     """A way to run the loop over time."""
 
     def supports(self, spec: ScanSpec) -> bool:
-        """Whether it knows all forms that the spec names; what it does not, the reference runs."""
+        """Tells whether it knows all forms that the spec names; else the reference runs."""
 
     def forward(self, spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:
         """Runs all steps; with save=False only h, c of the last step and analysis are whole."""
@@ -253,5 +253,5 @@ def project_for_rims(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def score_scale(key_size: int) -> float:
-    """What scores are multiplied with, 1 / sqrt(key size) (paper, equation 1)."""
+    """The factor of scores, 1 / sqrt(key size) (paper, equation 1)."""
     return 1.0 / math.sqrt(key_size)

@@ -18,7 +18,7 @@ from rims_rl.core.scan.operation import ScanInputs, ScanRecord, ScanSpec, score_
 
 
 class Saved(NamedTuple):
-    """What the backward pass reads beside the common part of the record."""
+    """All that the backward pass reads beside the common part of the record."""
 
     move: Tensor | None  # (K, T, B) of soft selection
     softmax: Tensor | None  # (T, N, K, B) of competition
@@ -69,7 +69,7 @@ def by_head(spec: ScanSpec, x: Tensor) -> Tensor:
 
 
 def reading_weights(spec: ScanSpec, attention: Tensor) -> Tensor:
-    """What the input is read with: the attention on it, or 1 (NaN where that is not a number)."""
+    """Weights that read the input: the attention on it, or 1 (NaN where that is not a number)."""
     return attention if spec.read_null else attention.clamp(1.0, 1.0)
 
 
@@ -81,7 +81,7 @@ def out_of_each(weight_out: Tensor | None, rims: int) -> Tensor | None:
 
 
 def reset_scales(keep: Tensor | None, steps: int) -> Sequence[Tensor | None]:
-    """What states (K, B, H) are multiplied with before each step; None where that is 1."""
+    """The factors of states (K, B, H) before each step; None where they are 1."""
     if keep is None:
         return (None,) * steps
     scales = keep.unsqueeze(-1).unbind(0)

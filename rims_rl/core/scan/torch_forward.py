@@ -1,8 +1,8 @@
 """The kernel in torch: no compiler needed, any device, backpropagation through time by hand.
 
-Few operations a step and none of autograd's bookkeeping.
+Few operations per step and none of autograd's bookkeeping.
 
-Axes: T time, B batch, K RIMs, H units a RIM, G gates a unit, N input heads, C communication
+Axes: T time, B batch, K RIMs, H units per RIM, G gates per unit, N input heads, C communication
 heads, E and V all their keys and values. RIMs come first, (K, T, B, ...) and (K, B, ...) within a
 step, so that their maps are batched products.
 """
@@ -48,7 +48,7 @@ class _Maps(NamedTuple):
 
 
 class _Communicated(NamedTuple):
-    """What communication leaves."""
+    """The results of communication."""
 
     change: Tensor  # (K, B, H) of the state
     queries: Tensor  # (K, B, E)
@@ -61,7 +61,7 @@ class _Communicated(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What a step leaves; absent parts are None."""
+    """The results of a step; absent parts are None."""
 
     c: Tensor  # (K, B, H)
     active: Tensor  # (K, B) bool

@@ -57,14 +57,14 @@ def _figure15(runs: Runs) -> Drawing:
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylabel("cross-entropy (nats a pixel)")
+        axes.set_ylabel("cross-entropy (nats per pixel)")
         numbers[title] = {curve.label: curve.numbers() for curve in drawn}
     panels[0].legend(frameon=False, fontsize=8)
     return Drawing(picture, numbers, {"claim": _CLAIM})
 
 
 def _curve(of_model: Sequence[StoredRun], column: str, label: str, colour: str) -> SeedCurve:
-    """What the runs wrote after each epoch."""
+    """The values that the runs wrote after each epoch."""
     values = np.array([progress_values(run.folder, column) for run in of_model])
     return SeedCurve(label, colour, range(1, 1 + values.shape[1]), values)
 

@@ -35,7 +35,7 @@ def next_frame_bce(
 
 
 def frames_given(runs: Runs, model: Wanted) -> int:
-    """How many true frames the rollouts of a model begin with."""
+    """The number of true frames that the rollouts of a model begin with."""
     return int(planned(runs, model).options.given)
 
 

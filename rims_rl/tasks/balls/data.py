@@ -39,11 +39,11 @@ _CURTAIN = (20, 32)
 
 @dataclass(frozen=True)
 class BallsSpec:
-    """Which videos (paper, sections 4.2 and D.4).
+    """The description of a set of videos (paper, sections 4.2 and D.4).
 
     The paper gives counts, frames and numbers of videos; the rest is our reading. Radii are
     uniform in 4 to 7 pixels and masses go with the area, so that a ball's size tells its mass;
-    speeds at the start are uniform in 1 to 3 pixels a frame, directions uniform. The curtain is
+    speeds at the start are uniform in 1 to 3 pixels per frame, directions uniform. The curtain is
     an invisible rectangle that hides what is behind it: each side uniform in 20 to 32 pixels,
     anywhere in the frame, still during a video.
 
@@ -110,7 +110,7 @@ def recipe(spec: BallsSpec, split: Split) -> cache.Recipe:
 
 
 def simulate(spec: BallsSpec, split: Split) -> Trajectories:
-    """Where the balls of `recipe`'s videos are, for measures and figures.
+    """The positions of the balls in `recipe`'s videos, for measures and figures.
 
     Args:
         spec: which videos.

@@ -112,7 +112,7 @@ def _name(runs: Runs, picture: Picture, panels: Sequence[Axes]) -> None:
     """Names axes and curves, the latter above all panels, where they hide nothing."""
     curves: dict[str, Artist] = {}
     for axes in panels:
-        axes.set_ylabel("cross-entropy (nats a pixel)")
+        axes.set_ylabel("cross-entropy (nats per pixel)")
         lines, labels = axes.get_legend_handles_labels()
         curves.update(zip(labels, lines, strict=True))
     if curves:

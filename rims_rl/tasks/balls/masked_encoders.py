@@ -76,7 +76,7 @@ def _figure6(runs: Runs) -> Drawing:
 
 
 def active_rims(model: VideoModel, frames: Tensor) -> NDArray[np.bool_]:
-    """Which RIMs are active as a model sees frames (T, B, 1, Y, X): (T, B, K)."""
+    """The RIMs that are active as a model sees frames (T, B, 1, Y, X): (T, B, K)."""
     with torch.no_grad():
         _, _, info = model.core(model.encoder(frames), None, None, return_info=True)
     active: NDArray[np.bool_] = info.active_mask.numpy()
@@ -84,7 +84,7 @@ def active_rims(model: VideoModel, frames: Tensor) -> NDArray[np.bool_]:
 
 
 def ink_of_strips(model: VideoModel, frames: Tensor) -> NDArray[np.float32]:
-    """How much ink each RIM's strip holds, frames (T, B, 1, Y, X): (T, B, K)."""
+    """The amount of ink in each RIM's strip, frames (T, B, 1, Y, X): (T, B, K)."""
     rows = frames.sum(dim=(2, 4)).numpy()
     strips = itertools.pairwise(_strips(model).edges)
     return np.stack([rows[..., start:stop].sum(-1) for start, stop in strips], axis=-1)
@@ -178,5 +178,5 @@ def _strips(model: VideoModel) -> StripEncoders:
 
 
 FIGURES = (
-    Figure("fig6", "balls: one encoder a strip and RIM, and which RIMs are active", _figure6),
+    Figure("fig6", "balls: one encoder per strip and RIM, and which RIMs are active", _figure6),
 )

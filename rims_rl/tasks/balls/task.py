@@ -82,7 +82,7 @@ class Balls(VideoTask[BallsOptions]):
 
 
 def spec_of(name: str, size: int, options: BallsOptions) -> balls.BallsSpec:
-    """What a data set's name stands for.
+    """The spec that a data set's name stands for.
 
     Args:
         name: the number of balls or a range, then kinds, e.g. ``6-8`` or ``4-curtain``.

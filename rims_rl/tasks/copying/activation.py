@@ -54,7 +54,7 @@ def phases(span: int) -> list[Phase]:
 
 
 def active_rims(run: StoredRun, span: int) -> Mask:
-    """Which RIMs are active on test sequences, (T, B, K).
+    """The RIMs that are active on test sequences, (T, B, K).
 
     Args:
         run: of a RIM model on copying.
@@ -72,14 +72,14 @@ def active_rims(run: StoredRun, span: int) -> Mask:
 
 
 def distinctness(active: Mask, span: int) -> dict[str, Any]:
-    """How much the phases differ in which RIMs are active.
+    """Measures how much the phases differ in which RIMs are active.
 
     Args:
         active: (T, B, K).
         span: between digits and answer.
 
     Returns:
-        ``share``: of the steps of each phase in which each RIM is active, K numbers a phase;
+        ``share``: of the steps of each phase in which each RIM is active, K numbers per phase;
         ``distance``: for each two phases the share of active RIMs that change from one to the
         other, 0 where all are as often active in both, 1 where none is active in both; in each
         sequence, then the mean over sequences;

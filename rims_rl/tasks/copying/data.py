@@ -40,7 +40,7 @@ def sample(n: int, span: int, rng: np.random.Generator) -> CopyingBatch:
     The inputs are ten random digits, `span` steps the last of which is the marker and the others
     blank, and ten blanks. The targets are blank until the marker has been read, then the ten
     digits. Our reading: the paper's digits "0-8" leave no symbol for the blank, so that 0 is the
-    blank and the digits are 1 to 8, as usual in this task; guessing costs ln 8 = 2.08 a digit.
+    blank and the digits are 1 to 8, as usual in this task; guessing costs ln 8 = 2.08 per digit.
 
     Args:
         n: sequences.

@@ -1,1 +1,1 @@
-"""What figures of videos share: rollouts, film strips, names and colours of models."""
+"""Parts that figures of videos share: rollouts, film strips, names and colours of models."""

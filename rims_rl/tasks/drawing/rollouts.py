@@ -36,7 +36,7 @@ class Rollout:
         given: true frames that the model saw; frames 1 to `given` were predicted from these alone.
         true: grey values in [0, 1], (T, Y, X).
         predicted: the same of frames 1 to T - 1, (T - 1, Y, X).
-        bce: cross-entropy of frames 1 to T - 1 in nats a pixel.
+        bce: cross-entropy of frames 1 to T - 1 in nats per pixel.
     """
 
     given: int

@@ -1,4 +1,4 @@
-"""How models are called and coloured, the same in all figures of videos."""
+"""Names and colours of models, the same in all figures of videos."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ SIDE = 64
 """Pixels along a side of a frame."""
 
 FASTEST = 4
-"""Pixels a frame, along each axis."""
+"""Pixels per frame, along each axis."""
 
 _VERSION = 1
 _BLOCK = 200
@@ -27,10 +27,10 @@ _BLOCK = 200
 
 @dataclass(frozen=True)
 class MovingMnistSpec:
-    """Which videos (paper, section E.3).
+    """The description of a set of videos (paper, section E.3).
 
     Each digit moves straight by whole pixels, from a random place with a random velocity. At a
-    wall it draws a new one: away from the wall 1 to 4 pixels a frame, along it -4 to 4. Digits
+    wall it draws a new one: away from the wall 1 to 4 pixels per frame, along it -4 to 4. Digits
     pass through each other; where they overlap, their ink adds up to white at most. The digits
     are those of the same split of `digits`.
 

@@ -34,11 +34,11 @@ _SPEED = (0.75, 2.25)
 
 @dataclass(frozen=True)
 class PartialViewSpec:
-    """Which videos (paper, section D.5).
+    """The description of a set of videos (paper, section D.5).
 
     Balls bounce off the walls, each other and one that is fixed in the centre. Our reading of
     what the paper leaves open: all have a radius of 4 pixels and equal masses; speeds at the
-    start are uniform in 0.75 to 2.25 pixels a frame, the bouncing balls' in a smaller box.
+    start are uniform in 0.75 to 2.25 pixels per frame, the bouncing balls' in a smaller box.
 
     Attributes:
         balls: that move: 3 in training, 1 to 6 out of distribution.
@@ -58,7 +58,7 @@ class PartialViewSpec:
 
 
 class Views(NamedTuple):
-    """What a model sees of some videos and has to predict: V windows of C x C pixels a frame.
+    """Windows of some videos, seen by a model and to be predicted: V of C x C pixels per frame.
 
     Attributes:
         corners: (B, T, V, 2) int64: row and column of each window's upper left pixel.
@@ -95,7 +95,7 @@ def recipe(spec: PartialViewSpec, split: Split) -> cache.Recipe:
 
 
 def simulate(spec: PartialViewSpec, split: Split) -> Trajectories:
-    """Where the balls of `recipe`'s videos are; ball 0 is the fixed one, of infinite mass."""
+    """Positions of the balls in `recipe`'s videos; ball 0 is the fixed one, of infinite mass."""
     check_split(split)
     parts = blocks(spec.sequences, spec.seed, split, _BLOCK)
     return join([_motion(spec, count, rng) for count, rng in parts])
@@ -115,7 +115,7 @@ def views(
     Args:
         frames: (B, T+1, S, S).
         rng: draws the places.
-        count: V, windows a frame.
+        count: V, windows per frame.
         side: C, pixels along a side of a window.
     """
     videos, length, rows, columns = frames.shape

@@ -100,11 +100,11 @@ class PartialView(StoredVideoTask[PartialViewOptions]):
         return ViewModel(self.plan.model, partial_view.SIDE, self.options.view_side)
 
     def batch(self, update: int) -> Batch:
-        """What the model sees (windows; the oracle: whole next frames), corners, next windows."""
+        """The model's input (windows; the oracle: whole next frames), corners, next windows."""
         return self._batch(self.train_videos(update), self.train_rng(update))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Binary cross-entropy of the windows, in nats a pixel."""
+        """Binary cross-entropy of the windows, in nats per pixel."""
         logits, targets = _predict(model, batch)
         return frame_bce(logits, targets).mean()
 
