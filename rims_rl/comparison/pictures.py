@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from rims_rl.comparison.aggregate import AGGREGATES
+from rims_rl.comparison.comparison import IMPROVEMENT
 
 Summary = Mapping[str, Any]
 
@@ -91,6 +92,7 @@ def draw_improvement(summary: Summary) -> Picture:
         axes.tick_params(labelsize=8)
         axes.set_xlabel("improvement in %", fontsize=9)
         axes.grid(alpha=0.3, axis="x")
+    picture.supxlabel(f"{IMPROVEMENT} (top, floor: {SCALES[summary['scale']]})", fontsize=6)
     return picture
 
 

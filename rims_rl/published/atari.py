@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from rims_rl.comparison.comparison import compare
+from rims_rl.comparison.comparison import IMPROVEMENT, compare
 from rims_rl.comparison.folders import of_results
 from rims_rl.comparison.pictures import draw_curves, draw_improvement
 from rims_rl.comparison.summary import summarise
@@ -19,6 +19,7 @@ from rims_rl.published.suites import suite_of_figure
 from rims_rl.runs.errors import UsageError
 
 RIM_5, NO_ATTENTION = "RIM 6/5", "RIM, no input attention"
+_OF_IMPROVEMENT = ("improvement", "baseline", "scale", "anchors", "problems")
 _SUITE, _WITHOUT_ATTENTION = "atari41", "atari30"
 
 
@@ -42,7 +43,11 @@ def _improvement(suite: str, ours: str, theirs: str, runs: Runs) -> Drawing:
     summary = _compared(runs, suite, (theirs, ours))
     if not any(summary["improvement"].values()):
         raise UsageError(f"no game has runs of both {ours} and {theirs}")
-    numbers = {name: summary[name] for name in ("improvement", "baseline", "scale", "problems")}
+    numbers = {
+        "formula": f"{IMPROVEMENT}, of interquartile means at the end",
+        "ends": {f"{arm['env']}, {arm['core']}": arm["final"] for arm in summary["arms"]},
+        **{name: summary[name] for name in _OF_IMPROVEMENT},
+    }
     return Drawing(draw_improvement(summary), numbers, note=summary["note"])
 
 

@@ -17,6 +17,13 @@ from rims_rl.training.trainee import AGENTS
 
 _SHIPPED = "suites"
 _KEYS = {"title", "games", "cores", "options", "budgets"}
+#: Options that a suite sets itself for each of its runs.
+_OF_SUITES = ("seed", "run_dir", "track")
+#: What must be in a suite.
+_NEEDED = {
+    "games": (list, "a list of ids"),
+    "cores": (dict, "options by name, such as {LSTM: {core: lstm}}"),
+}
 
 
 @dataclass(frozen=True)
@@ -109,8 +116,12 @@ def read_suite(name: str, budget: str | None = None) -> Suite:
         models = suite.models()
     except ValueError as error:  # an unknown core
         raise UsageError(f"suite {name}: {error}") from None
+    known: dict[tuple[str, str], str] = {}
     for (env, core), model in models.items():
-        _check(f"suite {name}, {env}, {core}", env, model)
+        identity = _checked_identity(f"suite {name}, {env}, {core}", env, model)
+        same = known.setdefault((env, identity), core)
+        if same != core:
+            raise UsageError(f"suite {name}, {env}: {core} has the settings of {same}")
     return suite
 
 
@@ -134,13 +145,19 @@ def _options(suite: str, of: object, options: Any) -> Options:
         raise UsageError(
             f"suite {suite}: {of}: give options by name, such as {{core: lstm}}, not {options}"
         )
+    for name in _OF_SUITES:
+        if name in (options or {}):
+            raise UsageError(
+                f"suite {suite}: {of}: {name} is chosen for each run; seeds of a budget say how many"
+            )
     return AGENTS.check_options("", options or {}, f"suite {suite}, {of}")
 
 
-def _check(where: str, env: str, model: Wanted) -> None:
+def _checked_identity(where: str, env: str, model: Wanted) -> str:
+    """The settings of a core in a game, which are there and go together."""
     try:
         spec_of(env)
-        AGENTS.plan(model.options)
+        return AGENTS.plan(model.options).identity()
     except (ValueError, UsageError) as error:
         raise UsageError(f"{where}: {error}") from None
 
@@ -186,7 +203,7 @@ def _content(name: str) -> Mapping[str, Any]:
             there_are = f"; there are {', '.join(sorted(_KEYS))}"
             hint = did_you_mean(str(key), _KEYS, otherwise=there_are)
             raise UsageError(f"suite {name}: unknown key {key!r}{hint}")
-    for key, kind in (("games", list), ("cores", dict)):
+    for key, (kind, form) in _NEEDED.items():
         if not isinstance(content.get(key), kind) or not content[key]:
-            raise UsageError(f"suite {name}: it needs {key}, a {kind.__name__} with something in")
+            raise UsageError(f"suite {name}: it needs {key}, {form}")
     return {"title": name, **content}

@@ -315,7 +315,8 @@ def _draw_communication(axes: Axes, trace: Trace) -> None:
         axes.set_title("no communication", fontsize=10)
         return
     rims = trace.communication.shape[-1]
-    reads = np.maximum(trace.active.sum(0), 1)[:, None]
+    steps = trace.active.sum(0, dtype=float)[:, None]
+    reads = np.where(steps > 0, steps, np.nan)  # a RIM that never read anything stays blank
     image = axes.imshow(trace.communication.sum(0) / reads, "magma", vmin=0)
     names = [str(k) for k in range(1, rims + 1)]
     axes.set_xticks(range(rims), names)

@@ -117,6 +117,12 @@ CHANGES = {
     "no such budget": ({}, ["--budget", "small"], "--budget small: suite tiny.yaml has one, two"),
     "no games": ({"games": []}, [], "it needs games"),
     "no such game": ({"games": ["CartPole-v9"], "budgets": {}}, [], "did you mean CartPole-v1"),
+    "a seed of its own": ({"cores": {"X": {"seed": 4}}}, [], "X: seed is chosen for each run"),
+    "a folder": ({"options": {"run_dir": "x"}}, [], "options: run_dir is chosen for each run"),
+    "the same twice": (
+        {"cores": {"A": {"core": "lstm"}, "B": {"core": "lstm"}}}, [], "B has the settings of A"
+    ),
+    "no cores": ({"cores": {}}, [], "it needs cores, options by name, such as {LSTM: {core: lstm}}"),
     "no such core": ({"cores": {"X": {"core": "mamba"}}}, [], "choose from rim, lstm"),
     "no such option": ({"options": {"learning_rat": 1}}, [], "learning_rat"),
     "no such key": ({"game": []}, [], "unknown key 'game'; did you mean games?"),
