@@ -12,12 +12,11 @@ import pandas as pd
 from stable_baselines3.common.monitor import Monitor
 
 from rims_rl.comparison.monitor_logs import monitored_runs
-from rims_rl.comparison.record import Array, Record, running_hours, whole_rows
+from rims_rl.comparison.record import Array, Record, whole_rows
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import COMMAND, CONFIG, EPISODES, PROGRESS, RESULTS
+from rims_rl.training.results import STEPS, hours_at
 from rims_rl.training.trainee import AGENTS
-
-_STEPS, _ELAPSED = "time/total_timesteps", "time/time_elapsed"
 
 
 def read_folder(folder: Path) -> list[Record]:
@@ -78,26 +77,15 @@ def _of_run(folder: Path) -> Record:
             steps=steps,
             returns=_numbers(episodes["return"]),
             total=float(plan.run.total_timesteps),
-            hours=_hours(progress, steps),
+            hours=hours_at(progress, steps),
             settings=plan.flat(),
             parameters=_parameters(folder / RESULTS),
             command=command.read_text().splitlines()[0] if command.exists() else None,
-            trained=float(progress[_STEPS].max()) if len(progress) else 0.0,
+            trained=float(progress[STEPS].max()) if len(progress) else 0.0,
             exact=True,
         )
     except (OSError, ValueError, KeyError, IndexError, AttributeError) as error:
         raise UsageError(f"{folder} cannot be read as a run: {error}") from None
-
-
-def _hours(progress: pd.DataFrame, steps: Array) -> Array | None:
-    """Hours of training at some steps; a resumed run counts on where it stopped."""
-    if _ELAPSED not in progress:
-        return None
-    table = progress[[_STEPS, _ELAPSED]].dropna()
-    elapsed = _numbers(table[_ELAPSED])
-    if not len(elapsed):
-        return None
-    return np.asarray(np.interp(steps, _numbers(table[_STEPS]), running_hours(elapsed)))
 
 
 def _parameters(results: Path) -> int | None:
@@ -137,8 +125,10 @@ def of_results(source: str, results: Mapping[str, Any], seed: int | None = None)
         steps=ends[known],
         returns=returns[known],
         total=float(ends[-1]),
+        hours=np.array(windows["hours"], dtype=float)[known] if "hours" in windows else None,
         settings=config,
         parameters=results.get("param_count"),
+        command=results.get("command"),
         trained=float(results["timesteps"]),
         exact=True,
     )

@@ -90,14 +90,3 @@ def whole_rows(file: Path, columns: Sequence[str], skip: int = 0) -> pd.DataFram
         raise UsageError(f"{file} cannot be read: line {line} is damaged")
     whole: pd.DataFrame = table.assign(**numbers)[~damaged]
     return whole
-
-
-def running_hours(elapsed: Array) -> Array:
-    """Hours of training from the seconds that a run's clock shows; it restarts when resumed.
-
-    Args:
-        elapsed: in the order in which it was logged (num_rows,).
-    """
-    passed = np.diff(elapsed, prepend=0.0)
-    hours: Array = np.cumsum(np.where(passed < 0, elapsed, passed)) / 3600
-    return hours

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from rims_rl.comparison.record import Array, Record, running_hours
+from rims_rl.comparison.record import Array, Record
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.options import option_names
 from rims_rl.runs.wandb_log import STEP_AXIS
 from rims_rl.training.options import GROUPS
+from rims_rl.training.results import running_hours
 
 #: Returns, in the order in which they are looked for: CleanRL's and ours, SB3's, evaluations'.
 METRICS = ("charts/episodic_return", "rollout/ep_rew_mean", "eval/mean_reward")

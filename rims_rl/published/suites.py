@@ -148,7 +148,8 @@ def _options(suite: str, of: object, options: Any) -> Options:
     for name in _OF_SUITES:
         if name in (options or {}):
             raise UsageError(
-                f"suite {suite}: {of}: {name} is chosen for each run; seeds of a budget say how many"
+                f"suite {suite}: {of}: {name} is chosen for each run; seeds: N of a budget says "
+                "how many there are"
             )
     return AGENTS.check_options("", options or {}, f"suite {suite}, {of}")
 

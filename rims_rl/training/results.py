@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from rims_rl.experiments.curves import window_means
 from rims_rl.runs.files import write_text
-from rims_rl.runs.folder import EPISODES, PROGRESS, RESULTS, read_environment
+from rims_rl.runs.folder import COMMAND, EPISODES, PROGRESS, RESULTS, read_environment
 from rims_rl.training.options import TrainPlan
 
+#: Columns of ``progress.csv``: agent steps, and seconds since the start or the last resume.
+STEPS, ELAPSED = "time/total_timesteps", "time/time_elapsed"
 #: Windows of equal length in which episodes and metrics are averaged.
 WINDOWS = 40
 #: Columns of ``progress.csv`` that are kept in windows, beside how often each RIM is active.
@@ -48,6 +52,7 @@ def write_results(folder: Path, plan: TrainPlan, param_count: int, best: float |
         **summary(folder, plan.run.total_timesteps),
         "best_evaluation": best,
         "config": plan.flat(),
+        "command": _command(folder),
         "environment": read_environment(folder),
     }
     write_text(folder / RESULTS, json.dumps(results) + "\n")
@@ -67,10 +72,10 @@ def summary(folder: Path, total: int) -> dict[str, Any]:
     """
     progress = pd.read_csv(folder / PROGRESS)
     known = [column for column in EVALUATION if column in progress]
-    evaluated = progress[["time/total_timesteps", *known]].dropna(subset=known[:1])
+    evaluated = progress[[STEPS, *known]].dropna(subset=known[:1])
     last = evaluated.iloc[-1].to_dict() if known and len(evaluated) else None
     return {
-        "timesteps": int(progress["time/total_timesteps"].max()),
+        "timesteps": int(progress[STEPS].max()),
         "windows": windows(folder, progress, total),
         "last_evaluation": last,
         "statistics": {
@@ -87,15 +92,59 @@ def windows(folder: Path, progress: pd.DataFrame, total: int) -> dict[str, list[
     metrics = [str(name) for name in progress if _is_metric(str(name))]
     tables = (
         (pd.read_csv(folder / EPISODES), "timesteps", ["return", "length", "success"]),
-        (progress, "time/total_timesteps", metrics),
+        (progress, STEPS, metrics),
     )
     columns: dict[str, list[float | None]] = {"timesteps": edges[1:].tolist()}
     for table, steps, names in tables:
         means = window_means(table, steps, names, edges)
         for name in names:
             values = means[name].to_numpy(dtype=np.float64)
-            columns[name] = [None if np.isnan(v) else float(f"{v:.5g}") for v in values]
-    return columns
+            columns[name] = _rounded(values)
+    hours = hours_at(progress, edges[1:])
+    return columns if hours is None else {**columns, "hours": _rounded(hours)}
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(v) else float(f"{v:.5g}") for v in values]
+
+
+def hours_at(progress: pd.DataFrame, steps: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Hours of training at some agent steps; None if no clock was logged.
+
+    Args:
+        progress: the table ``progress.csv``.
+        steps: at which.
+    """
+    if ELAPSED not in progress:
+        return None
+    table = progress[[STEPS, ELAPSED]].dropna()
+    if not len(table):
+        return None
+    logged, elapsed = table.to_numpy(dtype=np.float64).T
+    return np.asarray(np.interp(steps, logged, running_hours(elapsed)))
+
+
+def running_hours(elapsed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Hours of training from the seconds that a run's clock shows; it restarts when resumed.
+
+    Args:
+        elapsed: in the order in which it was logged (num_rows,).
+    """
+    passed = np.diff(elapsed, prepend=0.0)
+    hours: NDArray[np.float64] = np.cumsum(np.where(passed < 0, elapsed, passed)) / 3600
+    return hours
+
+
+def _command(folder: Path) -> str | None:
+    """The command that began a run, less its folder, which is this machine's."""
+    file = folder / COMMAND
+    if not file.exists():
+        return None
+    words = shlex.split(file.read_text(encoding="utf-8").splitlines()[0])
+    if "--run-dir" in words:
+        place = words.index("--run-dir")
+        del words[place : place + 2]
+    return shlex.join(words)
 
 
 def _is_metric(column: str) -> bool:

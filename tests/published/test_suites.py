@@ -122,7 +122,7 @@ CHANGES = {
     "the same twice": (
         {"cores": {"A": {"core": "lstm"}, "B": {"core": "lstm"}}}, [], "B has the settings of A"
     ),
-    "no cores": ({"cores": {}}, [], "it needs cores, options by name, such as {LSTM: {core: lstm}}"),
+    "no cores": ({"cores": {}}, [], "it needs cores, options by name, such as {LSTM:"),
     "no such core": ({"cores": {"X": {"core": "mamba"}}}, [], "choose from rim, lstm"),
     "no such option": ({"options": {"learning_rat": 1}}, [], "learning_rat"),
     "no such key": ({"game": []}, [], "unknown key 'game'; did you mean games?"),
