@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from rims_rl.runs.folder import PROGRESS, TENSORBOARD
-from rims_rl.runs.wandb_log import NOTHING_SENT, sent_so_far
+from rims_rl.runs.wandb_log import NOTHING_SENT, sent_to_wandb
 from rims_rl.runs.wandb_run import WandbWriter, sync_hint
 from rims_rl.runs.writers import CsvWriter, TensorBoardWriter
 
@@ -36,7 +36,9 @@ def open_logger(
         TensorBoardWriter(folder / TENSORBOARD, done),
     ]
     if tracked is not None:
-        writer = WandbWriter(tracked, sent_so_far(folder, tracked.id) if resumed else NOTHING_SENT)
+        writer = WandbWriter(
+            tracked, sent_to_wandb(folder, tracked.id) if resumed else NOTHING_SENT
+        )
         writer.catch_up(folder / PROGRESS)
         formats.append(writer)
     logger = Logger(str(folder), formats)

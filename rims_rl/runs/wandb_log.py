@@ -22,7 +22,7 @@ class UnreadableLogError(Exception):
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentToWandb:
     """The end of what a W&B run holds.
 
     Attributes:
@@ -34,10 +34,10 @@ class Sent:
     rows: int
 
 
-NOTHING_SENT = Sent(-1, 0)
+NOTHING_SENT = SentToWandb(-1, 0)
 
 
-def sent_so_far(folder: Path, run_id: str) -> Sent:
+def sent_to_wandb(folder: Path, run_id: str) -> SentToWandb:
     """Reads how far the local logs of a W&B run go.
 
     W&B writes its log in blocks and a row's summary before the row itself. The summary of a killed
@@ -49,7 +49,7 @@ def sent_so_far(folder: Path, run_id: str) -> Sent:
     """
     logs = folder.glob(f"wandb/*run-*-{run_id}/*.wandb")
     steps = list(itertools.chain.from_iterable(map(_steps, logs)))
-    return Sent(max(steps), steps.count(max(steps))) if steps else NOTHING_SENT
+    return SentToWandb(max(steps), steps.count(max(steps))) if steps else NOTHING_SENT
 
 
 def log_records(log: Path) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from stable_baselines3.common.logger import KVWriter, filter_excluded_keys
 
 from rims_rl.runs.errors import warn
 from rims_rl.runs.options import Plan
-from rims_rl.runs.wandb_log import NOTHING_SENT, STEP_AXIS, Sent
+from rims_rl.runs.wandb_log import NOTHING_SENT, STEP_AXIS, SentToWandb
 from rims_rl.runs.writers import read_numbers
 
 if TYPE_CHECKING:  # loaded where a run is tracked
@@ -42,7 +42,7 @@ class WandbWriter(KVWriter):
             again, so that the axis stays monotone.
     """
 
-    def __init__(self, run: wandb.Run, sent: Sent = NOTHING_SENT) -> None:
+    def __init__(self, run: wandb.Run, sent: SentToWandb = NOTHING_SENT) -> None:
         self._run: wandb.Run | None = run
         self._sent = sent
         self._repeated_rows = 0

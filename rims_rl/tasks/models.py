@@ -8,8 +8,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from rims_rl.tasks.cores import make_task_core
+from rims_rl.tasks.input_per_rim import masked_count
 from rims_rl.tasks.options import ModelOptions
-from rims_rl.tasks.own_rows import masked_count
 
 
 class SequenceModel(nn.Module):

@@ -21,8 +21,8 @@ from rims_rl.core.dynamics import State
 from rims_rl.core.precision import Precision, computing_in
 from rims_rl.runs.errors import UsageError
 from rims_rl.tasks.cores import make_task_core, start_by_keeping
+from rims_rl.tasks.input_per_rim import rim_with_input_each
 from rims_rl.tasks.options import ModelOptions
-from rims_rl.tasks.own_rows import own_rows_rim
 
 #: Channels after each convolution, 4 x 4 with stride 2.
 CHANNELS = (16, 32, 64)
@@ -162,7 +162,7 @@ class VideoModel(nn.Module):
             if config.core != "rim":
                 raise UsageError(f"--own-strips true needs --core rim, not {config.core}")
             self.encoder = StripEncoders(shape, config.num_rims, precision)
-            self.core: nn.Module = own_rows_rim(FEATURES, config.options())
+            self.core: nn.Module = rim_with_input_each(FEATURES, config.options())
             start_by_keeping(self.core, config.keep_bias)
         else:
             self.encoder = FrameEncoder(shape, precision)

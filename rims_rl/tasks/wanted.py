@@ -38,7 +38,7 @@ def plan_of(run: StoredRun) -> TaskPlan[Any]:
     return cast(TaskPlan[Any], run.plan)
 
 
-def trained(run: StoredRun) -> TrainedTask:
+def load_trained_run(run: StoredRun) -> TrainedTask:
     """The best model of a run and its task, on the CPU."""
     return _load(run.folder)
 

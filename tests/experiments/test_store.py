@@ -16,7 +16,7 @@ from rims_rl.runs import session
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import held
 from rims_rl.tasks.__main__ import main as train_task
-from rims_rl.tasks.wanted import planned, trained, wanted
+from rims_rl.tasks.wanted import load_trained_run, planned, wanted
 from rims_rl.training.trainee import AGENTS
 
 ROOT = Path("store")
@@ -157,7 +157,7 @@ def test_quick_settings_are_over_the_tasks_quick_preset_over_the_papers(tiny):
 
 def test_the_model_of_a_run_is_loaded_with_its_task(tiny):
     run = store().every_seed(tiny())[0]
-    loaded = trained(run)
+    loaded = load_trained_run(run)
     assert loaded.task.plan.model.hidden_size == 12
     assert loaded.model.get_submodule("core").hidden_size == 12
     assert yaml.safe_load((run.folder / "config.yaml").read_text())["span"] == 2

@@ -9,7 +9,7 @@ import pytest
 from stable_baselines3.common.logger import Logger
 
 from rims_rl.runs.loggers import open_logger
-from rims_rl.runs.wandb_log import NOTHING_SENT, Sent, sent_so_far
+from rims_rl.runs.wandb_log import NOTHING_SENT, SentToWandb, sent_to_wandb
 from rims_rl.runs.wandb_run import open_run
 from rims_rl.training.parser import plan
 from rims_rl.training.trainee import AGENTS
@@ -66,11 +66,16 @@ def cut(whole, folder, row, record):
 
 @pytest.mark.parametrize(
     ("row", "record", "sent"),
-    [(0, 2, NOTHING_SENT), (1, 1, Sent(1, 1)), (1, 2, Sent(1, 1)), (4, 2, Sent(3, 2))],
+    [
+        (0, 2, NOTHING_SENT),
+        (1, 1, SentToWandb(1, 1)),
+        (1, 2, SentToWandb(1, 1)),
+        (4, 2, SentToWandb(3, 2)),
+    ],
 )
 def test_rows_are_counted_not_the_summary_before_them(whole, tmp_path, row, record, sent):
     cut(whole, tmp_path / "r", row, record)
-    assert sent_so_far(tmp_path / "r", ID) == sent
+    assert sent_to_wandb(tmp_path / "r", ID) == sent
 
 
 @pytest.mark.parametrize(("row", "record"), [(1, 2), (3, 2)])
@@ -96,6 +101,6 @@ def test_unreadable_log_is_told_and_training_goes_on(tmp_path, capsys):
     log = tmp_path / "wandb" / f"offline-run-20200101_000000-{ID}" / f"run-{ID}.wandb"
     log.parent.mkdir(parents=True)
     log.write_bytes(b"no log of W&B")
-    assert sent_so_far(tmp_path, ID) == NOTHING_SENT
+    assert sent_to_wandb(tmp_path, ID) == NOTHING_SENT
     (line,) = capsys.readouterr().err.splitlines()
     assert f"cannot read {log}" in line

@@ -11,10 +11,10 @@ from rims_rl.core import RIM
 from rims_rl.runs.errors import UsageError
 from rims_rl.tasks import video_models
 from rims_rl.tasks.cores import make_task_core
+from rims_rl.tasks.input_per_rim import rim_with_input_each
 from rims_rl.tasks.metrics import Confusion
 from rims_rl.tasks.models import SequenceModel, parameter_count
 from rims_rl.tasks.options import ModelOptions
-from rims_rl.tasks.own_rows import own_rows_rim
 from rims_rl.tasks.partial_view.data import PartialViewSpec, recipe, views
 from rims_rl.tasks.partial_view.models import Oracle, ViewModel
 from rims_rl.tasks.stored_videos import as_frames, unit
@@ -62,18 +62,21 @@ def test_gates_start_by_keeping_the_state(core, dynamics):
 def test_parameters_held_at_zero_do_not_count():
     sizes: dict[str, Any] = {"hidden_size": 24, "num_rims": 3, "num_active": 2}
     keys = 16 * (5 + 1)  # each row has keys of its own, weights and biases
-    assert parameter_count(own_rows_rim(5, sizes)) == parameter_count(RIM(5, **sizes)) + 2 * keys
+    assert (
+        parameter_count(rim_with_input_each(5, sizes))
+        == parameter_count(RIM(5, **sizes)) + 2 * keys
+    )
     mapped = {**sizes, "variant": "paper"}
     one_row = RIM(5, **mapped, input_value_size=10)
     expected = parameter_count(one_row) + 2 * 5 * (64 + 10)
-    assert parameter_count(own_rows_rim(5, mapped)) == expected
+    assert parameter_count(rim_with_input_each(5, mapped)) == expected
 
 
 @pytest.mark.parametrize("attention", ["null", None])
 def test_each_rim_reads_its_own_row(attention):
     torch.manual_seed(0)
     options = {"hidden_size": 12, "num_rims": 3, "num_active": 3, "communication": None}
-    core = own_rows_rim(5, {**options, "input_attention": attention})
+    core = rim_with_input_each(5, {**options, "input_attention": attention})
     x = torch.randn(4, 2, 15)
     output, _ = core(x)
     changed = x.clone()
@@ -89,7 +92,7 @@ def test_own_rows_start_as_strong_as_one_row_for_all(attention, variant):
     torch.manual_seed(0)
     options = {"hidden_size": 240, "num_rims": 6, "num_active": 6, "input_attention": attention}
     options |= {"variant": variant, "query_bias": False, "key_bias": False}
-    own = own_rows_rim(40, options)
+    own = rim_with_input_each(40, options)
     size = own.config.input_value_size if attention else None
     one = RIM(40, **options, input_value_size=size)
     x, h = torch.randn(1, 64, 40), torch.rand(1, 64, 240)
@@ -106,7 +109,7 @@ def test_own_rows_start_as_strong_as_one_row_for_all(attention, variant):
 def test_masks_outlast_training_and_the_plain_step_agrees():
     torch.manual_seed(0)
     options = {"hidden_size": 12, "num_rims": 3, "num_active": 2}
-    core = own_rows_rim(5, options)
+    core = rim_with_input_each(5, options)
     x = torch.randn(4, 2, 15)
     optimizer = torch.optim.Adam(core.parameters(), lr=0.1)
     core(x)[0].square().sum().backward()
@@ -114,14 +117,14 @@ def test_masks_outlast_training_and_the_plain_step_agrees():
     weight = core.dynamics.weight_ih.unflatten(1, (3, -1))
     assert weight[0, 1:].abs().max() == 0
     assert weight[0, 0].abs().max() > 0
-    plain = own_rows_rim(5, {**options, "backend": "reference"})
+    plain = rim_with_input_each(5, {**options, "backend": "reference"})
     plain.load_state_dict(core.state_dict())
     torch.testing.assert_close(plain(x)[0], core(x)[0])
 
 
 def test_the_rim_with_most_attention_on_its_own_row_is_active():
     torch.manual_seed(0)
-    core = own_rows_rim(5, {"hidden_size": 12, "num_rims": 3, "num_active": 1})
+    core = rim_with_input_each(5, {"hidden_size": 12, "num_rims": 3, "num_active": 1})
     x, h = torch.randn(1, 8, 15), torch.randn(1, 8, 12)
     _, _, info = core(x, (h, h), return_info=True)
     own = []
@@ -134,7 +137,9 @@ def test_the_rim_with_most_attention_on_its_own_row_is_active():
 
 def test_rims_with_an_input_each_do_not_compete():
     with pytest.raises(UsageError, match="--variant"):
-        own_rows_rim(5, {"hidden_size": 12, "num_rims": 3, "num_active": 2, "variant": "released"})
+        rim_with_input_each(
+            5, {"hidden_size": 12, "num_rims": 3, "num_active": 2, "variant": "released"}
+        )
 
 
 @pytest.mark.parametrize("core", RECURRENT)

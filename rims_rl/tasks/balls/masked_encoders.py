@@ -30,7 +30,7 @@ from rims_rl.tasks.drawing.rollouts import Rollout, roll_out, true_frames, video
 from rims_rl.tasks.drawing.strips import Strip, draw_strips, paint
 from rims_rl.tasks.drawing.styles import model_name, seeds_note
 from rims_rl.tasks.video_models import StripEncoders, VideoModel
-from rims_rl.tasks.wanted import trained
+from rims_rl.tasks.wanted import load_trained_run
 
 #: Epochs of the checkpoints (P), and of each the RIMs' correlations (P, K).
 Correlations = tuple[list[float], NDArray[np.float64]]
@@ -109,13 +109,13 @@ def correlations(run: StoredRun) -> Correlations:
     if not saved:
         raise UsageError(f"{run.folder / CHECKPOINTS} is empty: the figure needs those of training")
     frames = true_frames(run, _DATA, _VIDEOS)[:-1]
-    model = trained(run).task.make_model().eval()
+    model = load_trained_run(run).task.make_model().eval()
     assert isinstance(model, VideoModel)
     ink = ink_of_strips(model, frames)
     epochs, rows = [], []
     for updates, file in saved:
         load_weights(file, model)
-        epochs.append(updates / trained(run).task.updates_per_epoch)
+        epochs.append(updates / load_trained_run(run).task.updates_per_epoch)
         rows.append(correlation(active_rims(model, frames), ink))
     return epochs, np.array(rows)
 

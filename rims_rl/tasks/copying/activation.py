@@ -22,7 +22,7 @@ from rims_rl.tasks.copying import data as copying
 from rims_rl.tasks.copying.figures import rim
 from rims_rl.tasks.models import SequenceModel
 from rims_rl.tasks.task import final_rng
-from rims_rl.tasks.wanted import trained
+from rims_rl.tasks.wanted import load_trained_run
 
 Mask = NDArray[np.bool_]
 
@@ -60,7 +60,7 @@ def active_rims(run: StoredRun, span: int) -> Mask:
         run: of a RIM model on copying.
         span: between digits and answer.
     """
-    model = trained(run).model
+    model = load_trained_run(run).model
     assert isinstance(model, SequenceModel)
     assert isinstance(model.core, RIM)
     inputs, _ = copying.sample(_SEQUENCES, span, final_rng())
@@ -105,7 +105,7 @@ def _changed(before: NDArray[Any], after: NDArray[Any]) -> float:
 
 def _fig2(runs: Runs) -> Drawing:
     stored = runs.every_seed(rim(6, 4))
-    span: int = trained(stored[0]).task.options.span
+    span: int = load_trained_run(stored[0]).task.options.span
     found = {run.seed: active_rims(run, span) for run in stored}
     numbers = {
         f"seed {run.seed}": {**distinctness(found[run.seed], span), "test": run.metrics}

@@ -20,7 +20,7 @@ from rims_rl.tasks.metrics import frame_bce
 from rims_rl.tasks.stored_videos import as_frames, unit
 from rims_rl.tasks.video import VideoTask
 from rims_rl.tasks.video_models import VideoModel, rollout
-from rims_rl.tasks.wanted import trained
+from rims_rl.tasks.wanted import load_trained_run
 
 Floats = NDArray[np.float32]
 
@@ -60,14 +60,14 @@ class Rollout:
 
 def video_task(run: StoredRun) -> VideoTask[Any]:
     """The task of a run of a video task."""
-    task = trained(run).task
+    task = load_trained_run(run).task
     assert isinstance(task, VideoTask)
     return task
 
 
 def video_model(run: StoredRun) -> VideoModel:
     """The model of a run of a video task."""
-    model = trained(run).model
+    model = load_trained_run(run).model
     assert isinstance(model, VideoModel)
     return model
 

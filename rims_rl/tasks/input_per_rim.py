@@ -35,7 +35,7 @@ class Masked(nn.Module):
         return weight * self.mask
 
 
-def own_rows_rim(row_size: int, options: Mapping[str, Any]) -> RIM:
+def rim_with_input_each(row_size: int, options: Mapping[str, Any]) -> RIM:
     """Makes a RIM core whose RIM k reads columns k * D to (k + 1) * D of the input (T, B, K * D).
 
     It has one attention head for each RIM. Head k sees row k alone, and RIM k asks and reads
