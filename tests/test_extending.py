@@ -2,6 +2,8 @@
 
 import contextlib
 import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +15,6 @@ import torch
 import rims_rl
 from rims_rl.core import forms, registry
 from rims_rl.train import main
-from tests.processes import finish, start
 
 PAGE = (Path(__file__).parent.parent / "docs" / "extending.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -75,38 +76,42 @@ def test_forms_of_ones_own_run_in_the_reference_or_say_so(page):
                 rims_rl.RIM(5, 12, 4, 2, backend=backend, **options)(x)
 
 
-def test_the_command_line_trains_it_and_its_model_loads_in_another_process():
-    Path("leaky.py").write_text(BLOCKS[0])
-    command = re.search(r"```bash\npython -m rims_rl.train (.*?)\n```", PAGE, re.DOTALL)
-    assert command is not None
-    assert "leaky:leaky" in command[1]
-    status, _, errors = finish(
-        start(
-            "rims_rl.train", "--env", "CartPole-v1", "--core", "leaky:leaky",
-            "--core-kwargs", "{slowest: 50.0}", "--total-timesteps", "1024", "--eval-every", "0",
-            "--track", "off", "--run-dir", "r",
-        )
-    )  # fmt: skip
-    assert status == 0, errors
-    status, _, errors = finish(start("rims_rl.evaluate", "r", "--episodes", "2"))
-    assert status == 0, errors
+LOADS = """
+import sys, sb3_contrib
+for folder in sys.argv[1:]:
+    policy = sb3_contrib.RecurrentPPO.load(f"{folder}/model.zip", device="cpu").policy
+    print(type(policy.lstm_actor).__name__, policy.core_kwargs.get("communication"))
+"""
 
 
-def test_forms_are_trained_from_the_command_line_and_load_in_another_process():
+@pytest.mark.usefixtures("own_names")
+def test_the_command_line_trains_both_and_models_load_in_another_process(monkeypatch):
+    monkeypatch.syspath_prepend(".")
+    core, form = re.findall(r"```bash\npython -m rims_rl.train (.*?)\n```", PAGE, re.DOTALL)
     blocks = [block for block in BLOCKS if "register_communication" in block]
     assert len(blocks) == 1
-    code = blocks[0].partition("rim = ")[0]
-    Path("myforms.py").write_text(f"import torch\nimport rims_rl\n{code}")
-    status, _, errors = finish(
-        start(
-            "rims_rl.train", "--env", "CartPole-v1", "--hidden-size", "12",
-            "--core-kwargs", "{communication: 'myforms:scaled'}", "--total-timesteps", "512",
-            "--n-envs", "4", "--eval-every", "0", "--track", "off", "--run-dir", "r",
-        )
-    )  # fmt: skip
-    assert status == 0, errors
-    status, _, errors = finish(start("rims_rl.evaluate", "r", "--episodes", "2"))
-    assert status == 0, errors
+    imports = "import torch\nimport rims_rl\n"
+    Path("leaky.py").write_text(BLOCKS[0])
+    Path("myforms.py").write_text(imports + blocks[0].partition("rim = ")[0])
+    small = (
+        "--hidden-size",
+        "12",
+        "--n-envs",
+        "4",
+        "--total-timesteps",
+        "512",
+        "--eval-every",
+        "0",
+    )
+    for command, folder in ((core, "r1"), (form, "r2")):
+        argv = [*shlex.split(command), *small, "--track", "off", "--run-dir", folder]
+        assert main(argv) == 0
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOADS, "r1", "r2"], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == ["Leaky", "None", "RIM", "myforms:scaled"]
+    for module in ("leaky", "myforms"):
+        sys.modules.pop(module)
 
 
 def test_a_module_that_is_not_there_is_one_line(capsys):

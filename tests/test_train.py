@@ -449,7 +449,8 @@ def test_results_say_what_the_tables_say():
     returns = [float(game["return"]) for game in games]
     assert min(returns) <= min(counted) <= max(counted) <= max(returns)
     assert windows["timesteps"][-1] == 1024
-    assert 0 < windows["hours"][-1] < 1
+    assert len(windows["hours"]) == len(windows["timesteps"])
+    assert 0 <= windows["hours"][0] <= windows["hours"][-1] < 1
     assert results["command"].startswith("python -m rims_rl.train --env CartPole-v1")
     assert "--run-dir" not in results["command"]  # it names a folder of this machine
     assert results["last_evaluation"]["time/total_timesteps"] == 1024
