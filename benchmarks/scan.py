@@ -24,6 +24,7 @@ INPUT, HIDDEN = 512, 510
 SHAPES = ((128, 8), (128, 2), (16, 64), (32, 32))
 CORES: dict[str, dict[str, Any]] = {
     "RIM": {},
+    "RIM of version 0.1": {"variant": "hard"},
     "RIM, torch path": {"backend": "torch"},
     "RIM, LSTM dynamics": {"dynamics": "lstm"},
     "RIM, no communication": {"communication": None},
