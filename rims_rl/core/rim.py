@@ -259,7 +259,9 @@ class RIM(Core):
             record = kernel.forward(spec, inputs, save=return_info)
             outputs, last_c = record.h, record.c[-1]
             active_mask, attention, communication = record[2:-1]
-        info = RIMInfo(active_mask, None if attention is None else attention.mean(2), communication)
+        if attention is not None:  # a mean over one head would take as long as the attention
+            attention = attention[:, :, 0] if attention.shape[2] == 1 else attention.mean(2)
+        info = RIMInfo(active_mask, attention, communication)
         return outputs, outputs[-1], last_c, info
 
     def _scan_inputs(self, x: Tensor, h: Tensor, c: Tensor, keep: Tensor | None) -> ScanInputs:
@@ -278,7 +280,7 @@ class RIM(Core):
             scores_in = project_for_rims(keys, queries)
             if attention.query_bias is not None:
                 of_rim = attention.query_bias.unflatten(-1, (attention.heads, -1))  # (K, N, E)
-                score_bias = torch.einsum("mne,kne->nkm", keys, of_rim)
+                score_bias = torch.bmm(of_rim.transpose(0, 1), keys.permute(1, 2, 0))  # (N, K, M)
         communication = self.communication
         return ScanInputs(
             gates_in=project_for_rims(rows, weight_ih),
