@@ -15,6 +15,7 @@ from rims_rl.experiments.command import (
     add_executor_options,
     chosen_executor,
     create_folder,
+    nothing_is_missing,
     positive,
     run_command,
 )
@@ -59,7 +60,7 @@ def _make(options: argparse.Namespace, command: str) -> int:
     )
     drawing = figure.make(runs)
     if options.dry_run:
-        return 0  # there is nothing to train
+        return nothing_is_missing()
     picture = write_figure(figure, drawing, runs, options.out, command)
     if drawing.markdown:
         print(f"\n{drawing.markdown}\n")

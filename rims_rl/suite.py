@@ -14,6 +14,7 @@ from rims_rl.experiments.command import (
     add_executor_options,
     chosen_executor,
     create_folder,
+    nothing_is_missing,
     positive,
     run_command,
 )
@@ -49,8 +50,9 @@ def _train(options: argparse.Namespace, command: str) -> int:
     models = suite.models()
     with tagged(suite.name):  # so that its runs are found together at Weights & Biases
         runs.prepare(list(models.values()))
-    if not options.dry_run:
-        _tell(suite.title, models, runs)
+    if options.dry_run:
+        return nothing_is_missing()
+    _tell(suite.title, models, runs)
     return 0
 
 

@@ -85,6 +85,10 @@ def test_dry_run_prints_the_commands_of_a_budget(capsys):
     assert all(line.startswith("python -m rims_rl.train ") for line in lines)
     assert not list(Path("r").rglob("*.yaml"))
     assert main(["tiny.yaml", "--runs", "r", "--jobs", "1", "--only", "*lstm*"]) == 0
+    capsys.readouterr()
+    assert main(["tiny.yaml", "--dry-run", "--runs", "r", "--only", "*lstm*"]) == 0
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "nothing is missing\n")
     for file in Path("r").rglob("results.json"):
         file.unlink()  # as if it had been cut off
     capsys.readouterr()
