@@ -177,7 +177,11 @@ class CorePolicy(RecurrentActorCriticPolicy):
         return extractor
 
     def _make_core(self) -> Core:
-        core = make_core(self.core, self.features_dim, self.core_kwargs)
+        # Whatever the core draws, all else begins alike with the same seed.
+        seed = int(torch.randint(2**31, ()))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            core = make_core(self.core, self.features_dim, self.core_kwargs)
         if reads_as_rows(self.features_extractor) and not core.reads_rows:
             raise ValueError(
                 f"core {self.core!r} of core_kwargs {self.core_kwargs} reads one row of features "

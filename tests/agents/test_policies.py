@@ -349,6 +349,22 @@ def test_bad_arguments_get_one_line(policy, options, words):
     assert "\n" not in str(caught.value)
 
 
+def test_the_same_seed_begins_with_the_same_network_around_any_core():
+    """So that cores are compared on what they learn, not on the CNNs that their seeds drew."""
+    space = spaces.Box(0, 255, (4, 84, 84), np.uint8)
+    weights: list[list[torch.Tensor]] = []
+    for core in ("rim", "lstm", "gru", "rnn"):
+        torch.manual_seed(3)
+        policy = CnnRimPolicy(
+            space, spaces.Discrete(6), lambda _: 1e-3, core=core, core_kwargs={"hidden_size": 12}
+        )
+        parts = policy.features_extractor, policy.action_net, policy.value_net
+        weights.append([p for part in parts for p in part.parameters()])
+        weights[-1].append(torch.rand(1))  # what is drawn next, too
+    for others in weights[1:]:
+        assert all(map(torch.equal, weights[0], others))
+
+
 def test_grids_get_their_own_extractor():
     env = rims_rl.make_vec_env("rims_rl/PickupDistractorsSmall-v0", 2, seed=0)
     model = make_model("MultiInputRimPolicy", env)
