@@ -352,24 +352,6 @@ class CnnRimPolicy(CorePolicy):
             kwargs["features_extractor_kwargs"] = {"normalized_image": True, **given}
         super().__init__(observation_space, *args, **kwargs)
 
-    @classmethod
-    def load(cls, path: str, device: torch.device | str = "auto") -> Self:
-        """Loads what `save` saved; a policy of version 0.1 keeps the cell that it had.
-
-        Args:
-            path: of the file.
-            device: where the policy is to be.
-        """
-        device = get_device(device)
-        saved = torch.load(path, map_location=device, weights_only=False)
-        options = dict(saved["data"])
-        core, core_kwargs = options.get("core", "rim"), options.get("core_kwargs") or {}
-        if core == "rim" and "selection" not in core_kwargs:  # 0.1 saved what it was given
-            options["core_kwargs"] = upgraded_core(core, core_kwargs)
-        policy = cls(**options)
-        policy.load_state_dict(saved["state_dict"])
-        return policy.to(device)
-
     @staticmethod
     def extractor_for(space: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:
         """See `CorePolicy.extractor_for`."""
@@ -412,24 +394,6 @@ class MultiInputRimPolicy(CorePolicy):
                 "extractor": GridExtractor, "appended": ignored, **given
             }  # fmt: skip
         super().__init__(observation_space, *args, **kwargs)
-
-    @classmethod
-    def load(cls, path: str, device: torch.device | str = "auto") -> Self:
-        """Loads what `save` saved; a policy of version 0.1 keeps the cell that it had.
-
-        Args:
-            path: of the file.
-            device: where the policy is to be.
-        """
-        device = get_device(device)
-        saved = torch.load(path, map_location=device, weights_only=False)
-        options = dict(saved["data"])
-        core, core_kwargs = options.get("core", "rim"), options.get("core_kwargs") or {}
-        if core == "rim" and "selection" not in core_kwargs:  # 0.1 saved what it was given
-            options["core_kwargs"] = upgraded_core(core, core_kwargs)
-        policy = cls(**options)
-        policy.load_state_dict(saved["state_dict"])
-        return policy.to(device)
 
     @staticmethod
     def extractor_for(space: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:

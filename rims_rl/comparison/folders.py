@@ -40,12 +40,6 @@ def is_agents_run(folder: Path) -> bool:
     return (folder / CONFIG).exists() and (folder / EPISODES).exists()
 
 
-def _has_lost_its_episodes(folder: Path) -> bool:
-    """Tells whether a folder is an agent's run but for the table of its returns."""
-    is_ours = (folder / CONFIG).exists() and (folder / COMMAND).exists()
-    return is_ours and not (folder / EPISODES).exists()
-
-
 def is_run(folder: Path) -> bool:
     """Tells whether a folder is a run folder of ours, of an agent or of a supervised task."""
     said = (folder / EPISODES).exists() or (folder / COMMAND).exists()
@@ -58,7 +52,7 @@ def _folders_of(folder: Path, pattern: str) -> set[Path]:
 
 def _is_others_run(logs: Path) -> bool:
     """Tells whether logs of `Monitor` stand for themselves: our run folders have them too."""
-    if _has_lost_its_episodes(logs):
+    if is_run(logs) and not is_agents_run(logs):
         raise UsageError(f"{logs} is a run without its {EPISODES}: move it away, or train it again")
     return not any(map(is_agents_run, (logs, *logs.parents)))
 

@@ -87,6 +87,7 @@ class RIM(Core):
         cells = {"gru": GRUDynamics, "lstm": LSTMDynamics}[config.dynamics]
         self.dynamics = cells(config.num_rims, attended_size, config.rim_size)
         self.communication = Communication(config) if config.communication else None
+        self.selection = SELECTIONS.find(config.selection)
 
     def hold_inactive(self, rims: Sequence[int]) -> None:
         """Keeps some RIMs from ever being active, until the next call.
@@ -216,8 +217,8 @@ class RIM(Core):
             if held is not None:  # a winner's attention may be 0, too
                 ranked = attention.masked_fill(held, -1.0)
             active = select_active(ranked, config.num_active)
-            if selection := SELECTIONS.find(config.selection):
-                move = selection(attention, active, config.num_active, config.edge_width)
+            if self.selection is not None:
+                move = self.selection(attention, active, config.num_active, config.edge_width)
                 move = move.unsqueeze(-1)
         candidate, candidate_c = self.dynamics(attended, h, c)
         is_active = active.unsqueeze(-1)
