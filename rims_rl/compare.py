@@ -87,7 +87,7 @@ def _pictures(summary: Mapping[str, Any], axis: str) -> dict[str, Figure]:
     """Those that there is something to draw for, by name."""
     pictures = {"curves": draw_curves(summary, axis)}
     if summary["together"]:
-        pictures["together"] = draw_together(summary)
+        pictures["together"] = draw_together(summary, axis)
     if any(summary["improvement"].values()):
         pictures["improvement"] = draw_improvement(summary)
     return pictures

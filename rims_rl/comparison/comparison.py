@@ -171,6 +171,11 @@ class Comparison:
         floor, top = self.anchors[env]
         return (returns - floor) / (top - floor)
 
+    def score(self, env: str, core: str) -> float | None:
+        """The normalised return of a core at the end; None in a game that nobody learned."""
+        end = np.array(self.arms[env, core].end)
+        return float(self.normalised(env, end)) if self.is_learned(env) else None
+
     def scores(self, core: str) -> list[Array]:
         """Normalised final returns of a core in `shared_envs`, an array of seeds for each."""
         return [self.normalised(env, self.arms[env, core].final) for env in self.shared_envs]

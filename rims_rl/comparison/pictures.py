@@ -53,15 +53,28 @@ def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
     return picture
 
 
-def draw_together(summary: Summary) -> Picture:
-    """All games together: curve, aggregates, profiles, probability of improvement."""
+def draw_together(summary: Summary, axis: str = "steps") -> Picture:
+    """All games together: curve, aggregates, profiles, probability of improvement.
+
+    Args:
+        summary: of the comparison.
+        axis: of the curve, one of `AXES`; the share of the training instead, where games differ in
+            their lengths or runs do not say how long they took.
+    """
     cores, colours = summary["together"]["cores"], _colours(summary)
     picture = Picture(figsize=(12, 6.4), layout="constrained")
     (curve, profile), (aggregates, better) = picture.subplots(2, 2)
+    along = {core: _along_games(summary, core, axis) for core in cores}
+    is_known = None not in along.values()
     for core, found in cores.items():
-        _band(curve, found["curve"], "share_of_training", "center", colours[core])
+        points = found["curve"] | {axis: along[core]}
+        x = axis if is_known else "share_of_training"
+        _band(curve, points, x, "center", colours[core])
         _band(profile, found["profile"], "levels", "share", colours[core])
-    curve.set_xlabel("share of the training")
+    mean = ", the mean over games" if axis == "hours" else ""
+    curve.set_xlabel(f"{AXES[axis]}{mean}" if is_known else "share of the training")
+    if is_known:
+        curve.xaxis.set_major_formatter(EngFormatter(sep=""))
     curve.set_ylabel("normalised return, IQM")
     profile.set_xlabel("normalised final return")
     profile.set_ylabel("share of runs above it")
@@ -71,7 +84,8 @@ def draw_together(summary: Summary) -> Picture:
         axes.grid(alpha=0.3)
     _legend(picture, curve, {core: colours[core] for core in cores})
     games = len(summary["together"]["envs"])
-    picture.supxlabel(f"{games} games; {SCALES[summary['scale']]}", fontsize=9)
+    counted = "1 game" if games == 1 else f"{games} games"
+    picture.supxlabel(f"{counted}; {SCALES[summary['scale']]}", fontsize=9)
     return picture
 
 
@@ -109,13 +123,29 @@ def _colours(summary: Summary) -> dict[str, str]:
 
 
 def _draw_arm(axes: Axes, arm: Mapping[str, Any], axis: str, colour: str) -> None:
-    curve = dict(arm["curve"])
+    along = _along(arm, axis)
+    if along is not None:
+        _band(axes, arm["curve"] | {axis: along}, axis, "center", colour)
+
+
+def _along(arm: Mapping[str, Any], axis: str) -> list[float] | None:
+    """Where the windows of a curve end on an axis; None if its runs do not say it."""
+    curve = arm["curve"]
+    if axis == "frames":
+        return [step * arm["frames_per_step"] for step in curve["steps"]]
+    return None if None in curve[axis] else curve[axis]
+
+
+def _along_games(summary: Summary, core: str, axis: str) -> list[float] | None:
+    """Where the windows end in all games together; None where games do not agree on it."""
+    envs = summary["together"]["envs"]
+    arms = [arm for arm in summary["arms"] if arm["core"] == core and arm["env"] in envs]
+    along = [places for arm in arms if (places := _along(arm, axis)) is not None]
+    if len(along) < len(arms):
+        return None
     if axis == "hours":
-        if None in curve["hours"]:
-            return  # the runs do not say how long they took
-    elif axis == "frames":
-        curve["frames"] = [step * arm["frames_per_step"] for step in curve["steps"]]
-    _band(axes, curve, axis, "center", colour)
+        return list(np.mean(along, axis=0))
+    return along[0] if all(places == along[0] for places in along) else None
 
 
 def _band(axes: Axes, curve: Mapping[str, Any], x: str, y: str, colour: str) -> None:

@@ -84,6 +84,7 @@ def _arm(
             "each_seed": [_numbers(row) for row in arm.curve.values],
         },
         "final": over_seeds(arm.final.tolist(), rng),
+        "score": comparison.score(arm.env, arm.core),
         "best": over_seeds(arm.best.tolist(), rng),
         "area": over_seeds(arm.area.tolist(), rng),
         "threshold": _threshold(comparison, arm, threshold),

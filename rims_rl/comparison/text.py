@@ -17,7 +17,8 @@ from rims_rl.experiments.tables import Table, as_markdown
 
 #: Columns of `rows`.
 COLUMNS = ("env", "core", "seeds", "parameters", "steps_per_second", "final", "final_low",
-           "final_high", "best", "area", "seeds_at_threshold", "steps_to_threshold")  # fmt: skip
+           "final_high", "score", "best", "area", "seeds_at_threshold",
+           "steps_to_threshold")  # fmt: skip
 
 
 def rows(summary: Summary) -> list[dict[str, Any]]:
@@ -98,8 +99,8 @@ def to_know(problems: Sequence[str]) -> str:
 def _of_games(summary: Summary) -> str:
     goal = summary["threshold"]
     goal = "the baseline's end" if goal is None else f"{goal:g}"
-    head = ("game", "core", "seeds", "parameters", "steps/s", "return at the end", "best window",
-            "over training", f"seeds that reach {goal}, median of when")  # fmt: skip
+    head = ("game", "core", "seeds", "parameters", "steps/s", "return at the end", "score",
+            "best window", "over training", f"seeds that reach {goal}, median of when")  # fmt: skip
     body = []
     for arm, row in zip(summary["arms"], rows(summary), strict=True):
         reached = row["seeds_at_threshold"]
@@ -111,6 +112,7 @@ def _of_games(summary: Summary) -> str:
             "" if row["parameters"] is None else f"{row['parameters']:,}",
             _text(row["steps_per_second"]),
             with_interval(arm["final"]),
+            _text(row["score"]),
             with_interval(arm["best"]),
             with_interval(arm["area"]),
             ""
@@ -118,7 +120,11 @@ def _of_games(summary: Summary) -> str:
             else f"{reached}, {'never' if steps is None else f'{steps:,.0f}'}",
         )
         body.append(cells)
-    return as_markdown(Table("Games: interquartile mean over seeds, 95% interval", head, body))
+    title = (
+        "Games: interquartile mean over seeds, 95% interval; score: the normalised return at the "
+        f"end, {SCALES[summary['scale']]}"
+    )
+    return as_markdown(Table(title, head, body))
 
 
 def _of_all(summary: Summary) -> str:
@@ -126,8 +132,8 @@ def _of_all(summary: Summary) -> str:
     names = (*AGGREGATES, "probability of improvement")
     body = [[core, *(_estimate(of[name]) for name in names)] for core, of in found["cores"].items()]
     title = (
-        f"All games together: {len(found['envs'])} games that every core has; normalised return at "
-        f"the end, {SCALES[summary['scale']]}"
+        f"All games that every core has together, {len(found['envs'])} of "
+        f"{len(summary['envs'])}; normalised return at the end, {SCALES[summary['scale']]}"
     )
     return as_markdown(Table(title, ("core", *names), body))
 
@@ -162,6 +168,7 @@ def _row(arm: Mapping[str, Any]) -> dict[str, Any]:
         arm["final"]["interquartile mean"],
         low,
         high,
+        arm["score"],
         arm["best"]["interquartile mean"],
         arm["area"]["interquartile mean"],
         None if steps is None else sum(step is not None for step in steps),

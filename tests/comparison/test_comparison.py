@@ -275,3 +275,11 @@ def test_tables_have_what_the_summary_has():
     few = "\n".join(f"- {FEW.format(core)}" for core in ("lstm", "rim-k6-4"))
     assert text.startswith(f"    python -m rims_rl.compare runs\n\n**To know**\n\n{few}\n\n**Games")
     assert "| CartPole-v1 | rim-k6-4 | 3 | 10 | 1 | 91 [90, 92] |" in text
+
+
+def test_a_score_is_the_normalised_return_at_the_end():
+    runs = [record("lstm-h8", seed, env="PongNoFrameskip-v4", level=14.6) for seed in range(2)]
+    found = compare(runs)
+    assert found.score("PongNoFrameskip-v4", "lstm") == pytest.approx((14.6 + 20.7) / 35.3)
+    alone = compare([record("lstm-h8", level=0.0)])
+    assert alone.score("CartPole-v1", "lstm") is None

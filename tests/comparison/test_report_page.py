@@ -7,7 +7,7 @@ import pytest
 
 from rims_rl.comparison.report import write_report
 from tests.comparison.browser import CHROMIUM, Browser
-from tests.comparison.synthetic import CORES, GAMES, HOSTILE, hostile_summary, summary
+from tests.comparison.synthetic import CORES, GAMES, HOSTILE, STEPS, hostile_summary, summary
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 PANELS = "document.querySelectorAll('#curves figure').length"
@@ -116,6 +116,19 @@ def test_axes(page):
     traces = page.run("document.querySelector('#curves .chart').data.length")
     click(page, "[name=seeds]")
     assert page.run("document.querySelector('#curves .chart').data.length") == traces + 9
+
+
+def test_all_games_together_follow_the_axis_where_games_agree(page):
+    axis = "document.querySelector('#together .chart')._fullLayout.xaxis"
+    assert page.run(f"{axis}.range[1]") == pytest.approx(STEPS, rel=0.1)
+    click(page, "[value=frames]")  # four a step in Pong, one in MinAtar
+    assert page.run(f"{axis}.title.text") == "share of training"
+    assert "frames differ" in text(page, "#together figcaption")
+    click(page, "#env-boxes input", 0)
+    click(page, "#env-boxes input", 2)
+    assert page.run(f"{axis}.range[1]") == pytest.approx(4 * STEPS, rel=0.1)
+    click(page, "[value=hours]")
+    assert "hours differ from game to game or are not known" in text(page, "#together figcaption")
 
 
 def test_a_click_on_a_head_sorts(page):

@@ -9,6 +9,17 @@ const AXES = {
   },
   hours: { title: "hours of training", hover: "%{x:.3~f} hours", of: (arm) => arm.curve.hours },
 };
+const SHARE = {
+  title: "share of training", hover: "after %{x:.3~f}% of the training", suffix: "%",
+};
+
+/** Where the windows end in all games together; null where games do not agree on it. */
+function alongGames(core, envs) {
+  const along = envs.map((env) => AXES[shown.axis].of(arms.get(key(env, core))));
+  if (along.some((places) => places.includes(null))) return null;
+  if (shown.axis === "hours") return along[0].map((_, i) => mean(along.map((hours) => hours[i])));
+  return along.every((places) => String(places) === String(along[0])) ? along[0] : null;
+}
 
 /** Draws into the figure of that name, which is made where it is missing. */
 function draw(parent, name, { title, note = "", traces, layout, empty = "", label }) {
@@ -186,7 +197,7 @@ function drawTogether(found) {
   const cores = found ? shownCores().filter((core) => own(found.cores, core)) : [];
   const of = (core) => found.cores[core];
   if (cores.length) {
-    drawShares(curves, cores, of);
+    drawTraining(curves, cores, of, found.envs);
     drawProfiles(curves, cores, of);
   }
   drawProbability(dots, cores, of);
@@ -216,19 +227,26 @@ const MEANINGS = {
   mean: "Mean over games of the mean over seeds.",
 };
 
-function drawShares(panels, cores, of) {
-  const traces = cores.flatMap((core) => {
+function drawTraining(panels, cores, of, envs) {
+  const ends = cores.map((core) => alongGames(core, envs));
+  const isKnown = !ends.includes(null);
+  const axis = isKnown ? AXES[shown.axis] : SHARE;
+  const traces = cores.flatMap((core, i) => {
     const curve = of(core).curve;
-    return curveTraces(core, curve.share_of_training.map((share) => 100 * share), curve, "");
+    const along = isKnown ? ends[i] : curve.share_of_training.map((share) => 100 * share);
+    return curveTraces(core, along, curve, "");
   });
+  const why = isKnown ? (shown.axis === "hours" ? " Hours: the mean over them." : "")
+    : ` By share of training: ${shown.axis} differ from game to game or are not known.`;
   draw(panels, "curve", {
-    title: "While they learn", note: "Interquartile mean of the scores in all these games.", traces,
+    title: "While they learn", note: `Interquartile mean of the scores in all these games.${why}`,
+    traces,
     layout: {
       hovermode: "x unified", height: 300,
       xaxis: {
-        title: axisTitle("share of training"), ticksuffix: "%",
+        title: axisTitle(axis.title), ticksuffix: axis.suffix ?? "",
         ...scaled(shown.logX, traces.flatMap((trace) => trace.x)),
-        unifiedhovertitle: { text: "after %{x:.3~f}% of the training" },
+        unifiedhovertitle: { text: axis.hover },
       },
       yaxis: { title: axisTitle("score") },
     },

@@ -12,6 +12,7 @@ const SCORE_COLUMNS = [
   ["Parameters", (arm) => cell(number(arm.parameters), arm.parameters)],
   ["Steps / s", (arm) => cell(number(arm.steps_per_second), arm.steps_per_second)],
   ["Final", (arm) => estimateCell(arm.final)],
+  ["Score", (arm) => cell(number(arm.score), arm.score)],
   ["Best", (arm) => estimateCell(arm.best)],
   ["Mean over training", (arm) => estimateCell(arm.area)],
   ["Steps to threshold", thresholdCell],
