@@ -139,10 +139,14 @@ def _parser() -> Parser:
         metavar="CORE",
         help=f"what others are measured by: the beginning of a core's name [{BASELINE}]",
     )
-    parser.add_argument("--games", metavar="PATTERN", default="*", help="only such games [*]")
-    parser.add_argument("--cores", metavar="PATTERN", default="*", help="only such cores [*]")
     parser.add_argument(
-        "--axis", choices=AXES, default="steps", help="of the learning curves' picture [steps]"
+        "--games", metavar="PATTERN", default="*", help="only such games [%(default)s]"
+    )
+    parser.add_argument(
+        "--cores", metavar="PATTERN", default="*", help="only such cores [%(default)s]"
+    )
+    parser.add_argument(
+        "--axis", choices=AXES, default="steps", help="of learning curves in pictures [%(default)s]"
     )
     parser.add_argument(
         "--threshold",
@@ -158,9 +162,11 @@ def _parser() -> Parser:
         metavar="ENTITY/PROJECT",
         help="also send a report to Weights & Biases, with panels of that project's runs",
     )
-    parser.add_argument("--title", default="Comparison of cores", help="of the report")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", default=Path("comparison"), help="[comparison]"
+        "--title", default="Comparison of cores", help="of the report [%(default)s]"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("comparison"), help="[%(default)s]"
     )
     return parser
 

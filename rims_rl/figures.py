@@ -98,13 +98,14 @@ def _parser() -> Parser:
         "--train",
         metavar="PATTERN",
         default="*",
-        help="train only runs with such a title, e.g. 'copying, lstm-*'; draw what is stored [*]",
+        help="train only runs with such a title, e.g. 'copying, lstm-*'; draw what is stored "
+        "[%(default)s]",
     )
     parser.add_argument(
         "--runs", type=Path, metavar="DIR", help=f"trained runs [{STORE}, {STORE}-quick]"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", default=Path("figures"), help="pictures [figures]"
+        "--out", type=Path, metavar="DIR", default=Path("figures"), help="pictures [%(default)s]"
     )
     return parser
 

@@ -105,14 +105,17 @@ def _parser() -> Parser:
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a model's zip file")
     parser.add_argument("--env", metavar="ID", help="another environment [that of the training]")
     parser.add_argument(
-        "--checkpoint", metavar="NAME", default="final", help="final, best or a zip file [final]"
+        "--checkpoint",
+        metavar="NAME",
+        default="final",
+        help="final, best or a zip file [%(default)s]",
     )
     parser.add_argument(
         "--episodes", type=count, metavar="N", default=16,
-        help="games of each score with a RIM held inactive; 0: none [16]",
+        help="games of each score with a RIM held inactive; 0: none [%(default)s]",
     )  # fmt: skip
     parser.add_argument(
-        "--steps", type=positive, metavar="N", default=2000, help="longest game shown [2000]"
+        "--steps", type=positive, metavar="N", default=2000, help="longest game shown [%(default)s]"
     )
     parser.add_argument("--deterministic", action="store_true", help="take the likeliest action")
     parser.add_argument(
@@ -120,8 +123,10 @@ def _parser() -> Parser:
         metavar="FILE",
         help="what observations are normalised by [what lies beside the model]",
     )
-    parser.add_argument("--seed", type=count, metavar="N", default=0, help="of the games [0]")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N [auto]")
+    parser.add_argument(
+        "--seed", type=count, metavar="N", default=0, help="of the games [%(default)s]"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N [%(default)s]")
     parser.add_argument(
         "--video", type=Path, metavar="FILE", help="also film the game, .mp4 or .gif"
     )

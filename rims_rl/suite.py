@@ -86,17 +86,17 @@ def _parser() -> Parser:
         "--train",
         metavar="PATTERN",
         default="*",
-        help="train only runs with such a title, e.g. 'Pong*, lstm-*' [*]",
+        help="train only runs with such a title, e.g. 'Pong*, lstm-*' [%(default)s]",
     )
     add_executor_options(parser)
     parser.add_argument(
         "--track",
         choices=get_args(Track),
         default="off",
-        help="Weights & Biases, as --track of rims_rl.train [off]",
+        help="Weights & Biases, as --track of rims_rl.train [%(default)s]",
     )
     parser.add_argument(
-        "--runs", type=Path, metavar="DIR", default=STORE, help=f"trained runs [{STORE}]"
+        "--runs", type=Path, metavar="DIR", default=STORE, help="trained runs [%(default)s]"
     )
     return parser
 

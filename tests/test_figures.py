@@ -14,7 +14,7 @@ from PIL import Image
 from rims_rl.figures import main
 from rims_rl.published.catalogue import FIGURES
 from rims_rl.runs.checkpoints import newest_checkpoint
-from rims_rl.tasks.checkpoints import FACTS
+from rims_rl.tasks.checkpoints import TaskFacts
 from tests.processes import start
 from tests.tiny_runs import LEAST
 
@@ -166,7 +166,7 @@ def test_sigterm_saves_the_trainings_and_leaves_no_process():
     wait_for(lambda: not [pid for pid in workers if Path(f"/proc/{pid}").exists()])
     for folder in begun():
         assert "stopped at epoch" in Path(f"{folder}.log").read_text()
-        assert newest_checkpoint(folder / "checkpoints", FACTS) is not None
+        assert newest_checkpoint(folder / "checkpoints", TaskFacts.names()) is not None
 
 
 def begun():

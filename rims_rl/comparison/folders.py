@@ -14,7 +14,7 @@ from stable_baselines3.common.monitor import Monitor
 from rims_rl.comparison.monitor_logs import monitored_runs
 from rims_rl.comparison.record import Array, Record, whole_rows
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.folder import COMMAND, CONFIG, EPISODES, PROGRESS, RESULTS
+from rims_rl.runs.folder import COMMAND, CONFIG, EPISODES, PROGRESS, RESULTS, first_command
 from rims_rl.training.results import STEPS, hours_at
 from rims_rl.training.trainee import AGENTS
 
@@ -62,7 +62,7 @@ def _of_run(folder: Path) -> Record:
         plan = AGENTS.stored_plan(folder / CONFIG, {})
         episodes = whole_rows(folder / EPISODES, ("timesteps", "return"))
         progress = pd.read_csv(folder / PROGRESS)
-        steps, command = _numbers(episodes["timesteps"]), folder / COMMAND
+        steps = _numbers(episodes["timesteps"])
         return Record(
             source=str(folder),
             env=plan.subject,
@@ -74,7 +74,7 @@ def _of_run(folder: Path) -> Record:
             hours=hours_at(progress, steps),
             settings=plan.flat(),
             parameters=_parameters(folder / RESULTS),
-            command=command.read_text().splitlines()[0] if command.exists() else None,
+            command=first_command(folder),
             trained=float(progress[STEPS].max()) if len(progress) else 0.0,
             exact=True,
         )

@@ -62,13 +62,14 @@ def _run(source: Path, called: Path, logs: Sequence[Path]) -> Record:
     name, parent = called.name, called.parent.name
     number = _NUMBER.search(name)
     stem = name[: number.start()] if number else name
-    env = _env(logs) or (stem if number and "seed" not in number[0] else None)
+    heads = [_head(log) for log in logs]
+    env = _env(logs[0].parent, heads) or (stem if number and "seed" not in number[0] else None)
     if not env:
         raise UsageError(f"{source} does not say its environment: call it ENV_1 or so")
     zoo = logs[0].parent / env.replace("/", "-")
     args, settings = _zoo_settings(zoo / "args.yml"), _zoo_settings(zoo / "config.yml")
     total, command = _planned(args, settings), zoo / "command.txt"
-    lengths, returns, seconds = _episodes(logs)
+    lengths, returns, seconds = _episodes(logs, heads)
     lengths, notes = _in_agent_steps(lengths, source, env, settings, total)
     return Record(
         source=str(source),
@@ -108,11 +109,11 @@ def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace").strip()
 
 
-def _env(logs: Sequence[Path]) -> str | None:
+def _env(folder: Path, heads: Sequence[Mapping[str, Any]]) -> str | None:
     """The environment that logs name; `Monitor` knows none that is not registered."""
-    envs = {str(_head(log)["env_id"]) for log in logs}
+    envs = {str(head["env_id"]) for head in heads}
     if len(envs) > 1:
-        raise UsageError(f"{logs[0].parent} has logs of several environments: {sorted(envs)}")
+        raise UsageError(f"{folder} has logs of several environments: {sorted(envs)}")
     (env,) = envs
     return None if env == "None" else env
 
@@ -129,12 +130,14 @@ def _head(log: Path) -> dict[str, Any]:
     raise UsageError(f"{log} does not begin as a log of SB3's Monitor does")
 
 
-def _episodes(logs: Sequence[Path]) -> tuple[Array, Array, Array]:
+def _episodes(
+    logs: Sequence[Path], heads: Sequence[Mapping[str, Any]]
+) -> tuple[Array, Array, Array]:
     """Lengths, returns and seconds since the start of all environments' episodes, as they ended.
 
     As SB3's `load_results`, for some logs of a folder.
     """
-    begun = [float(_head(log)["t_start"]) for log in logs]
+    begun = [float(head["t_start"]) for head in heads]
     tables = [whole_rows(log, ("l", "r", "t"), skip=1) for log in logs]
     timed = [table.assign(t=table["t"] + start) for table, start in zip(tables, begun, strict=True)]
     table = pd.concat(timed).sort_values("t", kind="stable")

@@ -129,7 +129,7 @@ def _draw_arm(axes: Axes, arm: Mapping[str, Any], axis: str, colour: str) -> Non
 
 
 def _along(arm: Mapping[str, Any], axis: str) -> list[float] | None:
-    """Where the windows of a curve end on an axis; None if its runs do not say it."""
+    """The ends of a curve's windows on an axis; None if its runs do not say them."""
     curve = arm["curve"]
     if axis == "frames":
         return [step * arm["frames_per_step"] for step in curve["steps"]]
@@ -137,7 +137,7 @@ def _along(arm: Mapping[str, Any], axis: str) -> list[float] | None:
 
 
 def _along_games(summary: Summary, core: str, axis: str) -> list[float] | None:
-    """Where the windows end in all games together; None where games do not agree on it."""
+    """The ends of windows in all games together; None where games do not agree on them."""
     envs = summary["together"]["envs"]
     arms = [arm for arm in summary["arms"] if arm["core"] == core and arm["env"] in envs]
     along = [places for arm in arms if (places := _along(arm, axis)) is not None]

@@ -39,7 +39,8 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
             in the end in each game.
 
     Returns:
-        ``baseline``, ``scale``, ``intervals`` (how they are made), ``envs``, ``short_names``,
+        ``baseline``, ``scale``, ``intervals`` (how they are made), ``few_seeds``,
+        ``profile_levels`` (in how many scores profiles are drawn), ``envs``, ``short_names``,
         ``cores``, ``problems``, ``threshold``; ``anchors``: the returns that are 0 and 1 by game;
         ``arms``: for each core in each game its curve, scores and settings; ``together``:
         aggregates over the games that all cores have; ``improvement`` over the baseline in percent
@@ -51,6 +52,7 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
         "scale": comparison.scale,
         "intervals": INTERVAL_METHOD,
         "few_seeds": FEW_SEEDS,
+        "profile_levels": LEVELS,
         "envs": comparison.envs,
         "short_names": short_games(comparison.envs),
         "cores": comparison.cores,

@@ -107,11 +107,15 @@ def add_executor_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=positive, metavar="N", help="trainings at once [all cores]")
     parser.add_argument(
         "--executor", choices=("process", "ray"), default="process",
-        help="where to train: processes of this machine, or a Ray cluster [process]",
+        help="where to train: processes of this machine, or a Ray cluster [%(default)s]",
     )  # fmt: skip
     parser.add_argument("--ray-address", metavar="ADDRESS", help="of the cluster [this machine]")
-    parser.add_argument("--cpus-per-run", type=share, metavar="N", default=1.0, help="on Ray [1]")
-    parser.add_argument("--gpus-per-run", type=share, metavar="N", default=0.0, help="on Ray [0]")
+    parser.add_argument(
+        "--cpus-per-run", type=share, metavar="N", default=1.0, help="on Ray [%(default)s]"
+    )
+    parser.add_argument(
+        "--gpus-per-run", type=share, metavar="N", default=0.0, help="on Ray [%(default)s]"
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="print the commands that would train, and end"
     )

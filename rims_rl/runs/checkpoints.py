@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import random
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from rims_rl.runs.errors import warn
 from rims_rl.runs.files import sha256, write_atomically, write_text
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """The facts that a run knows beside its model; each kind of run adds its own.
+
+    Attributes:
+        wandb_id: the run's id at Weights & Biases, None when not tracked.
+    """
+
+    wandb_id: str | None = None
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """That of a checkpoint."""
+        return cls(**{name: facts[name] for name in cls.names()})
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of what a checkpoint says."""
+        return tuple(field.name for field in dataclasses.fields(cls))
 
 
 @dataclass(frozen=True)

@@ -88,13 +88,17 @@ def check_new_folder(folder: Path) -> None:
     check_writable(folder)
 
 
-def begun_with(folder: Path) -> str | None:
-    """The command that began a run, such as ``train``; None if the folder does not say."""
+def first_command(folder: Path) -> str | None:
+    """The command line that began a run; None if the folder does not say."""
     try:
-        command = (folder / COMMAND).read_text(encoding="utf-8")
+        return (folder / COMMAND).read_text(encoding="utf-8").partition("\n")[0]
     except OSError:
         return None
-    found = re.search(r"rims_rl\.(\w+)", command)
+
+
+def begun_with(folder: Path) -> str | None:
+    """The command that began a run, such as ``train``; None if the folder does not say."""
+    found = re.search(r"rims_rl\.(\w+)", first_command(folder) or "")
     return found[1] if found else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +12,14 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from rims_rl.runs.checkpoints import Facts
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_atomically
 
 
-@dataclass(frozen=True)
-class TaskFacts:
-    """The facts that a run knows beside its model.
+@dataclass(frozen=True, kw_only=True)
+class TaskFacts(Facts):
+    """The facts that a run of a task knows beside its model.
 
     Attributes:
         updates: done so far.
@@ -28,7 +28,6 @@ class TaskFacts:
         best: best value of the task's goal so far, None before the first epoch's end.
         best_epoch: where it was, counted from 1.
         seconds: of training and validation so far.
-        wandb_id: the run's id at Weights & Biases, None when not tracked.
     """
 
     updates: int = 0
@@ -37,16 +36,6 @@ class TaskFacts:
     best: float | None = None
     best_epoch: int | None = None
     seconds: float = 0.0
-    wandb_id: str | None = None
-
-    @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> TaskFacts:
-        """That of a checkpoint."""
-        return cls(**{field.name: facts[field.name] for field in dataclasses.fields(cls)})
-
-
-#: What a checkpoint of a task says.
-FACTS = tuple(field.name for field in dataclasses.fields(TaskFacts))
 
 
 def save_state(model: nn.Module, optimizer: Optimizer, path: Path) -> None:

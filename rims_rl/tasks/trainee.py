@@ -23,7 +23,7 @@ from rims_rl.runs.parser import Request
 from rims_rl.runs.progress import Bar
 from rims_rl.runs.trainee import Kind, Run, Trainee
 from rims_rl.tasks import parser
-from rims_rl.tasks.checkpoints import FACTS, TaskFacts, load_weights, save_state, save_weights
+from rims_rl.tasks.checkpoints import TaskFacts, load_weights, save_state, save_weights
 from rims_rl.tasks.models import parameter_count
 from rims_rl.tasks.options import TaskPlan
 from rims_rl.tasks.registry import make_task
@@ -212,7 +212,7 @@ class TaskKind(Kind[TaskPlan[Any]]):
     step_name = "time/updates"
     unit = "update"
     subject = "task"
-    facts = FACTS
+    facts = TaskFacts.names()
 
     def parse(self, argv: Sequence[str]) -> Request:
         """See `rims_rl.tasks.parser.parse`."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from rims_rl.runs.checkpoints import save_checkpoint
+from rims_rl.runs.checkpoints import Facts, save_checkpoint
 from rims_rl.runs.files import write_atomically, write_text
 from rims_rl.training.scales import (
     OBSERVATION_SCALE,
@@ -21,30 +19,23 @@ from rims_rl.training.scales import (
 )
 
 
-@dataclass(frozen=True)
-class AgentFacts:
-    """The facts that a run knows beside its model.
+@dataclass(frozen=True, kw_only=True)
+class AgentFacts(Facts):
+    """The facts that a run of an agent knows beside its model.
 
     Attributes:
         timesteps: agent steps whose data the model has learned from.
         best_return: mean return of the best evaluation so far, None before the first.
         last_eval: timesteps of the latest evaluation, None before the first.
-        wandb_id: the run's id at Weights & Biases, None when not tracked.
     """
 
     timesteps: int = 0
     best_return: float | None = None
     last_eval: int | None = None
-    wandb_id: str | None = None
-
-    @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> AgentFacts:
-        """That of a checkpoint."""
-        return cls(**{field.name: facts[field.name] for field in dataclasses.fields(cls)})
 
 
 #: What a checkpoint of an agent says.
-FACTS = (*(field.name for field in dataclasses.fields(AgentFacts)), REWARD_SCALE)
+FACTS = (*AgentFacts.names(), REWARD_SCALE)
 
 
 def save_model(model: BaseAlgorithm, path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rims_rl.experiments.curves import window_means
 from rims_rl.runs.files import write_text
-from rims_rl.runs.folder import COMMAND, EPISODES, PROGRESS, RESULTS, read_environment
+from rims_rl.runs.folder import EPISODES, PROGRESS, RESULTS, first_command, read_environment
 from rims_rl.training.options import TrainPlan
 
 #: Columns of ``progress.csv``: agent steps, and seconds since the start or the last resume.
@@ -137,10 +137,10 @@ def running_hours(elapsed: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _command(folder: Path) -> str | None:
     """The command that began a run, less its folder, which is this machine's."""
-    file = folder / COMMAND
-    if not file.exists():
+    command = first_command(folder)
+    if command is None:
         return None
-    words = shlex.split(file.read_text(encoding="utf-8").splitlines()[0])
+    words = shlex.split(command)
     if "--run-dir" in words:
         place = words.index("--run-dir")
         del words[place : place + 2]

@@ -22,8 +22,12 @@ def model():
     return PPO("MlpPolicy", "CartPole-v1", device="cpu", policy_kwargs={"net_arch": [4]})
 
 
+def facts_of(steps):
+    return AgentFacts(timesteps=steps, best_return=1.5, last_eval=8, wandb_id="abc")
+
+
 def saved(folder, model, steps, keep=3):
-    return save_agent(folder, model, AgentFacts(steps, 1.5, 8, "abc"), keep)
+    return save_agent(folder, model, facts_of(steps), keep)
 
 
 def test_newest_is_found_with_all_it_knew(tmp_path, model):
@@ -31,7 +35,7 @@ def test_newest_is_found_with_all_it_knew(tmp_path, model):
     saved(tmp_path, model, 10)
     checkpoint = newest_checkpoint(tmp_path, FACTS)
     assert checkpoint is not None
-    assert AgentFacts.of(checkpoint.facts) == AgentFacts(10, 1.5, 8, "abc")
+    assert AgentFacts.of(checkpoint.facts) == facts_of(10)
     PPO.load(checkpoint.file)
 
 

@@ -17,7 +17,7 @@ from rims_rl.runs.checkpoints import newest_checkpoint
 from rims_rl.runs.errors import UsageError
 from rims_rl.tasks import trainee
 from rims_rl.tasks.__main__ import main
-from rims_rl.tasks.checkpoints import FACTS
+from rims_rl.tasks.checkpoints import TaskFacts
 from rims_rl.tasks.options import ModelOptions
 from rims_rl.tasks.parser import parse, plan, read_preset, run_title
 from rims_rl.tasks.registry import TASKS
@@ -233,7 +233,7 @@ def test_a_run_that_goes_on_knows_of_the_best_model_in_its_folder(monkeypatch):
     assert main([*argv, "--learning-rate", "1e-3"]) == 1
     rows = table("r/progress.csv")
     values = [float(row["valid/cross_entropy"]) for row in rows]
-    checkpoint = newest_checkpoint(Path("r/checkpoints"), FACTS)
+    checkpoint = newest_checkpoint(Path("r/checkpoints"), TaskFacts.names())
     assert checkpoint is not None
     assert checkpoint.facts["best"] == pytest.approx(min(values))
     assert checkpoint.facts["best_epoch"] == 1 + np.argmin(values)

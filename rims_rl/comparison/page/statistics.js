@@ -28,7 +28,8 @@ function together() {
 function profileLevels(envs) {
   const runs = shownCores().flatMap((core) => finalScores(core, envs).flat());
   const [low, high] = [Math.min(0, ...runs), Math.max(1, ...runs)];
-  return Array.from({ length: 81 }, (_, i) => low + (high - low) * i / 80);
+  const count = data.profile_levels;
+  return Array.from({ length: count }, (_, i) => low + (high - low) * i / (count - 1));
 }
 
 function ofCore(core, envs) {
