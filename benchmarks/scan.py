@@ -55,7 +55,7 @@ def rim_step(rim: RIM, x: torch.Tensor, starts: torch.Tensor) -> Contender:
 def acting(module: nn.Module, batch: int) -> Contender:
     """A step of many without gradient, on the module's device.
 
-    Steps follow each other as in a rollout: one alone would find the weights of others in the cache.
+    Steps follow each other as in a rollout: one alone finds the weights of others in the cache.
     """
     device = next(module.parameters()).device
     x = torch.randn(1, batch, INPUT, device=device)
