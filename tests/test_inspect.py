@@ -24,8 +24,8 @@ TINY = ("--n-envs", "2", "--n-steps", "8", "--n-minibatches", "1", "--n-epochs",
         "--total-timesteps", "16", "--run-dir", "r")  # fmt: skip
 
 
-def stage(env, folder="r"):
-    assert train(["--env", env, *TINY, "--run-dir", folder]) == 0
+def stage(env, folder="r", options=()):
+    assert train(["--env", env, *TINY, *options, "--run-dir", folder]) == 0
     trained = load_trained(Path(folder), "final", "cpu")
     return Stage(trained, *game_of(trained, env, {}), seed=0, deterministic=False)
 
@@ -57,6 +57,18 @@ def test_a_trace_is_the_game():
     assert not readers[~trace.active].any()
     assert np.array_equal(trace.events["reward"], trace.rewards > 0)
     assert not trace.pictures
+
+
+def test_places_are_weighed_where_rims_read_them_one_by_one():
+    actor = stage("MinAtar/Breakout-v1", options=["--spatial-input"])
+    trace = trace_game(actor, 1000)
+    assert trace.places is not None
+    assert trace.places.shape == (len(trace.rewards), 6, 8, 8)
+    np.testing.assert_allclose(trace.places.sum((2, 3)), 1, rtol=1e-5)
+    maps = inspection.draw(trace, None, "a game").subfigs[2].axes
+    drawn = np.asarray(maps[2].images[0].get_array())
+    np.testing.assert_allclose(drawn, trace.places[trace.active[:, 2], 2].mean(0))
+    assert trace_game(stage("CartPole-v1", "vector"), 9).places is None
 
 
 def test_lost_lives_and_rooms_are_events():

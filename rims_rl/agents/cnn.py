@@ -70,8 +70,8 @@ class AtariCnn(BaseFeaturesExtractor):
             nn.Flatten(),
         )
         with torch.no_grad():
-            flat = self.convolutions(torch.zeros(1, channels, height, width)).shape[1]
-        head = make_head(_LAST_CHANNELS, flat // _LAST_CHANNELS, features_dim, rows)
+            last = self.convolutions[:-1](torch.zeros(1, channels, height, width))
+        head = make_head(_LAST_CHANNELS, (last.shape[2], last.shape[3]), features_dim, rows)
         self.linear = nn.Sequential(head, nn.ReLU())
 
     def forward(self, observations: Tensor) -> Tensor:

@@ -158,8 +158,8 @@ class GridExtractor(BaseFeaturesExtractor):
         self.film = nn.Linear(embedding_dim, 2 * cell_channels)
         self.conv = nn.Conv2d(cell_channels + 1, conv_channels, kernel_size=3)
         self._width = grid.shape[0]
-        positions = (self._width - 2) ** 2
-        self.readout = make_head(conv_channels, positions, features_dim - self.directions, rows)
+        map_shape = self._width - 2, self._width - 2
+        self.readout = make_head(conv_channels, map_shape, features_dim - self.directions, rows)
 
     @staticmethod
     def fits(space: spaces.Space[object]) -> bool:

@@ -69,12 +69,12 @@ class SmallGridCnn(BaseFeaturesExtractor):
         self.rows = rows
         assert observation_space.shape is not None
         planes, height, width = observation_space.shape
-        positions = (height - _KERNEL + 1) * (width - _KERNEL + 1)
+        map_shape = height - _KERNEL + 1, width - _KERNEL + 1
         self.layers = nn.Sequential(
             nn.Conv2d(planes, channels, _KERNEL),
             nn.ReLU(),
             nn.Flatten(),
-            make_head(channels, positions, features_dim, rows),
+            make_head(channels, map_shape, features_dim, rows),
             nn.ReLU(),
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -14,12 +16,14 @@ class PositionedRows(nn.Module):
 
     Args:
         channels: C of the map.
-        positions: R, height times width.
+        map_shape: its height and width, whose product is R.
         features_dim: D of a row.
     """
 
-    def __init__(self, channels: int, positions: int, features_dim: int) -> None:
+    def __init__(self, channels: int, map_shape: tuple[int, int], features_dim: int) -> None:
         super().__init__()
+        self.map_shape = map_shape
+        positions = math.prod(map_shape)
         self.content = nn.Linear(channels, features_dim)
         # Rows of about unit length, so that places differ about as much as contents do.
         self.place = nn.Parameter(torch.randn(positions, features_dim) * features_dim**-0.5)
@@ -31,18 +35,20 @@ class PositionedRows(nn.Module):
         return rows + self.place
 
 
-def make_head(channels: int, positions: int, features_dim: int, rows: bool) -> nn.Module:
-    """The layer behind a flattened map (B, channels * positions).
+def make_head(
+    channels: int, map_shape: tuple[int, int], features_dim: int, rows: bool
+) -> nn.Module:
+    """The layer behind a flattened map (B, channels * R).
 
     Args:
         channels: of the map.
-        positions: height times width of the map.
+        map_shape: its height and width, whose product is R.
         features_dim: D.
-        rows: whether it gives a row for each position, (B, positions, D), or one vector (B, D).
+        rows: whether it gives a row for each position, (B, R, D), or one vector (B, D).
     """
     if rows:
-        return PositionedRows(channels, positions, features_dim)
-    return nn.Linear(channels * positions, features_dim)
+        return PositionedRows(channels, map_shape, features_dim)
+    return nn.Linear(channels * math.prod(map_shape), features_dim)
 
 
 def append(features: Tensor, extra: Tensor) -> Tensor:

@@ -30,7 +30,9 @@ class InputAttention(nn.Module):
     """Queries of each RIM against keys of the input rows (paper section 2.2).
 
     Without `RIMConfig.read_null` what is read are the real rows alone, weighed by a softmax over
-    them; for a single row that is the row itself.
+    them; for a single row that is the row itself. The null row then counts as often as there are
+    real rows: alone beside 49 places nobody would see it, all RIMs' attention would be close to 1,
+    and no winner would move far.
 
     Keys and values are maps shared by all RIMs, queries are each RIM's own. The null row has score
     0 and value 0. In the paper no map has a bias: then a RIM with a state of zeros scores 0
@@ -114,6 +116,17 @@ class InputAttention(nn.Module):
             attended input (B, K, N * V); attention on the real input (B, K), the sum over rows
             and the mean over heads.
         """
+        weights, attention = self.weigh(rows, h)
+        attended = torch.einsum("bknr,brnv->bknv", self.dropout(weights), rows.values)
+        return attended.flatten(-2), attention.sum(dim=-1).mean(dim=-1)
+
+    def weigh(self, rows: InputRows, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights of the rows, (B, K, N, R) each: that they are read by, and of the competition.
+
+        Args:
+            rows: of this step, as for `forward`.
+            h: states (B, K, H).
+        """
         queries = torch.einsum("bkh,khq->bkq", h, self.query_weight)
         if self.query_bias is not None:
             queries = queries + self.query_bias
@@ -126,10 +139,9 @@ class InputAttention(nn.Module):
         if self.competition:
             attention = compete(competing.softmax(dim=1), self.num_active, dim=1)
         else:
-            attention = _softmax_with_null(competing)
-        weights = attention if self.read_null else scores.softmax(dim=-1)
-        attended = torch.einsum("bknr,brnv->bknv", self.dropout(weights), rows.values)
-        return attended.flatten(-2), attention.sum(dim=-1).mean(dim=-1)
+            null = 0.0 if self.read_null else math.log(scores.shape[-1])
+            attention = _softmax_with_null(competing, null)
+        return attention if self.read_null else scores.softmax(dim=-1), attention
 
 
 def compete(softmax: Tensor, num_active: int, dim: int) -> Tensor:
@@ -152,10 +164,10 @@ def compete(softmax: Tensor, num_active: int, dim: int) -> Tensor:
     return left / (left.sum(dim=dim, keepdim=True) + SPARSIFY_EPSILON)
 
 
-def _softmax_with_null(scores: Tensor) -> Tensor:
-    """Softmax over the rows and a null row of score 0, of which only the rows are returned."""
-    null = torch.zeros_like(scores[..., :1])
-    return torch.cat([null, scores], dim=-1).softmax(dim=-1)[..., 1:]
+def _softmax_with_null(scores: Tensor, null: float) -> Tensor:
+    """Softmax over the rows and a null row of that score, of which only the rows are returned."""
+    of_null = torch.full_like(scores[..., :1], null)
+    return torch.cat([of_null, scores], dim=-1).softmax(dim=-1)[..., 1:]
 
 
 def select_active(attention: Tensor, num_active: int) -> Tensor:

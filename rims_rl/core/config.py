@@ -188,8 +188,8 @@ class RIMConfig:
             input's direction alone (not in the paper). The null row's key stays zero.
         read_null: whether the null row takes part in what a RIM reads: an active RIM then reads
             the input times its attention on it (the paper). Otherwise it reads the input in full,
-            or the mean of its rows weighed by attention, and the null row takes part in the choice
-            of active RIMs alone.
+            or the mean of its rows weighed by attention, and the null row, which counts as often
+            as there are rows, takes part in the choice of active RIMs alone.
         comm_gate_bias: bias of the gate of ``"bounded"`` and ``"gated"`` at the start.
         comm_output_map: whether what the heads read goes through a map to become the message;
             otherwise it is the message. By default only where their sizes differ; the published

@@ -1,24 +1,27 @@
 """A look inside an agent with RIMs: which is active when, and what a score is without each.
 
-Axes: T steps of a game, K RIMs, N heads of communication.
+Axes: T steps of a game, K RIMs, N heads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
+from matplotlib.figure import SubFigure
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
 from rims_rl.agents import CorePolicy
+from rims_rl.agents.rows import PositionedRows
 from rims_rl.core import RIM, RIMInfo
+from rims_rl.core.attention import InputAttention, InputRows
 from rims_rl.envs import family_of
 from rims_rl.runs.errors import UsageError
 from rims_rl.training.episodes import Episodes, play, play_one
@@ -49,6 +52,8 @@ class Trace:
         attention: of each RIM on the input (T, K); None for cores without input attention.
         communication: attention of each RIM on the others, mean over heads, (T, K, K), a row for
             each reader; None without communication.
+        places: attention of each RIM on the places of the input, mean over heads,
+            (T, K, height, width); None but for ``--spatial-input``.
         pictures: of the game, if they were wanted.
     """
 
@@ -58,6 +63,7 @@ class Trace:
     active: Mask
     attention: Array | None
     communication: Array | None
+    places: Array | None = None
     pictures: list[Image] = field(default_factory=list)
 
 
@@ -93,6 +99,12 @@ class Stage:
         return cast(CorePolicy, self.trained.model.policy)
 
     @property
+    def map_shape(self) -> tuple[int, int] | None:
+        """Height and width of what RIMs attend to, place by place; None for one vector."""
+        heads = self.policy.features_extractor.modules()
+        return next((m.map_shape for m in heads if isinstance(m, PositionedRows)), None)
+
+    @property
     def rim(self) -> RIM:
         """The actor's core."""
         return cast(RIM, self.policy.lstm_actor)
@@ -115,6 +127,7 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
     env = stage.make_env(1, "rgb_array" if with_pictures else None)
     stage.trained.model.set_random_seed(stage.seed)
     infos: list[RIMInfo] = []
+    places: list[Array] = []
     rooms: list[Any] = []
     pictures: list[Image] = []
 
@@ -126,6 +139,14 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
         if with_pictures:
             pictures.append(np.asarray(env.render("rgb_array"), dtype=np.uint8))
 
+    def keep_places(attention: InputAttention, read: tuple[InputRows, torch.Tensor]) -> None:
+        weights, _ = attention.weigh(*read)
+        places.append(weights[0].mean(1).unflatten(-1, stage.map_shape or ()).cpu().numpy())
+
+    hook = None
+    if stage.map_shape is not None:
+        assert stage.rim.input_attention is not None
+        hook = stage.rim.input_attention.register_forward_pre_hook(keep_places)
     rewards: list[float] = []
     happened: list[dict[str, bool]] = []
     has_lives = family_of(stage.env_id) == "atari"
@@ -143,7 +164,10 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
             "room": score is None and rooms[-1] != rooms[-2],
         })  # fmt: skip
     env.close()
-    return _as_trace(infos, rewards, score, happened, pictures)
+    if hook is not None:
+        hook.remove()
+    trace = _as_trace(infos, rewards, score, happened)
+    return replace(trace, pictures=pictures, places=np.stack(places) if places else None)
 
 
 def scores_without(stage: Stage, episodes: int) -> dict[str, Episodes]:
@@ -207,8 +231,12 @@ def draw(trace: Trace, scores: Mapping[str, Mapping[str, Any]] | None, title: st
         title: of the picture.
     """
     panels = 1 + (trace.attention is not None)
-    picture = Picture(figsize=(11, 2.6 * panels + 3.2), layout="constrained")
-    above, below = picture.subfigures(2, 1, squeeze=False, height_ratios=[2.3 * panels, 3]).flat
+    heights = [2.3 * panels, 3, *([2] if trace.places is not None else [])]
+    picture = Picture(figsize=(11, 1.1 * sum(heights) + 0.3), layout="constrained")
+    parts = picture.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).flat
+    above, below = parts[0], parts[1]
+    if trace.places is not None:
+        _draw_places(parts[2], trace.places, trace.active)
     rasters = above.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
     _draw_active(rasters[0], trace)
     if trace.attention is not None:
@@ -226,7 +254,6 @@ def _as_trace(
     rewards: Sequence[float],
     score: float | None,
     happened: Sequence[Mapping[str, bool]],
-    pictures: list[Image],
 ) -> Trace:
     masks, inputs, messages = zip(*infos, strict=True)
 
@@ -242,7 +269,6 @@ def _as_trace(
         active=stacked(masks),
         attention=stacked(inputs),
         communication=None if communication is None else communication.mean(1),
-        pictures=pictures,
     )
 
 
@@ -307,6 +333,21 @@ def _draw_attention(axes: Axes, attention: Array) -> None:
     axes.set_yticks(range(1, rims + 1), [f"RIM {k}" for k in range(1, rims + 1)])
     axes.set_title("attention on the input", fontsize=10, loc="left")
     axes.figure.colorbar(image, ax=axes, pad=0.01)
+
+
+def _draw_places(picture: SubFigure, places: Array, active: Mask) -> None:
+    rims = active.shape[1]
+    maps = [places[active[:, k], k].mean(0) if active[:, k].any() else None for k in range(rims)]
+    brightest = max(seen.max() for seen in maps if seen is not None)
+    row = picture.subplots(1, rims, squeeze=False)[0]
+    for k, (axes, seen) in enumerate(zip(row, maps, strict=True)):
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(f"RIM {k + 1}", fontsize=9)
+        if seen is not None:  # one that was never active stays blank
+            image = axes.imshow(seen, "viridis", vmin=0, vmax=brightest)
+    picture.colorbar(image, ax=list(row), pad=0.01)
+    picture.suptitle("attention on the places of the input, mean over active steps", fontsize=10)
 
 
 def _draw_communication(axes: Axes, trace: Trace) -> None:

@@ -139,7 +139,7 @@ def test_every_row_gets_what_is_appended():
 
 
 def test_a_row_holds_its_position_of_the_map_and_where_that_is():
-    rows = PositionedRows(channels=4, positions=6, features_dim=8).double()
+    rows = PositionedRows(channels=4, map_shape=(2, 3), features_dim=8).double()
     grid = torch.randn(2, 4, 6, dtype=torch.float64)  # (B, C, R)
     moved = grid.clone()
     moved[0, :, 5] += 1

@@ -219,6 +219,16 @@ def test_without_reading_the_null_row_the_input_is_read_in_full():
     assert not torch.allclose(paper(x, (h, h))[0], before)
 
 
+@given(rows=st.integers(2, 50), num_active=st.integers(1, 4))
+def test_without_reading_the_null_row_equal_rows_are_one(rows, num_active):
+    """How far winners move does not depend on how many rows say the same."""
+    rim, x = make(num_active=num_active), sequence(4)
+    once, _, seen = rim(x, return_info=True)
+    again, _, seen_again = rim(x.unsqueeze(2).expand(-1, -1, rows, -1), return_info=True)
+    torch.testing.assert_close(again, once)
+    torch.testing.assert_close(seen_again.input_attention, seen.input_attention)
+
+
 def test_what_cannot_be_without_the_null_row_is_refused():
     with pytest.raises(ValueError, match="needs selection='soft'"):
         make(read_null=False, selection="hard")
