@@ -39,32 +39,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(options: argparse.Namespace, command: str) -> int:
     suite = read_suite(options.suite, options.budget)
     if not options.dry_run:
+        if options.results is not None:
+            create_folder(options.results, "--results")
         create_folder(options.runs, "--runs")
     runs = Runs(
         options.runs,
         range(options.seeds or suite.seeds),
         executor=chosen_executor(_parser(), options),
         only=options.only,
+        published=options.results,
         track=options.track,
     )
     models = suite.models()
-    with tagged(suite.name):  # so that its runs are found together at Weights & Biases
-        runs.prepare(list(models.values()))
+    try:
+        with tagged(suite.name):  # so that its runs are found together at Weights & Biases
+            runs.prepare(list(models.values()), numbers_only=True)
+    finally:  # a suite that is stopped keeps what it has
+        if options.results is not None and not options.dry_run:
+            _publish(models, runs)
     if options.dry_run:
         return nothing_is_missing()
     _tell(suite.title, models, runs)
+    print(f"compare  python -m rims_rl.compare {options.results or runs.root}", flush=True)
     return 0
+
+
+def _publish(models: Mapping[tuple[str, str], Wanted], runs: Runs) -> None:
+    for model in models.values():
+        for run in runs.stored(model):
+            run.publish()
 
 
 def _tell(title: str, models: Mapping[tuple[str, str], Wanted], runs: Runs) -> None:
     """Says what is there, and what to do with it."""
-    stored = {key: len(runs.stored(model)) for key, model in models.items()}
+    stored = {key: len(runs.stored(model, numbers_only=True)) for key, model in models.items()}
     count, total = sum(stored.values()), len(models) * len(runs.seeds)
     print(f"{count} of {total} runs of {title} are here")
     for (env, core), count in stored.items():
         if count < len(runs.seeds):
             print(f"  missing: {env}, {core}: {len(runs.seeds) - count} of {len(runs.seeds)} seeds")
-    print(f"compare  python -m rims_rl.compare {runs.root}", flush=True)
 
 
 def _parser() -> Parser:
@@ -94,6 +107,13 @@ def _parser() -> Parser:
         choices=get_args(Track),
         default="off",
         help="Weights & Biases, as --track of rims_rl.train [%(default)s]",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help="also keep the results of each run there, a few kilobytes, and train none that has "
+        "some: to go on on another machine",
     )
     parser.add_argument(
         "--runs", type=Path, metavar="DIR", default=STORE, help="trained runs [%(default)s]"

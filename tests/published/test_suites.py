@@ -78,6 +78,20 @@ def test_from_nothing_with_a_pattern_and_on(capsys):
 
 
 @pytest.mark.usefixtures("tiny")
+def test_results_that_are_kept_need_no_runs(capsys):
+    argv = ["tiny.yaml", "--jobs", "1", "--results", "kept"]
+    assert main([*argv, "--runs", "r", "--only", "*lstm*"]) == 0
+    (kept,) = Path("kept").rglob("*.json")
+    assert kept.relative_to("kept").match("CartPole-v1/lstm-h12-*/seed0.json")
+    capsys.readouterr()
+    assert main([*argv, "--runs", "elsewhere"]) == 0
+    out = capsys.readouterr().out
+    assert "runs to train: 1\n" in out
+    assert "2 of 2 runs of tiny are here\ncompare  python -m rims_rl.compare kept" in out
+    assert not list(Path("elsewhere").rglob("lstm*"))
+
+
+@pytest.mark.usefixtures("tiny")
 def test_dry_run_prints_the_commands_of_a_budget(capsys):
     assert main(["tiny.yaml", "--dry-run", "--runs", "r"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -152,6 +166,7 @@ CHANGES = {
     "a game twice": ({"games": ["CartPole-v1"] * 2}, [], "CartPole-v1 is among its games twice"),
     "a core by name": ({"cores": {"LSTM": "lstm"}}, [], "LSTM: give options by name"),
     "options by name": ({"options": "small"}, [], "options: give options by name"),
+    "a folder that is a file": ({}, ["--results", "tiny.yaml"], "choose another --results"),
     "a value out of range": ({"options": {"n_envs": 0}}, [], "--n-envs"),
 }  # fmt: skip
 
