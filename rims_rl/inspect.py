@@ -20,11 +20,11 @@ from rims_rl.training.evaluation import FPS, game_of
 from rims_rl.training.inspection import (
     Stage,
     activity,
-    draw,
     require_inactive,
     scores_without,
     trace_game,
 )
+from rims_rl.training.inspection_picture import draw
 from rims_rl.training.loading import load_trained
 from rims_rl.training.video import check_video, write_video
 

@@ -12,7 +12,7 @@ from sb3_contrib import RecurrentPPO
 
 from rims_rl.inspect import main
 from rims_rl.train import main as train
-from rims_rl.training import inspection
+from rims_rl.training import inspection, inspection_picture
 from rims_rl.training.evaluation import game_of
 from rims_rl.training.inspection import Stage, activity, scores_without, trace_game
 from rims_rl.training.loading import load_trained
@@ -65,7 +65,7 @@ def test_places_are_weighed_where_rims_read_them_one_by_one():
     assert trace.places is not None
     assert trace.places.shape == (len(trace.rewards), 6, 8, 8)
     np.testing.assert_allclose(trace.places.sum((2, 3)), 1, rtol=1e-5)
-    maps = inspection.draw(trace, None, "a game").subfigs[2].axes
+    maps = inspection_picture.draw(trace, None, "a game").subfigs[2].axes
     drawn = np.asarray(maps[2].images[0].get_array())
     np.testing.assert_allclose(drawn, trace.places[trace.active[:, 2], 2].mean(0))
     assert trace_game(stage("CartPole-v1", "vector"), 9).places is None
@@ -91,8 +91,8 @@ def test_the_score_is_the_games_and_rooms_are_known():
 
 def test_each_active_step_is_drawn_in_its_width():
     active = np.array([False, True, False, True, True])
-    assert inspection._stretches(active) == [(0.5, 1), (2.5, 2)]
-    assert inspection._stretches(~active) == [(-0.5, 1), (1.5, 1)]
+    assert inspection_picture._stretches(active) == [(0.5, 1), (2.5, 2)]
+    assert inspection_picture._stretches(~active) == [(-0.5, 1), (1.5, 1)]
 
 
 def test_without_a_rim_it_is_never_active_and_later_again():
