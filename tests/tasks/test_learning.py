@@ -1,5 +1,7 @@
 """Every core learns: tiny problems, a few dozen updates."""
 
+import statistics
+
 import pytest
 import torch
 
@@ -12,7 +14,10 @@ SMALL = {
 
 
 def learn(task_name, updates, rate, *, same_batch, **options):
-    """Loss before and after some updates, of one batch or of fresh ones."""
+    """Loss before and after some updates, of one batch or of fresh ones.
+
+    After: the median of the last seven, as a loss may leap up for an update or two.
+    """
     torch.manual_seed(0)
     task = make_task(plan({"task": task_name, **SMALL, **options}))
     task.prepare()
@@ -25,13 +30,13 @@ def learn(task_name, updates, rate, *, same_batch, **options):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return losses[0], sum(losses[-3:]) / 3
+    return losses[0], statistics.median(losses[-7:])
 
 
 @pytest.mark.parametrize("core", ["rim", "lstm", "gru", "rmc", "transformer"])
 def test_every_core_learns_sequences_by_heart(core):
     options = {"span": 2, "batch_size": 8, "train_size": 8, "core": core}
-    first, last = learn("copying", 120, 0.01, same_batch=True, **options)
+    first, last = learn("copying", 160, 0.003, same_batch=True, **options)
     assert first == pytest.approx(2.3, abs=0.4)
     assert last < 1.5  # without a memory it stays at ln 8 = 2.08
 
