@@ -18,7 +18,7 @@ train: .venv/installed  ## train an agent; ARGS="--env ID ..."
 	$(BIN)/python -m rims_rl.train $(ARGS)
 
 test: .venv/installed-dev  ## run the tests on all cores; ARGS_TEST="tests/core -k ..."
-	$(BIN)/python -m pytest -n auto $(ARGS_TEST)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS_TEST)
 
 lint: .venv/installed-dev  ## style, types and import rules
 	$(BIN)/ruff check .

@@ -26,7 +26,7 @@ from rims_rl.core.communication import Communication
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.dynamics import GRUDynamics, LSTMDynamics, State
 from rims_rl.core.forms import SELECTIONS
-from rims_rl.core.scan.choice import choose_kernel, is_exporting
+from rims_rl.core.scan.choice import choose_kernel, is_exporting, untraced
 from rims_rl.core.scan.operation import (
     Kernel,
     ScanInputs,
@@ -239,7 +239,7 @@ class RIM(Core):
             new_h = torch.where(is_active, new_h + change, h)
         return new_h, new_c, RIMInfo(active, attention, communication_attention)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @untraced
     def _run_scan(
         self,
         kernel: Kernel,

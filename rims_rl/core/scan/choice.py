@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import cast
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from torch import Tensor
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.scan import compiled, cuda_graph, torch_forward
 from rims_rl.core.scan.operation import Kernel, ScanSpec
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def is_exporting() -> bool:
@@ -23,7 +27,23 @@ def is_exporting() -> bool:
     return bool(told())
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # what it chooses calls C++
+def untraced(function: Callable[P, R]) -> Callable[P, R]:
+    """Keeps a function out of what `torch.compile` traces.
+
+    As `torch.compiler.disable`, which imports all of torch's compiler at once, a second; here
+    that waits until something is traced.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if torch.compiler.is_compiling():
+            return cast(R, torch.compiler.disable(function)(*args, **kwargs))
+        return function(*args, **kwargs)
+
+    return call
+
+
+@untraced  # what it chooses calls C++
 def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None:
     """The kernel for such an input, or None for the reference.
 
