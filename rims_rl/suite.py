@@ -20,6 +20,7 @@ from rims_rl.experiments.command import (
 )
 from rims_rl.experiments.store import STORE, Runs, Wanted
 from rims_rl.published.suites import read_suite, suite_titles
+from rims_rl.runs.errors import UsageError
 from rims_rl.runs.options import Track
 from rims_rl.runs.wandb_run import tagged
 
@@ -38,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace, command: str) -> int:
     suite = read_suite(options.suite, options.budget)
+    if options.results is not None and options.results.resolve().is_relative_to(
+        options.runs.resolve()
+    ):
+        raise UsageError(f"--results {options.results} is in --runs: its runs would be read twice")
     if not options.dry_run:
         if options.results is not None:
             create_folder(options.results, "--results")
@@ -51,23 +56,17 @@ def _train(options: argparse.Namespace, command: str) -> int:
         track=options.track,
     )
     models = suite.models()
-    try:
-        with tagged(suite.name):  # so that its runs are found together at Weights & Biases
-            runs.prepare(list(models.values()), numbers_only=True)
-    finally:  # a suite that is stopped keeps what it has
-        if options.results is not None and not options.dry_run:
-            _publish(models, runs)
+    with tagged(suite.name):  # so that its runs are found together at Weights & Biases
+        runs.prepare(list(models.values()), numbers_only=True)
     if options.dry_run:
         return nothing_is_missing()
+    if options.results is not None:  # those that were done before
+        for model in models.values():
+            for run in runs.stored(model):
+                run.publish()
     _tell(suite.title, models, runs)
     print(f"compare  python -m rims_rl.compare {options.results or runs.root}", flush=True)
     return 0
-
-
-def _publish(models: Mapping[tuple[str, str], Wanted], runs: Runs) -> None:
-    for model in models.values():
-        for run in runs.stored(model):
-            run.publish()
 
 
 def _tell(title: str, models: Mapping[tuple[str, str], Wanted], runs: Runs) -> None:
@@ -112,8 +111,8 @@ def _parser() -> Parser:
         "--results",
         type=Path,
         metavar="DIR",
-        help="also keep the results of each run there, a few kilobytes, and train none that has "
-        "some: to go on on another machine",
+        help="also keep the results of each run there as it ends, a few kilobytes, and train none "
+        "that has some: to go on on another machine",
     )
     parser.add_argument(
         "--runs", type=Path, metavar="DIR", default=STORE, help="trained runs [%(default)s]"

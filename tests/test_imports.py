@@ -7,7 +7,8 @@ import pytest
 
 import rims_rl
 
-HEAVY = ("stable_baselines3", "sb3_contrib", "gymnasium", "cv2", "ale_py", "wandb", "pandas")
+HEAVY = ("stable_baselines3", "sb3_contrib", "gymnasium", "cv2", "ale_py", "wandb", "pandas",
+         "torch._dynamo")  # fmt: skip
 LIBRARIES = "import gymnasium as gym; from sb3_contrib import RecurrentPPO"
 KNOWN = (
     "assert 'CnnRimPolicy' in RecurrentPPO.policy_aliases; "

@@ -45,8 +45,8 @@ def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
         axes.set_title(names[env], fontsize=9)
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=8)
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_major_locator(MaxNLocator(4))
+        _name_ticks(axes, axis)
     picture.supxlabel(AXES[axis], fontsize=9)
     picture.supylabel("return of training episodes", fontsize=9)
     _legend(picture, panels.flat[0], colours)
@@ -58,8 +58,8 @@ def draw_together(summary: Summary, axis: str = "steps") -> Picture:
 
     Args:
         summary: of the comparison.
-        axis: of the curve, one of `AXES`; the share of the training instead, where games differ in
-            their lengths or runs do not say how long they took.
+        axis: of the curve, one of `AXES`, hours being the mean over games; the share of the
+            training instead, where games differ in steps or frames, or hours are not known.
     """
     cores, colours = summary["together"]["cores"], _colours(summary)
     picture = Picture(figsize=(12, 6.4), layout="constrained")
@@ -73,8 +73,7 @@ def draw_together(summary: Summary, axis: str = "steps") -> Picture:
         _band(profile, found["profile"], "levels", "share", colours[core])
     mean = ", the mean over games" if axis == "hours" else ""
     curve.set_xlabel(f"{AXES[axis]}{mean}" if is_known else "share of the training")
-    if is_known:
-        curve.xaxis.set_major_formatter(EngFormatter(sep=""))
+    _name_ticks(curve, axis if is_known else "share_of_training")
     curve.set_ylabel("normalised return, IQM")
     profile.set_xlabel("normalised final return")
     profile.set_ylabel("share of runs above it")
@@ -126,6 +125,12 @@ def _draw_arm(axes: Axes, arm: Mapping[str, Any], axis: str, colour: str) -> Non
     along = _along(arm, axis)
     if along is not None:
         _band(axes, arm["curve"] | {axis: along}, axis, "center", colour)
+
+
+def _name_ticks(axes: Axes, axis: str) -> None:
+    """Thousands and millions of steps as 1k and 1M; half an hour is not 500m."""
+    if axis in ("steps", "frames"):
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _along(arm: Mapping[str, Any], axis: str) -> list[float] | None:

@@ -132,8 +132,8 @@ def _of_all(summary: Summary) -> str:
     names = (*AGGREGATES, "probability of improvement")
     body = [[core, *(_estimate(of[name]) for name in names)] for core, of in found["cores"].items()]
     title = (
-        f"All games that every core has together, {len(found['envs'])} of "
-        f"{len(summary['envs'])}; normalised return at the end, {SCALES[summary['scale']]}"
+        f"Together: {len(found['envs'])} of {len(summary['envs'])} games, those that every core "
+        f"has and somebody learned; normalised return at the end, {SCALES[summary['scale']]}"
     )
     return as_markdown(Table(title, ("core", *names), body))
 

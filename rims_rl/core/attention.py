@@ -121,7 +121,7 @@ class InputAttention(nn.Module):
         return attended.flatten(-2), attention.sum(dim=-1).mean(dim=-1)
 
     def weigh(self, rows: InputRows, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights of the rows, (B, K, N, R) each: that they are read by, and of the competition.
+        """Weights of the rows, (B, K, N, R): the first to read by, the second to choose RIMs by.
 
         Args:
             rows: of this step, as for `forward`.
@@ -139,8 +139,8 @@ class InputAttention(nn.Module):
         if self.competition:
             attention = compete(competing.softmax(dim=1), self.num_active, dim=1)
         else:
-            null = 0.0 if self.read_null else math.log(scores.shape[-1])
-            attention = _softmax_with_null(competing, null)
+            nulls = competing[..., :1] if self.read_null else competing
+            attention = _softmax_with(torch.zeros_like(nulls), competing)
         return attention if self.read_null else scores.softmax(dim=-1), attention
 
 
@@ -164,10 +164,9 @@ def compete(softmax: Tensor, num_active: int, dim: int) -> Tensor:
     return left / (left.sum(dim=dim, keepdim=True) + SPARSIFY_EPSILON)
 
 
-def _softmax_with_null(scores: Tensor, null: float) -> Tensor:
-    """Softmax over the rows and a null row of that score, of which only the rows are returned."""
-    of_null = torch.full_like(scores[..., :1], null)
-    return torch.cat([of_null, scores], dim=-1).softmax(dim=-1)[..., 1:]
+def _softmax_with(nulls: Tensor, scores: Tensor) -> Tensor:
+    """Softmax over null rows and real ones, of which only the real ones are returned."""
+    return torch.cat([nulls, scores], dim=-1).softmax(dim=-1)[..., nulls.shape[-1] :]
 
 
 def select_active(attention: Tensor, num_active: int) -> Tensor:

@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Protocol
 
 from rims_rl.experiments.job import Job
@@ -41,12 +41,13 @@ class Executor(Protocol):
         ...
 
 
-def train_all(jobs: Sequence[Job], executor: Executor) -> None:
+def train_all(jobs: Sequence[Job], executor: Executor, done: Callable[[Job], None]) -> None:
     """Trains runs to their end; those that were interrupted go on where they were.
 
     Args:
         jobs: the runs.
         executor: trains them.
+        done: is called with each run that got to its end.
 
     Raises:
         TrainingStoppedError: a signal came, or a training failed; the other runs are trained
@@ -60,6 +61,8 @@ def train_all(jobs: Sequence[Job], executor: Executor) -> None:
         for number, (job, status) in enumerate(endings, 1):
             if status:
                 failed[job] = status
+            else:
+                done(job)
             print(f"{number} of {len(jobs)}: {job.title}{' FAILED' if status else ''}", flush=True)
     if failed:
         titles = "; ".join(f"{job.title} ({_why(job, status)})" for job, status in failed.items())

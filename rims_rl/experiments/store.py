@@ -119,7 +119,8 @@ class Runs:
         executor: trains what is missing.
         only: pattern of the titles of runs that may be trained, e.g. ``copying, lstm-*``, or
             `NOTHING`.
-        published: folder of the results of runs that may lie on other machines; None: of none.
+        published: folder of the results of runs that may lie on other machines, to which those of
+            trained runs go as each ends; None: of none.
         track: whether trainings report to Weights & Biases, as ``--track`` of a run.
     """
 
@@ -168,7 +169,7 @@ class Runs:
         missing = [job for job in trainable if not self._has(job, numbers_only)]
         if missing:
             missing[0].kind.require_room([job.plan for job in missing])
-            train_all(missing, self._executor)
+            train_all(missing, self._executor, self._publish)
         if not any(self._has(job, numbers_only) for job in jobs):
             raise UsageError(
                 f"nothing is stored, and {self._only!r} matches none of: {_some_titles(jobs)}"
@@ -225,6 +226,11 @@ class Runs:
         model_folder = f"{safe_name(plan.label())}-{digest}"
         folder = self.root / safe_name(plan.subject) / model_folder / f"seed{seed}"
         return Job(model.kind, values, plan, folder, self._track)
+
+    def _publish(self, job: Job) -> None:
+        """Publishes the results of a run as soon as it is done, if any are to be."""
+        if self._published is not None:
+            self._read(job).publish()
 
     def _may_train(self, job: Job) -> bool:
         return fnmatch.fnmatchcase(job.title, self._only)

@@ -5,8 +5,9 @@ Axes: T steps of a game, K RIMs, N heads.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -48,9 +49,9 @@ class Trace:
         attention: of each RIM on the input (T, K); None for cores without input attention.
         communication: attention of each RIM on the others, mean over heads, (T, K, K), a row for
             each reader; None without communication.
-        places: attention of each RIM on the places of the input, mean over heads,
+        places: weights by which each RIM reads the places of the input, mean over heads,
             (T, K, height, width); None but for ``--spatial-input``.
-        pictures: of the game, if they were wanted.
+        pictures: of the game; empty if they were not wanted.
     """
 
     rewards: Array
@@ -59,8 +60,8 @@ class Trace:
     active: Mask
     attention: Array | None
     communication: Array | None
-    places: Array | None = None
-    pictures: list[Picture] = field(default_factory=list)
+    places: Array | None
+    pictures: list[Picture]
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ class Stage:
     @property
     def map_shape(self) -> tuple[int, int] | None:
         """Height and width of what RIMs attend to, place by place; None for one vector."""
-        heads = self.policy.features_extractor.modules()
-        return next((m.map_shape for m in heads if isinstance(m, PositionedRows)), None)
+        modules = self.policy.features_extractor.modules()
+        return next((m.map_shape for m in modules if isinstance(m, PositionedRows)), None)
 
     @property
     def rim(self) -> RIM:
@@ -137,33 +138,32 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
 
     def keep_places(attention: InputAttention, read: tuple[InputRows, torch.Tensor]) -> None:
         weights, _ = attention.weigh(*read)
-        places.append(weights[0].mean(1).unflatten(-1, stage.map_shape or ()).cpu().numpy())
+        places.append(weights[0].mean(1).cpu().numpy())
 
-    hook = None
-    if stage.map_shape is not None:
-        assert stage.rim.input_attention is not None
-        hook = stage.rim.input_attention.register_forward_pre_hook(keep_places)
     rewards: list[float] = []
     happened: list[dict[str, bool]] = []
     has_lives = family_of(stage.env_id) == "atari"
-    steps = play_one(
-        stage.trained.model, env, max_steps, deterministic=stage.deterministic, on_action=keep
-    )
-    score = None
-    for reward, score in tqdm(steps, total=max_steps, unit="step", desc="one game", disable=None):
-        rewards.append(reward)
-        rooms.append(_room(env))
-        happened.append({
-            "reward": reward > 0,
-            "punishment": reward < 0,
-            "life lost": has_lives and bool(env.get_attr("life_lost")[0][0]),
-            "room": score is None and rooms[-1] != rooms[-2],
-        })  # fmt: skip
-    env.close()
-    if hook is not None:
-        hook.remove()
-    trace = _as_trace(infos, rewards, score, happened)
-    return replace(trace, pictures=pictures, places=np.stack(places) if places else None)
+    map_shape, score = stage.map_shape, None
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(env.close)
+        if map_shape is not None and stage.rim.input_attention is not None:
+            hook = stage.rim.input_attention.register_forward_pre_hook(keep_places)
+            cleanup.callback(hook.remove)
+        steps = play_one(
+            stage.trained.model, env, max_steps, deterministic=stage.deterministic, on_action=keep
+        )
+        bar = tqdm(steps, total=max_steps, unit="step", desc="one game", disable=None)
+        for reward, score in bar:
+            rewards.append(reward)
+            rooms.append(_room(env))
+            happened.append({
+                "reward": reward > 0,
+                "punishment": reward < 0,
+                "life lost": has_lives and bool(env.get_attr("life_lost")[0][0]),
+                "room": score is None and rooms[-1] != rooms[-2],
+            })  # fmt: skip
+    maps = np.stack(places).reshape(len(places), -1, *map_shape) if map_shape else None
+    return _as_trace(infos, rewards, score, happened, maps, pictures)
 
 
 def scores_without(stage: Stage, episodes: int) -> dict[str, Episodes]:
@@ -223,6 +223,8 @@ def _as_trace(
     rewards: Sequence[float],
     score: float | None,
     happened: Sequence[Mapping[str, bool]],
+    places: Array | None,
+    pictures: list[Picture],
 ) -> Trace:
     masks, inputs, messages = zip(*infos, strict=True)
 
@@ -238,6 +240,8 @@ def _as_trace(
         active=stacked(masks),
         attention=stacked(inputs),
         communication=None if communication is None else communication.mean(1),
+        places=places,
+        pictures=pictures,
     )
 
 

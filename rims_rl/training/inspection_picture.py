@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Picture
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure, SubFigure
 
 from rims_rl.training.inspection import Array, Mask, Trace
 from rims_rl.training.video import rim_colour
@@ -20,7 +19,7 @@ _MARKS = {"reward": ("^", "tab:green"), "punishment": ("v", "tab:red"),
           "life lost": ("x", "tab:red"), "room": ("d", "tab:blue")}  # fmt: skip
 
 
-def draw(trace: Trace, scores: Mapping[str, Mapping[str, Any]] | None, title: str) -> Picture:
+def draw(trace: Trace, scores: Mapping[str, Mapping[str, Any]] | None, title: str) -> Figure:
     """Rasters of a game, who reads from whom, and scores without each RIM.
 
     Args:
@@ -30,7 +29,7 @@ def draw(trace: Trace, scores: Mapping[str, Mapping[str, Any]] | None, title: st
     """
     panels = 1 + (trace.attention is not None)
     heights = [2.3 * panels, 3, *([2] if trace.places is not None else [])]
-    picture = Picture(figsize=(11, 1.1 * sum(heights) + 0.3), layout="constrained")
+    picture = Figure(figsize=(11, 1.1 * sum(heights) + 0.3), layout="constrained")
     parts = picture.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).flat
     above, below = parts[0], parts[1]
     if trace.places is not None:

@@ -16,12 +16,12 @@ def curve_of(axis, *runs):
     return draw_together(summarise(compare(runs)), axis).axes[0]
 
 
-def two_games(**of_second):
+def two_games(first="CartPole-v1", second="Other-v1", **of_second):
     return [
-        record(core, seed, env=env, **(of_second if env == "Other-v1" else {}))
+        record(core, seed, env=env, **(of_second if env == second else {}))
         for core in CORES
         for seed in range(2)
-        for env in ("CartPole-v1", "Other-v1")
+        for env in (first, second)
     ]
 
 
@@ -39,6 +39,14 @@ def test_all_games_together_have_the_axis_of_the_games(axis, label, end):
 def test_hours_are_the_mean_over_games():
     drawn = curve_of("hours", *two_games(hours=np.arange(10.0, TOTAL + 1, 10.0) / 1200))
     assert drawn.lines[0].get_xdata()[-1] == pytest.approx(TOTAL * (1 / 3600 + 1 / 1200) / 2)
+
+
+def test_frames_are_those_of_the_games():
+    pong, breakout = "PongNoFrameskip-v4", "BreakoutNoFrameskip-v4"
+    drawn = curve_of("frames", *two_games(pong, breakout))
+    assert drawn.lines[0].get_xdata()[-1] == 4 * TOTAL
+    drawn = curve_of("frames", *two_games(pong, "MinAtar/Breakout-v1"))
+    assert drawn.get_xlabel() == "share of the training"
 
 
 @pytest.mark.parametrize(

@@ -410,6 +410,17 @@ def test_an_exported_core_computes_the_same(strict):
     torch.testing.assert_close(exported(*other), _Flat(rim)(*other))
 
 
+def test_an_exported_core_takes_any_number_of_rows():
+    rim, state = RIM(5, 12, 4, 2), (torch.randn(1, 3, 12),) * 2
+    inputs, starts = torch.randn(6, 3, 4, 5), torch.zeros(6, 3)
+    rows = {"x": {2: torch.export.Dim("rows", min=2, max=64)}}
+    shapes = {**rows, "h": None, "c": None, "episode_starts": None}
+    arguments = inputs, *state, starts
+    exported = torch.export.export(_Flat(rim), arguments, dynamic_shapes=shapes).module()
+    more = torch.randn(6, 3, 9, 5), *state, starts
+    torch.testing.assert_close(exported(*more), _Flat(rim)(*more))
+
+
 @pytest.mark.slow
 def test_a_compiled_core_computes_the_same_with_its_gradients():
     rim, x = RIM(5, 12, 4, 2), torch.randn(6, 3, 5)

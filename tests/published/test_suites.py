@@ -1,6 +1,7 @@
 """Suites: those that come along, one of a file from nothing, refusals of one line."""
 
 import csv
+import itertools
 import json
 import os
 from importlib import resources
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rims_rl.experiments.executor import OneByOne, TrainingStoppedError
 from rims_rl.published.suites import read_suite, suite_titles
 from rims_rl.suite import main
 from tests.test_train import history_steps
@@ -91,6 +93,21 @@ def test_results_that_are_kept_need_no_runs(capsys):
     assert not list(Path("elsewhere").rglob("lstm*"))
 
 
+class StopsAfterOne(OneByOne):
+    """Is stopped by a signal in the second run."""
+
+    def endings(self, jobs):
+        yield from itertools.islice(super().endings(jobs), 1)
+        raise TrainingStoppedError("stopped", 130)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_results_are_kept_as_each_run_ends(monkeypatch):
+    monkeypatch.setattr("rims_rl.suite.chosen_executor", lambda *_: StopsAfterOne())
+    assert main(["tiny.yaml", "--results", "kept", "--runs", "r"]) == 130
+    assert len(list(Path("kept").rglob("seed0.json"))) == 1
+
+
 @pytest.mark.usefixtures("tiny")
 def test_dry_run_prints_the_commands_of_a_budget(capsys):
     assert main(["tiny.yaml", "--dry-run", "--runs", "r"]) == 0
@@ -167,6 +184,7 @@ CHANGES = {
     "a core by name": ({"cores": {"LSTM": "lstm"}}, [], "LSTM: give options by name"),
     "options by name": ({"options": "small"}, [], "options: give options by name"),
     "a folder that is a file": ({}, ["--results", "tiny.yaml"], "choose another --results"),
+    "results among runs": ({}, ["--results", "r/kept"], "is in --runs: its runs would be read tw"),
     "a value out of range": ({"options": {"n_envs": 0}}, [], "--n-envs"),
 }  # fmt: skip
 
