@@ -81,10 +81,15 @@ def test_a_run_that_lost_its_returns_is_refused(capsys):
 
 
 @pytest.mark.usefixtures("in_empty_folder")
-def test_published_results_say_no_hours(capsys):
-    published = Path(__file__).parent.parent / "results" / "runs"
-    argv = [str(published), "--games", "Pong*", "--axis", "hours"]
-    assert main(argv) == 2
+def test_published_results_may_say_no_hours(capsys):
+    published = Path(__file__).parent.parent / "results" / "runs" / "PongNoFrameskip-v4"
+    for file in published.rglob("seed0.json"):
+        results = json.loads(file.read_text())
+        results["windows"].pop("hours", None)  # as in those of earlier versions
+        copy = Path("old", file.parent.name, file.name)
+        copy.parent.mkdir(parents=True)
+        copy.write_text(json.dumps(results))
+    assert main(["old", "--axis", "hours"]) == 2
     assert "--axis hours: no run says how long it took" in capsys.readouterr().err
 
 
