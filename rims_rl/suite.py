@@ -60,11 +60,8 @@ def _train(options: argparse.Namespace, command: str) -> int:
         runs.prepare(list(models.values()), numbers_only=True)
     if options.dry_run:
         return nothing_is_missing()
-    if options.results is not None:  # those that were done before
-        for model in models.values():
-            for run in runs.stored(model):
-                run.publish()
     _tell(suite.title, models, runs)
+    runs.publish()  # those that were done before, too
     print(f"compare  python -m rims_rl.compare {options.results or runs.root}", flush=True)
     return 0
 

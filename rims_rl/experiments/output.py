@@ -49,9 +49,7 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
         head = f"# {figure.title}\n\n    {command}\n"
         page = f"{head}\n![{figure.title}]({picture.name})\n\n{drawing.markdown}\n"
         write_text(picture.with_suffix(".md"), page)
-    if not runs.quick:
-        for run in runs.used.values():
-            run.publish()
+    runs.publish()
     return picture
 
 

@@ -227,6 +227,12 @@ class Runs:
         folder = self.root / safe_name(plan.subject) / model_folder / f"seed{seed}"
         return Job(model.kind, values, plan, folder, self._track)
 
+    def publish(self) -> None:
+        """Publishes the results of all runs that were handed out, if any are to be."""
+        if self._published is not None:
+            for run in self.used.values():
+                run.publish()
+
     def _publish(self, job: Job) -> None:
         """Publishes the results of a run as soon as it is done, if any are to be."""
         if self._published is not None:
