@@ -94,15 +94,9 @@ def test_the_command_line_trains_both_and_models_load_in_another_process(monkeyp
     Path("leaky.py").write_text(BLOCKS[0])
     Path("myforms.py").write_text(imports + blocks[0].partition("rim = ")[0])
     small = (
-        "--hidden-size",
-        "12",
-        "--n-envs",
-        "4",
-        "--total-timesteps",
-        "512",
-        "--eval-every",
-        "0",
-    )
+        "--hidden-size", "12", "--n-envs", "4", "--n-steps", "16", "--n-epochs", "1",
+        "--total-timesteps", "64", "--eval-every", "0",
+    )  # fmt: skip
     for command, folder in ((core, "r1"), (form, "r2")):
         argv = [*shlex.split(command), *small, "--track", "off", "--run-dir", folder]
         assert main(argv) == 0

@@ -14,8 +14,9 @@ from rims_rl.published.suites import read_suite
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
-TINY = {"n_envs": 4, "n_steps": 16, "total_timesteps": 640, "hidden_size": 12, "threads": 1}
-CARTPOLE = {**learning._STOCK, **TINY, "eval_every": 320, "eval_episodes": 4}
+TINY = {"n_envs": 4, "n_steps": 16, "n_epochs": 1, "total_timesteps": 320, "hidden_size": 12,
+        "threads": 1}  # fmt: skip
+CARTPOLE = {**learning._STOCK, **TINY, "eval_every": 160, "eval_episodes": 4}
 MEMORY = {"env": "popgym-RepeatFirstEasy-v0", "n_minibatches": 2, **TINY}
 FEW = {name: CORES[name] for name in ("LSTM", "RIM")}
 ARGUMENTS = ("--jobs", "1", "--runs", "r", "--out", "o", "--seeds", "2")
