@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _make(options: argparse.Namespace, command: str) -> int:
     figure = _figure(options.figure)
-    seeds = options.seeds or (1 if options.quick else 3)
+    seeds = options.seeds or (1 if options.quick else None)
     budget = read_budget(options.budget, TASK_RUNS) if options.budget else Budget()
     if options.quick and options.budget:
         raise UsageError("--quick has its own budget: leave out it or --budget")
@@ -51,7 +51,7 @@ def _make(options: argparse.Namespace, command: str) -> int:
         create_folder(options.out, "--out")
     runs = Runs(
         root,
-        range(seeds),
+        None if seeds is None else range(seeds),
         quick=options.quick,
         budget=budget,
         executor=chosen_executor(_parser(), options),
@@ -91,7 +91,12 @@ def _parser() -> Parser:
         help="smaller than the paper's: cpu, or for supervised tasks YAML of options by task; "
         "figures of Atari and figure 4 take the budgets of their suites",
     )
-    parser.add_argument("--seeds", type=positive, metavar="N", help="of each model [3; quick 1]")
+    parser.add_argument(
+        "--seeds",
+        type=positive,
+        metavar="N",
+        help="of each model [3, or those of its suite's budget; quick 1]",
+    )
     add_executor_options(parser)
     parser.add_argument(
         "--only",

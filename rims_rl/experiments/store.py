@@ -22,6 +22,8 @@ from rims_rl.runs.trainee import Kind
 
 #: Where commands look for runs.
 STORE = Path("runs") / "figures"
+#: Seeds of every model in the paper.
+_SEEDS = 3
 #: In place of a pattern of titles: train nothing.
 NOTHING = "none"
 
@@ -113,7 +115,7 @@ class Runs:
 
     Args:
         root: as above.
-        seeds: as above.
+        seeds: as above; None: as many as the paper has, or as a suite's budget.
         quick: as above.
         budget: as above.
         executor: trains what is missing.
@@ -127,7 +129,7 @@ class Runs:
     def __init__(
         self,
         root: Path,
-        seeds: Sequence[int],
+        seeds: Sequence[int] | None,
         *,
         quick: bool = False,
         budget: Budget | None = None,
@@ -136,11 +138,18 @@ class Runs:
         published: Path | None = None,
         track: Track = "off",
     ) -> None:
-        self.root, self.seeds, self.quick = root, tuple(seeds), quick
+        self.root, self.quick = root, quick
+        self.seeds = tuple(range(_SEEDS) if seeds is None else seeds)
+        self._are_seeds_open = seeds is None
         self.budget = budget or Budget()
         self.used: dict[Path, StoredRun] = {}
         self._executor, self._only = executor or OneByOne(), only
         self._published, self._track = published, track
+
+    def suggest_seeds(self, count: int) -> None:
+        """Takes so many seeds of every model, unless others were asked for."""
+        if self._are_seeds_open:
+            self.seeds = tuple(range(count))
 
     def prepare(
         self, models: Sequence[Wanted], *, numbers_only: bool = False, budgeted: bool = False

@@ -71,12 +71,15 @@ def suite_of_figure(name: str, runs: Runs) -> Suite:
 
     Args:
         name: of the suite.
-        runs: of the figure; ``--quick`` has the games of the small budget.
+        runs: of the figure, which take the seeds of the budget unless others were asked for;
+            ``--quick`` has the games of the small budget.
 
     Raises:
         UsageError: as `read_suite`.
     """
-    return read_suite(name, "cpu" if runs.quick else runs.budget.name or None)
+    suite = read_suite(name, "cpu" if runs.quick else runs.budget.name or None)
+    runs.suggest_seeds(suite.seeds)
+    return suite
 
 
 def read_suite(name: str, budget: str | None = None) -> Suite:
@@ -131,7 +134,7 @@ def _note(budget: str, budgets: Mapping[str, Mapping[str, Any]]) -> str:
     less = [
         f"{key} {value:,} of {first[key]:,}"
         for key, value in own.items()
-        if key != "seeds"  # a figure has its own
+        if key != "seeds"  # a figure may have others
         and isinstance(value, int) and isinstance(first.get(key), int) and value < first[key]
     ]  # fmt: skip
     if own.get("games") and own["games"] != first.get("games"):

@@ -15,7 +15,7 @@ from rims_rl.published.suites import read_suite
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
-ARGUMENTS = ("--budget", "cpu", "--train", "none", "--seeds", "2", "--runs", "r", "--out", "o")
+ARGUMENTS = ("--budget", "cpu", "--train", "none", "--runs", "r", "--out", "o")
 #: Returns at the end, as shares of a level of each game.
 LEVELS = {LSTM: 1.0, RIM: 2.0, RIM_5: 1.5, NO_ATTENTION: 0.5}
 
@@ -53,7 +53,14 @@ def drawn(name):
         assert content["note"].endswith(
             "; games Pong, Breakout, Boxing, Freeway, BeamRider, Asterix"
         )
+    assert content["seeds"] == [0, 1]  # those of the budget
     return content["numbers"]
+
+
+def test_seeds_that_are_asked_for_win_over_those_of_the_budget():
+    publish("atari41", ["PongNoFrameskip-v4"])
+    assert main(["fig17", *ARGUMENTS, "--seeds", "1"]) == 0
+    assert json.loads(Path("o/fig17.json").read_text())["seeds"] == [0]
 
 
 @pytest.mark.parametrize(
