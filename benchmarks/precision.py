@@ -6,7 +6,7 @@ Plays one rollout with the run's newest checkpoint in each precision. Before any
 of probabilities, at the update over those at collection, should be 1; what it is says how much
 rounding is taken for a change of policy. Then the gradient of PPO's loss on each minibatch in
 bfloat16 is compared with that in float32, and with float32's on the next minibatch: how much
-gradients differ by the samples alone. Writes benchmarks/results/precision.json.
+gradients differ by the samples alone. Writes results/speed/precision.json.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from report import ROOT, provenance, write_json
+from report import RESULTS, provenance, write_json
 from torch import Tensor
 
 from rims_rl.agents import CnnRimPolicy, RecurrentPPO
@@ -96,7 +96,7 @@ def main() -> None:
     for name, values in cosines.items():
         print(f"cosine of gradients, {name}: {np.round(values, 4).tolist()}")
     write_json(
-        ROOT / "benchmarks/results/precision.json",
+        RESULTS / "precision.json",
         {
             **provenance(),
             "agent steps of the checkpoint": model.num_timesteps,

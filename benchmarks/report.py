@@ -11,7 +11,8 @@ from typing import Any
 
 from rims_rl.runs.folder import describe_environment
 
-ROOT = Path(__file__).resolve().parent.parent
+#: The place of all numbers that benchmarks write.
+RESULTS = Path(__file__).resolve().parent.parent / "results" / "speed"
 
 
 def provenance() -> dict[str, Any]:

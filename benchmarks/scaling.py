@@ -4,7 +4,7 @@
 
 Against torch's LSTM for the core, forward and backward, and against sb3-contrib's CnnLstmPolicy for
 a rollout and update on Pong. Memory is the growth of a process's peak, each in a process of its
-own. Writes benchmarks/results/scaling.json and .png.
+own. Writes results/speed/scaling.json and .png.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
-from report import ROOT, provenance, write_json
+from report import RESULTS, provenance, write_json
 from scan import lstm_step, rim_step
 from timing import Contender, medians
 from train_fps import STEPS, ours, stock_lstm
@@ -142,7 +142,7 @@ def draw(results: Mapping[str, list[Row]]) -> None:
     panels[1, 0].set_ylabel("MiB added to the process's peak")
     panels[0, 0].legend(frameon=False)
     panels[0, -1].set_title("rollout and update on Pong", fontsize=10)
-    figure.savefig(ROOT / "benchmarks/results/scaling.png", dpi=150)
+    figure.savefig(RESULTS / "scaling.png", dpi=150)
 
 
 def draw_growth(axes: Axes, name: str, rows: list[Row], part: str, scale: float) -> None:
@@ -174,7 +174,7 @@ def main() -> None:
     results["n_envs"] = environments(max(1, options.rounds // 3))
     draw(results)
     content = {**provenance(), "torch threads": options.threads, "sweeps": results}
-    write_json(ROOT / "benchmarks/results/scaling.json", content)
+    write_json(RESULTS / "scaling.json", content)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python benchmarks/scan.py --device cuda
 
 Float32, 512 inputs, 510 hidden units, 6 RIMs with 4 active, GRU dynamics, input gradient, a reset
-mask for the RIMs (the LSTM has none). Prints tables, writes benchmarks/results/scan.json, on a GPU
+mask for the RIMs (the LSTM has none). Prints tables, writes results/speed/scan.json, on a GPU
 scan-cuda.json.
 """
 
@@ -14,7 +14,7 @@ import argparse
 from typing import Any
 
 import torch
-from report import ROOT, provenance, write_json
+from report import RESULTS, provenance, write_json
 from timing import Contender, medians, now, training_step
 from torch import nn
 
@@ -114,7 +114,7 @@ def main() -> None:
     print("\nLSTM, ms: " + ", ".join(f"{s} {1e3 * t['LSTM'][-1]:.2f}" for s, t in results.items()))
     name = "scan.json" if options.device == "cpu" else f"scan-{options.device}.json"
     write_json(
-        ROOT / "benchmarks/results" / name,
+        RESULTS / name,
         {**provenance(), "torch threads": options.threads, "median seconds": results},
     )
 

@@ -3,7 +3,7 @@
     python benchmarks/train_fps.py
 
 8 environments, 128 steps, 4 minibatches, 4 epochs for all, whole rollouts and updates in turns in
-one process. Prints tables and writes benchmarks/results/train_fps.json.
+one process. Prints tables and writes results/speed/train_fps.json.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import sb3_contrib
 import stable_baselines3
 import torch
-from report import ROOT, provenance, write_json
+from report import RESULTS, provenance, write_json
 from stable_baselines3.common.env_util import make_atari_env
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
@@ -186,7 +186,7 @@ def main() -> None:
     ratio = environments["rims_rl"] / environments["SB3"]
     print(f"\nenvironments alone, agent steps/s: {listing}; ratio {ratio:.2f}")
     write_json(
-        ROOT / "benchmarks/results/train_fps.json",
+        RESULTS / "train_fps.json",
         {
             **provenance(),
             "torch threads": options.threads,
