@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from rims_rl.core.config import RIMConfig
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
+from rims_rl.tasks import parser
 from rims_rl.tasks.options import TaskPlan
 from rims_rl.tasks.results import TrainedTask, load_trained_task
 from rims_rl.tasks.trainee import TASK_RUNS
@@ -26,6 +28,18 @@ def wanted(
         quick: what ``--quick`` changes further, over the task's quick preset.
     """
     return Wanted(TASK_RUNS, {"task": task, **(options or {})}, {"quick": True, **(quick or {})})
+
+
+def fewer_units(task: str, options: Mapping[str, Any]) -> dict[str, int]:
+    """The units of ``--quick`` for a model: the same share as the task's presets have.
+
+    Args:
+        task: its name.
+        options: of the model, ``hidden_size`` among them.
+    """
+    few, many = (parser.read_preset(name)["hidden_size"] for name in (f"{task}-quick", task))
+    rims = options.get("num_rims", RIMConfig.num_rims)
+    return {"hidden_size": rims * round(options["hidden_size"] * few / many / rims)}
 
 
 def planned(runs: Runs, model: Wanted) -> TaskPlan[Any]:

@@ -7,15 +7,9 @@ from typing import Any
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.paper_tables import Column, PaperTable, Row, beside_paper
 from rims_rl.experiments.store import Runs, Wanted
-from rims_rl.tasks.wanted import wanted
+from rims_rl.tasks import parser
+from rims_rl.tasks.wanted import fewer_units, wanted
 
-#: Units of the paper's models, and in ``--quick``.
-_UNITS_QUICK = {600: 120, 500: 100, 300: 60}
-
-_COLUMNS = (
-    Column("span {}", "cross_entropy_{}", 50, 10),
-    Column("span {}", "cross_entropy_{}", 200, 40),
-)
 #: The default RIM of agents, for comparison.
 AGENTS_CELL: dict[str, Any] = {"num_rims": 6, "num_active": 4, "variant": "default"}
 _SOLVED = {"span 50": 0.00, "span 200": 0.00}
@@ -28,8 +22,8 @@ def copying_model(units: int = 600, **options: Any) -> Wanted:
         units: of the paper's model.
         **options: that differ from the task's preset.
     """
-    few = {"hidden_size": _UNITS_QUICK[units]}
-    return wanted("copying", {"hidden_size": units, **options}, few)
+    options = {"hidden_size": units, **options}
+    return wanted("copying", options, fewer_units("copying", options))
 
 
 def rim(rims: int, active: int, units: int = 600, **core: Any) -> Wanted:
@@ -60,8 +54,15 @@ def copying_table() -> PaperTable:
             Row("RMC", copying_model(core="rmc"), {"span 200": 0.13}),
             Row("Transformer", copying_model(core="transformer"), {"span 200": 0.54}),
         ],
-        _COLUMNS,
+        _columns(),
     )
+
+
+def _columns() -> tuple[Column, Column]:
+    """The paper's spans, of training and longer, and those of ``--quick``."""
+    quick = parser.read_preset("copying-quick")
+    name, metric, (longer, *_) = "span {}", "cross_entropy_{}", quick["test_spans"]
+    return Column(name, metric, 50, quick["span"]), Column(name, metric, 200, longer)
 
 
 def _table4(runs: Runs) -> Drawing:
@@ -81,7 +82,7 @@ def _table4(runs: Runs) -> Drawing:
         Row("one communication head, 6/4", rim(6, 4, comm_heads=1)),
         Row("neither, 6/6", rim(6, 6, input_attention=None, communication=None)),
     ]
-    part = PaperTable(copying_table().title, rows, _COLUMNS)
+    part = PaperTable(copying_table().title, rows, _columns())
     return beside_paper(runs, "Table 4: ablations on copying", [part])
 
 

@@ -8,15 +8,12 @@ from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.paper_tables import Column, PaperTable, Row, beside_paper
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.tasks.copying.figures import AGENTS_CELL, copying_table
-from rims_rl.tasks.wanted import wanted
-
-#: Units of the paper's models, and in ``--quick``.
-_UNITS_QUICK = {600: 120, 300: 60}
+from rims_rl.tasks.wanted import fewer_units, wanted
 
 
 def _model(units: int = 600, **options: Any) -> Wanted:
-    few = {"hidden_size": _UNITS_QUICK[units]}
-    return wanted("mnist", {"hidden_size": units, **options}, few)
+    options = {"hidden_size": units, **options}
+    return wanted("mnist", options, fewer_units("mnist", options))
 
 
 def _row(name: str, model: Wanted, *accuracies: float) -> Row:
