@@ -15,7 +15,6 @@ from rims_rl.experiments.command import (
     add_executor_options,
     chosen_executor,
     create_folder,
-    nothing_is_missing,
     positive,
     run_command,
 )
@@ -42,9 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _make(options: argparse.Namespace, command: str) -> int:
     figure = _figure(options.figure)
     seeds = options.seeds or (1 if options.quick else None)
-    budget = read_budget(options.budget, TASK_RUNS) if options.budget else Budget()
     if options.quick and options.budget:
         raise UsageError("--quick has its own budget: leave out it or --budget")
+    if options.budget and not figure.of_suite:
+        budget = read_budget(options.budget, TASK_RUNS)
+    else:
+        budget = Budget(options.budget or "")
     root = options.runs or (Path(f"{STORE}-quick") if options.quick else STORE)
     if not options.dry_run:
         create_folder(root, "--runs")
@@ -59,8 +61,6 @@ def _make(options: argparse.Namespace, command: str) -> int:
         published=None if options.quick else options.out / "runs",
     )
     drawing = figure.make(runs)
-    if options.dry_run:
-        return nothing_is_missing()
     picture = write_figure(figure, drawing, runs, options.out, command)
     if drawing.markdown:
         print(f"\n{drawing.markdown}\n")

@@ -14,7 +14,6 @@ from rims_rl.experiments.command import (
     add_executor_options,
     chosen_executor,
     create_folder,
-    nothing_is_missing,
     positive,
     run_command,
 )
@@ -58,8 +57,6 @@ def _train(options: argparse.Namespace, command: str) -> int:
     models = suite.models()
     with tagged(suite.name):  # so that its runs are found together at Weights & Biases
         runs.prepare(list(models.values()), numbers_only=True)
-    if options.dry_run:
-        return nothing_is_missing()
     _tell(suite.title, models, runs)
     runs.publish()  # those that were done before, too
     print(f"compare  python -m rims_rl.compare {options.results or runs.root}", flush=True)

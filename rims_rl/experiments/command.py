@@ -86,6 +86,9 @@ def run_command(
             *refusals,
         )
     except NothingTrained as commands:
+        if not str(commands):  # beside where commands go
+            print("nothing is missing", file=sys.stderr)
+            return 0
         with contextlib.suppress(BrokenPipeError):  # the reader, such as `head`, has enough
             print(commands, flush=True)
         return 0
@@ -94,12 +97,6 @@ def run_command(
         return error.status
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def nothing_is_missing() -> int:
-    """Says that a dry run has no command to print, beside where commands go; the exit status."""
-    print("nothing is missing", file=sys.stderr)
-    return 0
 
 
 def add_executor_options(parser: argparse.ArgumentParser) -> None:

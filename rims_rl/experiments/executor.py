@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Protocol
+
+import torch
 
 from rims_rl.experiments.job import Job
 from rims_rl.runs.progress import Bar
@@ -84,19 +87,34 @@ class DryRun:
 
 
 class NothingTrained(Exception):
-    """The commands that would train what is missing, a line each."""
+    """The commands that would train what is missing, a line each; empty if nothing is."""
 
 
 class OneByOne:
-    """Trains in this process, one run after the other, with a progress bar for each."""
+    """Trains in this process, one run after the other, with a progress bar for each and for all."""
 
     def endings(self, jobs: Sequence[Job]) -> Endings:
         """See `Executor.endings`."""
-        for job in jobs:
-            status = job.train_here()
-            if status > 2:
-                raise TrainingStoppedError("stopped: the same command goes on from here", status)
-            yield job, status
+        threads = torch.get_num_threads()
+        with contextlib.closing(AllRuns(jobs)) as bar:
+            for job in jobs:
+                status = _train_here(job)
+                torch.set_num_threads(threads)  # a run may have had its own
+                if status > 2:
+                    raise TrainingStoppedError(
+                        "stopped: the same command goes on from here", status
+                    )
+                bar.show(in_line=True)
+                yield job, status
+
+
+def _train_here(job: Job) -> int:
+    """The exit status, that of a process of its own where something unforeseen happens."""
+    try:
+        return job.train_here()
+    except Exception:  # others are to be trained
+        traceback.print_exc()
+        return 1
 
 
 class Processes:
@@ -158,11 +176,17 @@ class AllRuns:
         unit = jobs[0].kind.unit
         self._bar = Bar(sum(job.total for job in jobs), self._done, unit, lambda: "all runs")
 
-    def show(self) -> None:
-        """Brings the bar up to date."""
+    def show(self, in_line: bool = False) -> None:
+        """Brings the bar up to date.
+
+        Args:
+            in_line: where it is no bar, print a line now.
+        """
         done = self._steps_done()
         self._bar.advance(done - self._done)
         self._done = done
+        if in_line:
+            self._bar.print_line()
 
     def close(self) -> None:
         """Leaves the bar as it stands."""

@@ -38,8 +38,10 @@ class Figure:
         name: on the command line and of the files, e.g. ``fig2``.
         title: what it shows, one line for the help.
         make: draws it from stored runs; it trains what is missing through them.
+        of_suite: whether its budgets are those of a suite, not of the supervised tasks.
     """
 
     name: str
     title: str
     make: Callable[[Runs], Drawing]
+    of_suite: bool = False

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rims_rl.experiments.budget import Budget
-from rims_rl.experiments.executor import Executor, OneByOne, train_all
+from rims_rl.experiments.executor import DryRun, Executor, OneByOne, train_all
 from rims_rl.experiments.job import Job
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
@@ -151,9 +151,7 @@ class Runs:
         if self._are_seeds_open:
             self.seeds = tuple(range(count))
 
-    def prepare(
-        self, models: Sequence[Wanted], *, numbers_only: bool = False, budgeted: bool = False
-    ) -> None:
+    def prepare(self, models: Sequence[Wanted], *, numbers_only: bool = False) -> None:
         """Trains what is missing of some models and may be trained, several at once.
 
         A figure calls this once, with all its models, and then draws those that are `stored`.
@@ -161,16 +159,16 @@ class Runs:
         Args:
             models: that are wanted.
             numbers_only: published results will do where the run itself is not here.
-            budgeted: the models are those of the budget, of which it therefore need say nothing.
 
         Raises:
             UsageError: a run cannot be done as asked, none may be trained though some were to be,
             or there is nothing stored in the end.
             TrainingStoppedError: a training did not get to its end.
+            NothingTrained: the executor is a dry run.
         """
         jobs = self.jobs(models)
         subjects = sorted({job.plan.subject for job in jobs})
-        if self.budget.options and not budgeted and not any(map(self.budget.of, subjects)):
+        if self.budget.options and not any(map(self.budget.of, subjects)):
             raise UsageError(f"--budget {self.budget.name} says nothing of {', '.join(subjects)}")
         trainable = [job for job in jobs if self._may_train(job)]
         if not trainable and self._only != NOTHING:
@@ -178,6 +176,7 @@ class Runs:
         missing = [job for job in trainable if not self._has(job, numbers_only)]
         if missing:
             missing[0].kind.require_room([job.plan for job in missing])
+        if missing or isinstance(self._executor, DryRun):
             train_all(missing, self._executor, self._publish)
         if not any(self._has(job, numbers_only) for job in jobs):
             raise UsageError(

@@ -27,7 +27,7 @@ def _compared(runs: Runs, suite_name: str, cores: Sequence[str]) -> dict[str, An
     """The comparison of some cores of a suite, the first of which is the baseline."""
     suite = suite_of_figure(suite_name, runs)
     models = {key: model for key, model in suite.models(QUICK_ATARI).items() if key[1] in cores}
-    runs.prepare(list(models.values()), numbers_only=True, budgeted=True)
+    runs.prepare(list(models.values()), numbers_only=True)
     records, names = [], {}
     for (_, core), model in models.items():
         for run in runs.stored(model, numbers_only=True):
@@ -73,26 +73,31 @@ FIGURES = (
         "fig5",
         "Atari: improvement of RIMs, 4 of 6 active, over LSTM",
         partial(_improvement, _SUITE, RIM, LSTM),
+        of_suite=True,
     ),
     Figure(
         "fig17",
         "Atari: improvement of 5 active RIMs over 4",
         partial(_improvement, _SUITE, RIM_5, RIM),
+        of_suite=True,
     ),
     Figure(
         "fig18",
         "Atari: improvement of RIMs, 5 of 6 active, over LSTM",
         partial(_improvement, _SUITE, RIM_5, LSTM),
+        of_suite=True,
     ),
     Figure(
         "fig19",
         "Atari: learning curves of LSTM and RIMs, 4 and 5 active",
         partial(_curves, _SUITE, (LSTM, RIM, RIM_5)),
+        of_suite=True,
     ),
     Figure(
         "fig20",
         "Atari: learning curves without input attention, all active",
         partial(_curves, _WITHOUT_ATTENTION, (LSTM, RIM, NO_ATTENTION)),
+        of_suite=True,
     ),
-    Figure("table7", "Atari: final scores beside the paper's", _table_7),
+    Figure("table7", "Atari: final scores beside the paper's", _table_7, of_suite=True),
 )

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from rims_rl.experiments.executor import (
     DryRun,
@@ -125,6 +126,29 @@ def test_one_that_cannot_be_done_is_told_and_the_others_are_trained(tiny):
     with pytest.raises(TrainingStoppedError, match="it cannot be done as asked"):
         store(Processes(2), seeds=(0,)).prepare([impossible, tiny()])
     assert len(list(ROOT.rglob("results.json"))) == 1
+
+
+def test_in_this_process_one_that_breaks_is_told_and_the_others_are_trained(
+    tiny, monkeypatch, capsys
+):
+    runs = store(OneByOne(), seeds=(0,))
+    jobs, whole = runs.jobs([tiny(), tiny(span=3)]), session.main
+
+    def main(kind, arguments):
+        if str(jobs[0].folder) not in arguments:
+            return whole(kind, arguments)
+        torch.set_num_threads(3)
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr(session, "main", main)
+    threads = torch.get_num_threads()
+    with pytest.raises(TrainingStoppedError, match=r"not trained: .*exit status 1"):
+        runs.prepare([tiny(), tiny(span=3)])
+    assert torch.get_num_threads() == threads
+    assert [job.is_done for job in jobs] == [False, True]
+    errors = capsys.readouterr().err
+    assert "no memory left" in errors
+    assert errors.splitlines()[-1].endswith("all runs")
 
 
 @pytest.mark.parametrize("kind", ["agents", "tasks"])

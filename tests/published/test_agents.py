@@ -81,13 +81,20 @@ def test_a_dry_run_tells_the_commands_alone(capsys):
     assert not Path("r/popgym-RepeatFirstEasy-v0").exists()
 
 
-def test_object_picking_plays_what_it_was_not_trained_on(monkeypatch):
+def test_object_picking_plays_what_it_was_not_trained_on(monkeypatch, capsys):
     monkeypatch.setattr(object_picking, "CORES", {"no core": CORES["no core"]})
-    assert main(["object-picking", "--quick", "--runs", "r", "--out", "o", "--jobs", "1"]) == 0
+    arguments = ["object-picking", "--quick", "--runs", "r", "--out", "o", "--jobs", "1"]
+    assert main(arguments) == 0
     core = json.loads(Path("o/object-picking.json").read_text())["numbers"]["cores"]["no core"]
     assert all(0 <= core[kind]["success"]["each seed"][0] <= 1 for kind in ("known", "more"))
     (results,) = Path("r").rglob("results.json")
-    assert len(json.loads(results.read_text())["evaluations"]) == 3
+    played = json.loads(results.read_text())
+    assert len(played.pop("evaluations")) == 3
+    results.write_text(json.dumps(played))
+    capsys.readouterr()
+    assert main([*arguments, "--dry-run"]) == 0  # which does not play
+    assert capsys.readouterr() == ("", "nothing is missing\n")
+    assert json.loads(results.read_text()) == played
 
 
 def test_figure_4_is_of_the_suite(monkeypatch):

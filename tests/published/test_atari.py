@@ -54,6 +54,7 @@ def drawn(name):
             "; games Pong, Breakout, Boxing, Freeway, BeamRider, Asterix"
         )
     assert content["seeds"] == [0, 1]  # those of the budget
+    assert content["budget"] == {"name": "cpu", "options": {}}
     return content["numbers"]
 
 
@@ -61,6 +62,14 @@ def test_seeds_that_are_asked_for_win_over_those_of_the_budget():
     publish("atari41", ["PongNoFrameskip-v4"])
     assert main(["fig17", *ARGUMENTS, "--seeds", "1"]) == 0
     assert json.loads(Path("o/fig17.json").read_text())["seeds"] == [0]
+
+
+def test_budgets_are_those_of_the_suite(capsys):
+    paper = ("--budget", "paper", "--runs", "r", "--out", "o", "--dry-run")
+    assert main(["fig5", *paper]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 41 * 2 * 3
+    assert all("--total-timesteps 10000000 " in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +118,9 @@ def test_table_7_beside_the_papers(capsys):
         table7()[g["game"]]["rims_ppo"] == table7()[g["game"]]["lstm_ppo"] for g in found.values()
     ]
     assert agreed == [b and not same for b, same in zip(better, level, strict=True)]
-    assert "| Breakout | " in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "| Breakout | " in out
+    assert "rim-k6-5 and lstm in the same order in" in out
 
 
 def test_a_damaged_publication_is_one_line(capsys):
@@ -126,4 +137,4 @@ def test_nothing_stored_is_one_line(capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert "nothing is stored" in line
     assert main(["fig5", *ARGUMENTS[2:], "--budget", "small"]) == 2
-    assert "small cannot be read" in capsys.readouterr().err
+    assert "--budget small: suite atari41 has paper, cpu" in capsys.readouterr().err
