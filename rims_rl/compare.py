@@ -14,18 +14,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rims_rl.comparison.comparison import Comparison, compare
+from rims_rl.comparison.naming import runs_by_name
 from rims_rl.comparison.pictures import AXES, draw_curves, draw_improvement, draw_together
 from rims_rl.comparison.record import Record
-from rims_rl.comparison.report import write_report
+from rims_rl.comparison.report import NoPlotlyError, write_report
 from rims_rl.comparison.sources import read_sources
 from rims_rl.comparison.summary import summarise
 from rims_rl.comparison.text import COLUMNS, as_text, beside_paper, rows, to_know
-from rims_rl.comparison.wandb_names import listed
 from rims_rl.comparison.wandb_report import check_project, make_report, send_report
 from rims_rl.experiments.command import Parser, create_folder, finite_number, run_command
 from rims_rl.experiments.output import write_picture
 from rims_rl.experiments.tables import as_markdown
-from rims_rl.runs.errors import UsageError, warn
+from rims_rl.runs.errors import UsageError, listed, warn
 from rims_rl.runs.files import finite, write_text
 
 #: Names of the files in ``--out``.
@@ -67,15 +67,20 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     write_text(options.out / TEXT, text)
     for name, picture in _pictures(summary, options.axis).items():
         for suffix in (".png", ".svg"):
-            write_picture(picture, options.out / f"{name}{suffix}")
+            file = options.out / f"{name}{suffix}"
+            if picture is None:
+                file.unlink(missing_ok=True)  # of an earlier comparison
+            else:
+                write_picture(picture, file)
     if options.against:
         text = "\n\n".join([to_know(summary["problems"]), as_markdown(beside_paper(summary))])
     print(text)
     print(f"numbers  {options.out / NUMBERS}")
+    (options.out / REPORT).unlink(missing_ok=True)
     try:
         write_report(summary, options.out / REPORT, options.title, command)
         print(f"written  {options.out / REPORT}", flush=True)
-    except UsageError as error:  # plotly is not there: all else is
+    except NoPlotlyError as error:
         warn(error)
     if options.wandb_report:
         report = make_report(summary, options.wandb_report, options.title, command)
@@ -83,23 +88,27 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     return 0
 
 
-def _pictures(summary: Mapping[str, Any], axis: str) -> dict[str, Figure]:
-    """Those that there is something to draw for, by name."""
-    pictures = {"curves": draw_curves(summary, axis)}
-    if summary["together"]:
-        pictures["together"] = draw_together(summary, axis)
-    if any(summary["improvement"].values()):
-        pictures["improvement"] = draw_improvement(summary)
-    return pictures
+def _pictures(summary: Mapping[str, Any], axis: str) -> dict[str, Figure | None]:
+    """The pictures by name, None where there is nothing to draw."""
+    is_gained = any(summary["improvement"].values())
+    return {
+        "curves": draw_curves(summary, axis),
+        "together": draw_together(summary, axis) if summary["together"] else None,
+        "improvement": draw_improvement(summary) if is_gained else None,
+    }
 
 
 def _chosen(records: Sequence[Record], options: argparse.Namespace) -> list[Record]:
-    """The records that the patterns of the command line leave."""
+    """The records that the patterns of the command line leave; a core's is its label or name."""
+    named = runs_by_name(records).items()
+    names = {record.source: name for (_, name), runs in named for record in runs}
     chosen = [
         record
         for record in records
         if fnmatch.fnmatchcase(record.env, options.games)
-        and fnmatch.fnmatchcase(record.core, options.cores)
+        and any(
+            fnmatch.fnmatchcase(name, options.cores) for name in (record.core, names[record.source])
+        )
     ]
     if not chosen:
         games, cores = ({getattr(r, name) for r in records} for name in ("env", "core"))

@@ -11,7 +11,6 @@ from PIL import Image
 
 from rims_rl.compare import main
 from rims_rl.comparison import report
-from rims_rl.runs.errors import UsageError
 from rims_rl.train import main as train
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
@@ -95,9 +94,14 @@ def test_published_results_may_say_no_hours(capsys):
 
 @pytest.mark.usefixtures("in_empty_folder", "runs")
 def test_patterns_choose_and_one_core_alone_is_shown(capsys):
+    assert main(["runs", "--out", "o"]) == 0
+    assert Path("o/improvement.png").exists()
+    capsys.readouterr()
     assert main(["runs", "--cores", "rim-*", "--out", "o"]) == 0
     assert "no core is called lstm" in capsys.readouterr().out
-    assert not Path("o/improvement.png").exists()
+    assert not Path("o/improvement.png").exists()  # that of the comparison before
+    assert main(["runs", "--cores", "rim-k6-4", "--out", "o"]) == 0  # as tables call it
+    assert "| CartPole-v1 | rim" in capsys.readouterr().out
     assert main(["runs", "--cores", "gru*"]) == 2
     assert "there are CartPole-v1 and lstm-h12, rim-k6-4-h12" in capsys.readouterr().err
     assert main(["runs", "--against", "paper", "--out", "none"]) == 2
@@ -114,8 +118,10 @@ def test_patterns_choose_and_one_core_alone_is_shown(capsys):
 @pytest.mark.usefixtures("in_empty_folder", "runs")
 def test_without_plotly_all_but_the_report_is_written(monkeypatch, capsys):
     def missing():
-        raise UsageError("the report needs plotly")
+        raise report.NoPlotlyError("the report needs plotly")
 
+    Path("comparison").mkdir()
+    Path("comparison/report.html").write_text("of an earlier comparison")
     monkeypatch.setattr(report, "_plotly", missing)
     assert main(["runs"]) == 0
     assert "warning: the report needs plotly" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from rims_rl.experiments.statistics import CONFIDENCE, RESAMPLES, interquartile_
 Scores = Sequence[Array]
 Statistic = Callable[[Scores], Any]
 
-#: The score that the optimality gap is counted from: human level, or the baseline's.
+#: The score that the optimality gap is counted from: human level, or the best core's at the end.
 OPTIMAL = 1.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from rims_rl.comparison.naming import OF_CORE, OF_RUN, other_meanings, runs_by_n
 from rims_rl.comparison.record import Array, Record
 from rims_rl.experiments.curves import Curve, window_means
 from rims_rl.experiments.statistics import interquartile_mean
+from rims_rl.runs.errors import listed
 from rims_rl.training.results import WINDOWS
 
 #: How many of the windows in which returns are averaged count as the end.
@@ -26,6 +28,8 @@ IMPROVEMENT = "100 x (core - baseline) / (max(top, baseline) - floor)"
 FEW_SEEDS = 4
 #: By how much runs of unknown length may differ without a word.
 ROUGHLY = 1.1
+#: The share of the median length below which such a run is not compared.
+BROKEN_OFF = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +209,7 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
     """
     problems: list[str] = []
     whole = _unique(_finished(records, problems), problems)
-    by_arm = runs_by_name(whole)
+    by_arm = {arm: _not_broken_off(runs, problems) for arm, runs in runs_by_name(whole).items()}
     names = {core: runs[0].core for (_, core), runs in by_arm.items()}
     chosen = _baseline(names, baseline)
     if chosen is None and names:
@@ -231,9 +235,19 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
             if in_time:
                 arms[env, core] = Arm(env, core, in_time, limit)
     problems += [*other_meanings(by_arm), *_missing(arms, names)]
-    problems += [note for run in whole for note in run.notes]
+    problems += _noted(whole)
     comparison = Comparison(arms, chosen, problems)
     return replace(comparison, problems=[*problems, *_hard_to_scale(comparison)])
+
+
+def _noted(records: Iterable[Record]) -> Iterable[str]:
+    """Each note once, with the runs that it is of."""
+    sources: dict[str, list[str]] = defaultdict(list)
+    for record in records:
+        for note in record.notes:
+            sources[note].append(record.source)
+    for note, of in sources.items():
+        yield f"{listed(of, most=3)}: {note}"
 
 
 def _baseline(labels: Mapping[str, str], wanted: str) -> str | None:
@@ -257,6 +271,21 @@ def _finished(records: Iterable[Record], problems: list[str]) -> list[Record]:
         else:
             whole.append(record)
     return whole
+
+
+def _not_broken_off(runs: Sequence[Record], problems: list[str]) -> list[Record]:
+    """The runs of a core less those that were surely broken off, though they say no total."""
+    typical = np.median([run.length for run in runs])
+    kept = []
+    for run in runs:
+        if run.total is None and run.reached < BROKEN_OFF * typical:
+            problems.append(
+                f"left out: {run.source} reached {run.reached:,.0f} agent steps and others of its "
+                f"core {typical:,.0f}: it looks broken off"
+            )
+        else:
+            kept.append(run)
+    return kept
 
 
 def _unique(records: Iterable[Record], problems: list[str]) -> list[Record]:

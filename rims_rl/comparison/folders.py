@@ -23,8 +23,8 @@ def read_folder(folder: Path) -> list[Record]:
     """All agents' runs in a folder, at any depth.
 
     Args:
-        folder: a run, or with runs, logs of SB3's `Monitor` or published ``results.json``
-            somewhere in it.
+        folder: a run, or with runs, logs of SB3's `Monitor` or published results
+            (``seed0.json`` and so on) somewhere in it.
 
     Raises:
         UsageError: a run cannot be read.

@@ -21,6 +21,7 @@ from stable_baselines3.common.monitor import Monitor
 from rims_rl.comparison.games import atari_game
 from rims_rl.comparison.record import Array, Record, whole_rows
 from rims_rl.runs.errors import UsageError
+from rims_rl.training.results import running_hours
 
 #: The number of a run in its folder's name: ``CartPole-v1_2``, ``lstm-seed2``, ``2``.
 _NUMBER = re.compile(r"(?:(?:^|[_-])seed[_-]?|(?:^|_))(\d+)$")
@@ -70,7 +71,7 @@ def _run(source: Path, called: Path, logs: Sequence[Path]) -> Record:
     args, settings = _zoo_settings(zoo / "args.yml"), _zoo_settings(zoo / "config.yml")
     total, command = _planned(args, settings), zoo / "command.txt"
     lengths, returns, seconds = _episodes(logs, heads)
-    lengths, notes = _in_agent_steps(lengths, source, env, settings, total)
+    lengths, notes = _in_agent_steps(lengths, env, settings, total)
     return Record(
         source=str(source),
         env=env,
@@ -88,7 +89,7 @@ def _run(source: Path, called: Path, logs: Sequence[Path]) -> Record:
 
 
 def _in_agent_steps(
-    lengths: Array, source: Path, env: str, settings: Mapping[str, Any], total: float | None
+    lengths: Array, env: str, settings: Mapping[str, Any], total: float | None
 ) -> tuple[Array, Sequence[str]]:
     """Lengths of episodes in agent steps, and what is not known of that.
 
@@ -100,7 +101,7 @@ def _in_agent_steps(
     if is_wrapped or (total is not None and lengths.sum() > 2 * total):
         return lengths / _FRAME_SKIP, ()
     return lengths, [
-        f"{source}: lengths are taken as agent steps; below SB3's AtariWrapper, Monitor counts "
+        "lengths are taken as agent steps; below SB3's AtariWrapper, Monitor counts "
         f"frames, {_FRAME_SKIP} times as many"
     ]
 
@@ -139,7 +140,12 @@ def _episodes(
     """
     begun = [float(head["t_start"]) for head in heads]
     tables = [whole_rows(log, ("l", "r", "t"), skip=1) for log in logs]
-    timed = [table.assign(t=table["t"] + start) for table, start in zip(tables, begun, strict=True)]
+    # The clock begins anew where a log was continued.
+    clocks = [running_hours(table["t"].to_numpy(dtype=np.float64)) * 3600 for table in tables]
+    timed = [
+        table.assign(t=clock + start)
+        for table, clock, start in zip(tables, clocks, begun, strict=True)
+    ]
     table = pd.concat(timed).sort_values("t", kind="stable")
     lengths, returns, seconds = table[["l", "r", "t"]].to_numpy(dtype=np.float64).T
     return lengths, returns, seconds - min(begun)

@@ -49,20 +49,22 @@ def short_games(envs: Sequence[str]) -> dict[str, str]:
 def runs_by_name(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
     """Runs by environment and name; what is the same in all of a game is left out of names.
 
-    Runs of a core whose settings differ have the difference in their names.
+    Runs of a core whose settings differ in a game have these in their names, in all games.
     """
     stems = _stems(records)
     groups: dict[tuple[str, str, str, float | None], list[Record]] = defaultdict(list)
     for record in records:
-        name = stems[record.env, record.core]
+        name = stems[record.core]
         groups[record.env, name, settings_of(record), record.total].append(record)
-    by_name: dict[tuple[str, str], list[list[Record]]] = defaultdict(list)
+    by_name: dict[str, dict[str, list[list[Record]]]] = defaultdict(lambda: defaultdict(list))
     for (env, name, _, _), runs in groups.items():
-        by_name[env, name].append(runs)
+        by_name[name][env].append(runs)
     arms: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for (env, name), several in by_name.items():
-        for runs in several:  # those that read the same, such as 1 and "1", are the same
-            arms[env, name + _difference(runs[0], several)] += runs
+    for name, of_envs in by_name.items():
+        keys = {key for several in of_envs.values() for key in _differing(several)}
+        for env, several in of_envs.items():
+            for runs in several:  # those that read the same, such as 1 and "1", are the same
+                arms[env, name + _suffix(runs[0], sorted(keys))] += runs
     return dict(arms)
 
 
@@ -86,27 +88,27 @@ def other_meanings(arms: Mapping[tuple[str, str], Sequence[Record]]) -> Iterator
 _PARTS = re.compile(r"(?<!=)-(?!\d+(?:-|$))")
 
 
-def _stems(records: Sequence[Record]) -> dict[tuple[str, str], str]:
+def _stems(records: Sequence[Record]) -> dict[str, str]:
     """Names of labels such as ``lstm-h120-separate``, without what all cores of a game share.
 
-    Neither have they the number of units, where that leaves them different.
+    Neither have they the number of units, where that leaves them different. A label has one name
+    in all games, with what it needs in any of them.
     """
     labels: dict[str, set[str]] = defaultdict(set)
     for record in records:
         labels[record.env].add(record.core)
-    names_of: dict[tuple[str, str], str] = {}
-    for env, names in labels.items():
+    needed: dict[str, set[str]] = defaultdict(set)
+    for names in labels.values():
         parts = {name: _PARTS.split(name) for name in names}
         shared = (
             set.intersection(*(set(p[1:]) for p in parts.values())) if len(parts) > 1 else set()
         )
-        brief = {
-            n: [x for i, x in enumerate(p) if not i or x not in shared] for n, p in parts.items()
-        }
-        short = {name: "-".join(x for x in p if not _says_units(x)) for name, p in brief.items()}
-        unique = len(set(short.values())) == len(names)
-        names_of |= {(env, n): short[n] if unique else "-".join(p) for n, p in brief.items()}
-    return names_of
+        brief = {n: [x for x in p if x == p[0] or x not in shared] for n, p in parts.items()}
+        short = {n: [x for x in p if not _says_units(x)] for n, p in brief.items()}
+        unique = len(set(map(tuple, short.values()))) == len(names)
+        for name, kept in (short if unique else brief).items():
+            needed[name].update(kept)
+    return {n: "-".join(x for x in _PARTS.split(n) if x in kept) for n, kept in needed.items()}
 
 
 def _says_units(part: str) -> bool:
@@ -117,17 +119,24 @@ def _says_units(part: str) -> bool:
 _ABSENT = object()
 
 
-def _difference(record: Record, groups: Sequence[Sequence[Record]]) -> str:
-    """The suffix that tells a group of runs from others of the same name."""
-    others = [runs[0] for runs in groups if runs[0] is not record]
-    mine, *theirs = (_compared(r) | {"total_timesteps": r.total} for r in (record, *others))
-    keys = sorted(
-        key
-        for key in set(mine).union(*theirs)
-        if any(mine.get(key, _ABSENT) != other.get(key, _ABSENT) for other in theirs)
-    )
+def _differing(groups: Sequence[Sequence[Record]]) -> Iterator[str]:
+    """The settings in which groups of runs of the same name differ."""
+    first, *others = (_named(runs[0]) for runs in groups)
+    for key in set(first).union(*others):
+        if any(first.get(key, _ABSENT) != other.get(key, _ABSENT) for other in others):
+            yield key
+
+
+def _suffix(record: Record, keys: Sequence[str]) -> str:
+    """The settings that tell a run from others of the same name."""
+    mine = _named(record)
     said = (f"{key} {_short(mine[key])}" if key in mine else f"no {key}" for key in keys)
     return f" ({', '.join(said)})" if keys else ""
+
+
+def _named(record: Record) -> dict[str, Any]:
+    """The settings that may stand in a name."""
+    return _compared(record) | {"total_timesteps": record.total}
 
 
 def _short(value: Any) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,6 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from rims_rl.comparison.aggregate import AGGREGATES
-from rims_rl.comparison.comparison import IMPROVEMENT
 
 Summary = Mapping[str, Any]
 
@@ -20,6 +21,8 @@ Summary = Mapping[str, Any]
 AXES = {"steps": "agent steps", "frames": "emulator frames", "hours": "hours of training"}
 #: Told apart by people who see colours differently, too (Okabe and Ito 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Of lines, for more cores than there are colours.
+DASHES = ("-", "--", ":", "-.")
 _COLUMNS = 4
 
 
@@ -30,7 +33,7 @@ def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
         summary: of the comparison.
         axis: one of `AXES`.
     """
-    envs, colours = summary["envs"], _colours(summary)
+    envs, looks = summary["envs"], _looks(summary)
     names = summary["short_names"]
     rows = math.ceil(len(envs) / _COLUMNS)
     columns = math.ceil(len(envs) / rows)
@@ -41,7 +44,7 @@ def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
     for axes, env in zip(panels.flat, envs, strict=False):
         for arm in summary["arms"]:
             if arm["env"] == env:
-                _draw_arm(axes, arm, axis, colours[arm["core"]])
+                _draw_arm(axes, arm, axis, looks[arm["core"]])
         axes.set_title(names[env], fontsize=9)
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=8)
@@ -49,7 +52,7 @@ def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
         _name_ticks(axes, axis)
     picture.supxlabel(AXES[axis], fontsize=9)
     picture.supylabel("return of training episodes", fontsize=9)
-    _legend(picture, panels.flat[0], colours)
+    _legend(picture, panels.flat[0], looks)
     return picture
 
 
@@ -61,7 +64,7 @@ def draw_together(summary: Summary, axis: str = "steps") -> Picture:
         axis: of the curve, one of `AXES`, hours being the mean over games; the share of the
             training instead, where games differ in steps or frames, or hours are not known.
     """
-    cores, colours = summary["together"]["cores"], _colours(summary)
+    cores, looks = summary["together"]["cores"], _looks(summary)
     picture = Picture(figsize=(12, 6.4), layout="constrained")
     (curve, profile), (aggregates, better) = picture.subplots(2, 2)
     along = {core: _along_games(summary, core, axis) for core in cores}
@@ -69,28 +72,28 @@ def draw_together(summary: Summary, axis: str = "steps") -> Picture:
     for core, found in cores.items():
         points = found["curve"] | {axis: along[core]}
         x = axis if is_known else "share_of_training"
-        _band(curve, points, x, "center", colours[core])
-        _band(profile, found["profile"], "levels", "share", colours[core])
+        _band(curve, points, x, "center", looks[core])
+        _band(profile, found["profile"], "levels", "share", looks[core])
     mean = ", the mean over games" if axis == "hours" else ""
     curve.set_xlabel(f"{AXES[axis]}{mean}" if is_known else "share of the training")
     _name_ticks(curve, axis if is_known else "share_of_training")
     curve.set_ylabel("normalised return, IQM")
     profile.set_xlabel("normalised final return")
     profile.set_ylabel("share of runs above it")
-    _draw_aggregates(aggregates, cores, colours)
-    _draw_better(better, cores, colours, summary["baseline"])
+    _draw_aggregates(aggregates, cores, looks)
+    _draw_better(better, cores, looks, summary["baseline"])
     for axes in (curve, profile, aggregates, better):
         axes.grid(alpha=0.3)
-    _legend(picture, curve, {core: colours[core] for core in cores})
+    _legend(picture, curve, {core: looks[core] for core in cores})
     games = len(summary["together"]["envs"])
     counted = "1 game" if games == 1 else f"{games} games"
-    picture.supxlabel(f"{counted}; {SCALES[summary['scale']]}", fontsize=9)
+    picture.supxlabel(f"{counted}; {summary['scale_text']}", fontsize=9)
     return picture
 
 
 def draw_improvement(summary: Summary) -> Picture:
     """Relative improvement over the baseline, a bar for each game, sorted, a panel a core."""
-    cores, colours = summary["improvement"], _colours(summary)
+    cores, looks = summary["improvement"], _looks(summary)
     games = max(map(len, cores.values()))
     names = summary["short_names"]
     size = (3.8 * len(cores) + 1.8, 0.22 * games + 1.4)
@@ -98,33 +101,36 @@ def draw_improvement(summary: Summary) -> Picture:
     panels = picture.subplots(1, len(cores), squeeze=False)
     for axes, (core, percent) in zip(panels.flat, cores.items(), strict=True):
         ordered = sorted(percent.items(), key=lambda item: item[1])
-        axes.barh([names[env] for env, _ in ordered], [p for _, p in ordered], color=colours[core])
+        games_shown, bars = [names[env] for env, _ in ordered], [p for _, p in ordered]
+        axes.barh(games_shown, bars, color=looks[core].colour)
         axes.margins(y=0.5 / games)
         axes.axvline(0, color="0.3", lw=1)
         axes.set_title(f"{core} over {summary['baseline']}", fontsize=9)
         axes.tick_params(labelsize=8)
         axes.set_xlabel("improvement in %", fontsize=9)
         axes.grid(alpha=0.3, axis="x")
-    picture.supxlabel(f"{IMPROVEMENT} (top, floor: {SCALES[summary['scale']]})", fontsize=6)
+    explained = f"{summary['formula']} (floor, top: {summary['scale_text']})"
+    picture.supxlabel(explained, fontsize=6)
     return picture
 
 
-#: What 0 and 1 are on the scale of normalised returns.
-SCALES = {
-    "human": "0: a random agent, 1: a human",
-    "best": "0: all cores' first episodes, 1: the best core's last",
-}
+@dataclass(frozen=True)
+class _Look:
+    """Tells a core apart from others."""
+
+    colour: str
+    dash: str
 
 
-def _colours(summary: Summary) -> dict[str, str]:
-    names = summary["cores"]
-    return {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+def _looks(summary: Summary) -> dict[str, _Look]:
+    looks = itertools.cycle(_Look(colour, dash) for dash in DASHES for colour in COLOURS)
+    return dict(zip(summary["cores"], looks, strict=False))
 
 
-def _draw_arm(axes: Axes, arm: Mapping[str, Any], axis: str, colour: str) -> None:
+def _draw_arm(axes: Axes, arm: Mapping[str, Any], axis: str, look: _Look) -> None:
     along = _along(arm, axis)
     if along is not None:
-        _band(axes, arm["curve"] | {axis: along}, axis, "center", colour)
+        _band(axes, arm["curve"] | {axis: along}, axis, "center", look)
 
 
 def _name_ticks(axes: Axes, axis: str) -> None:
@@ -153,31 +159,31 @@ def _along_games(summary: Summary, core: str, axis: str) -> list[float] | None:
     return along[0] if all(places == along[0] for places in along) else None
 
 
-def _band(axes: Axes, curve: Mapping[str, Any], x: str, y: str, colour: str) -> None:
+def _band(axes: Axes, curve: Mapping[str, Any], x: str, y: str, look: _Look) -> None:
     along, center = np.array(curve[x], dtype=float), np.array(curve[y], dtype=float)
     known = ~np.isnan(center)
-    axes.plot(along[known], center[known], color=colour, lw=1.5)
+    axes.plot(along[known], center[known], color=look.colour, ls=look.dash, lw=1.5)
     if curve["low"] is not None:
         low, high = (np.array(curve[name], dtype=float)[known] for name in ("low", "high"))
-        axes.fill_between(along[known], low, high, color=colour, alpha=0.2, lw=0)
+        axes.fill_between(along[known], low, high, color=look.colour, alpha=0.2, lw=0)
 
 
-def _draw_aggregates(axes: Axes, cores: Mapping[str, Any], colours: Mapping[str, str]) -> None:
+def _draw_aggregates(axes: Axes, cores: Mapping[str, Any], looks: Mapping[str, _Look]) -> None:
     names = list(AGGREGATES)
     for number, (core, found) in enumerate(cores.items()):
         places = [place + _shift(number, len(cores)) for place in range(len(names))]
         for place, name in zip(places, names, strict=True):
-            _dot(axes, place, found[name], colours[core])
+            _dot(axes, place, found[name], looks[core].colour)
     axes.set_xticks(range(len(names)), [*names[:-1], "optimality gap\n(less is better)"])
     axes.set_ylabel("normalised final return")
 
 
 def _draw_better(
-    axes: Axes, cores: Mapping[str, Any], colours: Mapping[str, str], baseline: str | None
+    axes: Axes, cores: Mapping[str, Any], looks: Mapping[str, _Look], baseline: str | None
 ) -> None:
     others = [core for core, f in cores.items() if f["probability of improvement"]]
     for place, core in enumerate(others):
-        _dot(axes, place, cores[core]["probability of improvement"], colours[core])
+        _dot(axes, place, cores[core]["probability of improvement"], looks[core].colour)
     axes.axhline(0.5, color="0.3", lw=1, ls="--")
     axes.set_xlim(-0.5, max(len(others), 1) - 0.5)
     axes.set_ylim(0, 1)
@@ -195,6 +201,9 @@ def _shift(number: int, count: int) -> float:
     return 0.12 * (number - (count - 1) / 2)
 
 
-def _legend(picture: Picture, axes: Axes, colours: Mapping[str, str]) -> None:
-    lines = [axes.plot([], [], color=colour, label=core)[0] for core, colour in colours.items()]
+def _legend(picture: Picture, axes: Axes, looks: Mapping[str, _Look]) -> None:
+    lines = [
+        axes.plot([], [], color=look.colour, ls=look.dash, label=core)[0]
+        for core, look in looks.items()
+    ]
     picture.legend(handles=lines, loc="outside upper center", ncols=6, frameon=False, fontsize=9)

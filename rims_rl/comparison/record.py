@@ -30,7 +30,7 @@ class Record:
         total: agent steps that it was to learn from; None if it does not say.
         trained: agent steps that it learned from; those of its last episode's end if None.
         exact: whether these are known to the step.
-        notes: what a reader must know of it, a sentence each.
+        notes: what a reader must know of it, without its source.
         hours: since its start, at the same episodes (num_episodes,); None if it does not say.
         settings: its options by name.
         parameters: number of its weights.
@@ -83,10 +83,12 @@ def whole_rows(file: Path, columns: Sequence[str], skip: int = 0) -> pd.DataFram
         raise UsageError(f"{file} cannot be read: {reason}") from None
     if lacking := [name for name in columns if name not in table]:
         raise UsageError(f"{file} cannot be read: it lacks the columns {', '.join(lacking)}")
+    if is_cut_off:
+        table = table[:-1]
     numbers = table[list(columns)].apply(pd.to_numeric, errors="coerce")
     damaged = numbers.isna().any(axis=1)
-    if damaged[: -1 if is_cut_off else None].any():
+    if damaged.any():
         line = int(damaged.to_numpy().argmax()) + skip + 2
         raise UsageError(f"{file} cannot be read: line {line} is damaged")
-    whole: pd.DataFrame = table.assign(**numbers)[~damaged]
+    whole: pd.DataFrame = table.assign(**numbers)
     return whole

@@ -18,6 +18,10 @@ from rims_rl.version import __version__
 _SCRIPTS = ("data.js", "statistics.js", "plots.js", "tables.js", "page.js")
 
 
+class NoPlotlyError(UsageError):
+    """Plotly, which draws the page's plots, is not installed."""
+
+
 def write_report(summary: Mapping[str, Any], file: Path, title: str, command: str) -> None:
     """Writes a page with plots and tables that can be filtered.
 
@@ -28,7 +32,7 @@ def write_report(summary: Mapping[str, Any], file: Path, title: str, command: st
         command: that made the report, for those who want to make it again.
 
     Raises:
-        UsageError: plotly is not installed.
+        NoPlotlyError: plotly is not installed.
     """
     parts = {
         "title": html.escape(title),
@@ -54,7 +58,7 @@ def _plotly() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise UsageError('the report needs plotly: pip install "rims-rl[report]"') from None
+        raise NoPlotlyError('the report needs plotly: pip install "rims-rl[report]"') from None
     source: str = get_plotlyjs()
     return source
 

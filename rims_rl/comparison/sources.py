@@ -40,7 +40,8 @@ def _read(spec: str) -> list[Record]:
         raise UsageError(f"{spec} {what}: give a folder with runs, or {PREFIX}ENTITY/PROJECT")
     # A part of a run folder stands for the run.
     run = next((f for f in folder.resolve().parents if is_agents_run(f)), folder)
-    records = [*read_folder(run), *read_offline(run)]
+    records = read_folder(run)
+    records += read_offline(run, needed=not records)
     if not records:
         raise UsageError(_why_none(folder))
     return records

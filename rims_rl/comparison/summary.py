@@ -16,10 +16,10 @@ from rims_rl.comparison.aggregate import (
     probability_of_improvement,
     stratified_bootstrap,
 )
-from rims_rl.comparison.comparison import FEW_SEEDS, Arm, Comparison
+from rims_rl.comparison.comparison import FEW_SEEDS, IMPROVEMENT, Arm, Comparison
 from rims_rl.comparison.games import atari_game, frames_per_step, table7
 from rims_rl.comparison.naming import short_games
-from rims_rl.comparison.record import Array
+from rims_rl.comparison.record import Array, Record
 from rims_rl.experiments.statistics import INTERVAL_METHOD, over_seeds
 
 #: How many normalised scores performance profiles are drawn at.
@@ -28,6 +28,15 @@ LEVELS = 81
 WITHIN_SPREAD = "within the paper's spread"
 #: k_A of the RIMs in the paper's table 7.
 TABLE_7_ACTIVE = 5
+#: What 0 and 1 are on the scale of normalised returns.
+SCALES = {
+    "human": "0: a random agent, 1: a human",
+    "best": "0: all cores' first episodes, 1: the best core's last",
+}
+#: Settings that differ from run to run, whatever is compared.
+_OF_RUN = ("seed", "run_dir")
+#: Resamples where many intervals are asked for.
+_FEWER = 2000
 
 
 def summarise(comparison: Comparison, threshold: float | None = None) -> dict[str, Any]:
@@ -39,18 +48,21 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
             in the end in each game.
 
     Returns:
-        ``baseline``, ``scale``, ``intervals`` (how they are made), ``few_seeds``,
-        ``profile_levels`` (in how many scores profiles are drawn), ``envs``, ``short_names``,
-        ``cores``, ``problems``, ``threshold``; ``anchors``: the returns that are 0 and 1 by game;
-        ``arms``: for each core in each game its curve, scores and settings; ``together``:
-        aggregates over the games that all cores have; ``improvement`` over the baseline in percent
-        by core and game; ``paper``: table 7 beside ours, by game.
+        ``baseline``, ``scale``, ``scale_text`` and ``formula`` (of the improvement) for people,
+        ``intervals`` (how they are made), ``few_seeds``, ``profile_levels`` (in how many scores
+        profiles are drawn), ``envs``, ``short_names``, ``cores``, ``problems``, ``threshold``;
+        ``anchors``: the returns that are 0 and 1 by game; ``arms``: for each core in each game its
+        curve, scores and settings; ``together``: aggregates over the games that all cores have;
+        ``improvement`` over the baseline in percent by core and game; ``paper``: table 7 beside
+        ours, by game.
     """
     rng = np.random.default_rng(0)
     return {
         "baseline": comparison.baseline,
         "scale": comparison.scale,
-        "intervals": INTERVAL_METHOD,
+        "scale_text": SCALES[comparison.scale],
+        "formula": IMPROVEMENT,
+        "intervals": f"{INTERVAL_METHOD}; {_FEWER:,} for profiles and the curve of all games",
         "few_seeds": FEW_SEEDS,
         "profile_levels": LEVELS,
         "envs": comparison.envs,
@@ -91,10 +103,22 @@ def _arm(
         "area": over_seeds(arm.area.tolist(), rng),
         "threshold": _threshold(comparison, arm, threshold),
         "settings": dict(arm.records[0].settings),
-        "runs": [
-            {"source": record.source, "seed": record.seed, "command": record.command}
-            for record in arm.records
-        ],
+        "runs": [_run(record, arm.records[0]) for record in arm.records],
+    }
+
+
+def _run(record: Record, first: Record) -> dict[str, Any]:
+    """A run, with the settings in which it differs from the first of its core."""
+    of_its_own = {
+        name: value
+        for name, value in record.settings.items()
+        if name not in _OF_RUN and first.settings.get(name) != value
+    }
+    return {
+        "source": record.source,
+        "seed": record.seed,
+        "command": record.command,
+        "settings": of_its_own,
     }
 
 
@@ -154,7 +178,7 @@ def _profile(scores: Scores, levels: Array, rng: np.random.Generator) -> dict[st
     def shares(resampled: Scores) -> Any:
         return performance_profile(resampled, levels)
 
-    bounds = stratified_bootstrap(shares, scores, rng=rng, resamples=2000)
+    bounds = stratified_bootstrap(shares, scores, rng=rng, resamples=_FEWER)
     low, high = (None, None) if bounds is None else (bounds[0].tolist(), bounds[1].tolist())
     return {"levels": levels.tolist(), "share": shares(scores).tolist(), "low": low, "high": high}
 
@@ -175,7 +199,7 @@ def _point(columns: Scores, rng: np.random.Generator) -> dict[str, float | None]
     known = [column[~np.isnan(column)] for column in columns]
     if not all(map(len, known)):  # a game has not ended an episode by then
         return {"center": None, "low": None, "high": None}
-    low, high = stratified_bootstrap(pooled_iqm, known, rng=rng, resamples=2000) or (None, None)
+    low, high = stratified_bootstrap(pooled_iqm, known, rng=rng, resamples=_FEWER) or (None, None)
     return {"center": float(pooled_iqm(known)), "low": low, "high": high}
 
 
@@ -209,8 +233,17 @@ def _paper(comparison: Comparison) -> dict[str, dict[str, Any]]:
             if (env, core) in comparison.arms
         }
         by_likeness = sorted(ours, key=lambda core: not _is_papers(comparison.arms[env, core]))
-        agreement = _agreement({core: ours[core] for core in by_likeness}, theirs)
-        found[env] = {"game": game, **theirs, "ours": ours, "agreement": agreement}
+        rim, lstm = (
+            next((core for core in by_likeness if core.startswith(kind)), None)
+            for kind in ("rim", "lstm")
+        )
+        found[env] = {
+            "game": game,
+            **theirs,
+            "ours": ours,
+            "compared": (rim, lstm) if rim and lstm else None,
+            "agreement": _agreement(ours[rim], ours[lstm], theirs) if rim and lstm else None,
+        }
     return found
 
 
@@ -219,21 +252,17 @@ def _is_papers(arm: Arm) -> bool:
     return arm.records[0].settings.get("num_active") == TABLE_7_ACTIVE
 
 
-def _agreement(ours: Mapping[str, float], theirs: Mapping[str, float]) -> str | None:
-    """Compares the order of the first RIM and LSTM with the paper's; None: one of them lacks.
+def _agreement(rim: float, lstm: float, theirs: Mapping[str, float]) -> str:
+    """Compares the order of a RIM's and an LSTM's score with the paper's.
 
     Scores that differ by less than the paper's spread over seeds have no order there.
     """
-    rims = [score for core, score in ours.items() if core.startswith("rim")]
-    lstms = [score for core, score in ours.items() if core.startswith("lstm")]
-    if not rims or not lstms:
-        return None
     difference = theirs["rims_ppo"] - theirs["lstm_ppo"]
     if abs(difference) <= max(theirs["rims_pm"], theirs["lstm_pm"]):
         return WITHIN_SPREAD
-    if rims[0] == lstms[0]:
+    if rim == lstm:
         return "a tie here"
-    return "same order" if (rims[0] - lstms[0]) * difference > 0 else "other order"
+    return "same order" if (rim - lstm) * difference > 0 else "other order"
 
 
 def _numbers(values: Sequence[float] | Array) -> list[float | None]:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from rims_rl.comparison.aggregate import AGGREGATES
-from rims_rl.comparison.comparison import IMPROVEMENT
-from rims_rl.comparison.pictures import SCALES, Summary
+from rims_rl.comparison.pictures import Summary
 from rims_rl.comparison.summary import WITHIN_SPREAD
 from rims_rl.experiments.statistics import between, with_interval
 from rims_rl.experiments.tables import Table, as_markdown
@@ -65,11 +64,13 @@ def beside_paper(summary: Summary) -> Table:
     told = [found["agreement"] for found in games.values() if found["agreement"]]
     ordered = [agreement for agreement in told if agreement != WITHIN_SPREAD]
     steps = sorted({arm["curve"]["steps"][-1] for arm in summary["arms"] if arm["env"] in games})
+    pairs = {" and ".join(of["compared"]): None for of in games.values() if of["compared"]}
     title = (
-        "The paper's table 7 (10M agent steps, RIMs 6/5), final scores and their spread over "
-        f"seeds, beside ours ({' or '.join(f'{n:,.0f}' for n in steps)} steps): RIM and LSTM in "
-        f"the same order in {ordered.count('same order')} of {len(ordered)} games in which the "
-        "paper's differ by more than its spread"
+        "The paper's table 7 (RIMs 6/5; its code's default is 10M agent steps), final scores and "
+        f"their spread over seeds, beside ours ({' or '.join(f'{n:,.0f}' for n in steps)} steps): "
+        f"{' or '.join(pairs) or 'RIM and LSTM'} in the same order in "
+        f"{ordered.count('same order')} of {len(ordered)} games in which the paper's differ by "
+        "more than its spread"
     )
     return Table(title, head, body)
 
@@ -122,7 +123,7 @@ def _of_games(summary: Summary) -> str:
         body.append(cells)
     title = (
         "Games: interquartile mean over seeds, 95% interval; score: the normalised return at the "
-        f"end, {SCALES[summary['scale']]}"
+        f"end, {summary['scale_text']}"
     )
     return as_markdown(Table(title, head, body))
 
@@ -133,7 +134,7 @@ def _of_all(summary: Summary) -> str:
     body = [[core, *(_estimate(of[name]) for name in names)] for core, of in found["cores"].items()]
     title = (
         f"Together: {len(found['envs'])} of {len(summary['envs'])} games, those that every core "
-        f"has and somebody learned; normalised return at the end, {SCALES[summary['scale']]}"
+        f"has and somebody learned; normalised return at the end, {summary['scale_text']}"
     )
     return as_markdown(Table(title, ("core", *names), body))
 
@@ -146,8 +147,8 @@ def _of_improvement(summary: Summary) -> str:
         if any(env in of for of in cores.values())
     ]
     title = (
-        f"Improvement over {summary['baseline']}: {IMPROVEMENT}, of interquartile means at the "
-        f"end, floor and top being {SCALES[summary['scale']]}"
+        f"Improvement over {summary['baseline']}: {summary['formula']}, of interquartile means "
+        f"at the end, floor and top being {summary['scale_text']}"
     )
     return as_markdown(Table(title, ("game", *cores), body))
 

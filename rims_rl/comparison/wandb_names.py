@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from rims_rl.comparison.record import Array, Record
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import UsageError, listed, warn
 from rims_rl.runs.options import option_names
 from rims_rl.runs.wandb_log import STEP_AXIS
 from rims_rl.training.options import GROUPS
 from rims_rl.training.results import running_hours
 
-#: Returns, in the order in which they are looked for: CleanRL's and ours, SB3's, evaluations'.
-METRICS = ("charts/episodic_return", "rollout/ep_rew_mean", "eval/mean_reward")
+#: CleanRL's return and ours.
+OURS = "charts/episodic_return"
+#: Returns, in the order in which they are looked for, and how they are made.
+METRICS = {
+    OURS: "of one episode",
+    "rollout/ep_rew_mean": "a mean of the last 100 episodes",  # SB3's
+    "eval/mean_reward": "a mean of episodes of an evaluation",
+}
 #: W&B's own count of rows.
 ROW_COUNT = "_step"
 #: Agent steps, or rows as the last resort.
@@ -29,9 +36,20 @@ ENV_KEYS = ("env_id", "env", "gym_id", "env_name")
 CORE_KEYS = ("exp_name", "model", "algo")
 #: The job type of our evaluations, which learn nothing.
 EVALUATION = "eval"
+#: Of W&B's callback for SB3, which logs all that a model has: they differ from run to run.
+_OF_RUN = frozenset(("start_time", "tensorboard_log", "run_name", "log_dir"))
+#: The text of an object without one of its own, such as ``<...DummyVecEnv object at 0x7f...>``.
+_OBJECT = re.compile(r" at 0x[0-9a-fA-F]+>")
+
+#: How many of the runs that are left out are told.
+_TOLD = 3
 
 #: A line of a run's history; a metric that was not logged then is missing.
 Row = Mapping[str, Any]
+
+
+class NoRecordError(UsageError):
+    """A run says too little of itself to be compared."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +69,7 @@ class Names:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Metrics to look for, in order."""
-        return (self.metric,) if self.metric else METRICS
+        return (self.metric,) if self.metric else tuple(METRICS)
 
     def metric_in(self, logged: Container[str]) -> str | None:
         """The first of the `metrics` that a run has logged."""
@@ -79,16 +97,17 @@ class Logged:
     last: Row = field(default_factory=dict)
 
 
-def record_of(run: Logged, names: Names) -> Record | None:
-    """The record of a run, None where its metric was never logged beside a step.
+def record_of(run: Logged, names: Names) -> Record:
+    """The record of a run.
 
     Raises:
-        UsageError: the run does not say its environment or what is compared.
+        NoRecordError: the run does not say its environment or what is compared, or its metric was
+            never logged beside a step.
     """
     axis = step_axis(run.rows, run.metric)
     rows = [row for row in run.rows if math.isfinite(number(row, run.metric) + number(row, axis))]
     if not rows:
-        return None
+        raise NoRecordError(f"{run.source} has no {run.metric} beside its steps")
     steps, hours = _column(rows, axis), _hours(rows)
     order = np.argsort(steps, kind="stable")
     trained = float(np.nanmax([number(row, axis) for row in (*run.rows, run.last)]))
@@ -105,7 +124,40 @@ def record_of(run: Logged, names: Names) -> Record | None:
         parameters=_whole(run.config.get("param_count")),
         command=run.command,
         trained=trained,
+        notes=[*_notes(run, names, axis)],
     )
+
+
+def readable(readers: Iterable[Callable[[], Record]], needed: bool = True) -> list[Record]:
+    """The records of the runs that have one; the others are told.
+
+    Args:
+        readers: each reads a run, or raises `NoRecordError`.
+        needed: whether there must be one.
+
+    Raises:
+        NoRecordError: none has a record, though one is needed.
+    """
+    records, refused = [], []
+    for read in readers:
+        try:
+            records.append(read())
+        except NoRecordError as error:
+            refused.append(error)
+    if needed and refused and not records:
+        raise refused[0]
+    if refused:
+        more = f"; and {len(refused) - _TOLD} more" if len(refused) > _TOLD else ""
+        warn(f"left out: {'; '.join(map(str, refused[:_TOLD]))}{more}")
+    return records
+
+
+def _notes(run: Logged, names: Names, axis: str) -> Iterator[str]:
+    """Tells where the numbers may not be those of other runs."""
+    if axis == ROW_COUNT:
+        yield "no agent steps were logged: the rows of the log are taken for them"
+    if names.metric is None and run.metric != OURS:
+        yield f"the return is {run.metric}, {METRICS[run.metric]}"
 
 
 def step_axis(rows: Sequence[Row], metric: str) -> str:
@@ -131,19 +183,21 @@ def command_of(about: Mapping[str, Any] | None) -> str | None:
 def _said(run: Logged, what: str, chosen: str | None, known: Sequence[str], option: str) -> str:
     keys = [chosen] if chosen else known
     for key in keys:
-        if run.config.get(key) is not None:
+        if run.config.get(key) is not None and not _is_object(run.config[key]):
             return str(run.config[key])
-    raise UsageError(
+    raise NoRecordError(
         f"{run.source} does not say its {what}: its config has no {' or '.join(keys)} but "
-        f"{listed(run.config)}; a wandb: source can name the key, as in ?{option}=KEY"
+        f"{listed(own(run.config))}; a wandb: source can name the key, as in ?{option}=KEY"
     )
 
 
-def listed(names: Mapping[str, Any] | Sequence[str] | set[str], most: int = 20) -> str:
-    """Names for people, without W&B's own."""
-    own = sorted(name for name in names if not name.startswith("_"))
-    more = f" and {len(own) - most} more" if len(own) > most else ""
-    return (", ".join(own[:most]) or "nothing") + more
+def own(names: Iterable[str]) -> Iterator[str]:
+    """Names less W&B's own."""
+    return (name for name in names if not name.startswith("_"))
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, str) and _OBJECT.search(value) is not None
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,9 +205,9 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     ours = {"core", "param_count"} <= set(config)
     options = {name for group in GROUPS.values() for name in option_names(group)}
     return {
-        key: value
-        for key, value in config.items()
-        if not key.startswith("_") and (key in options or not ours)
+        key: config[key]
+        for key in own(config)
+        if (key in options if ours else key not in _OF_RUN and not _is_object(config[key]))
     }
 
 

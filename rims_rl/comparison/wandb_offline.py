@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +16,16 @@ from rims_rl.comparison.wandb_names import (
     ROW_COUNT,
     Logged,
     Names,
+    NoRecordError,
     Row,
     command_of,
     number,
+    own,
+    readable,
     record_of,
     step_axis,
 )
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import UsageError, listed
 from rims_rl.runs.wandb_log import UnreadableLogError, log_records
 
 #: In ``offline-run-DATE_TIME-ID`` or, of a run that was online, ``run-DATE_TIME-ID``.
@@ -49,19 +53,24 @@ class _Part:
             self.job_type = content.get("job_type", self.job_type)
 
 
-def read_offline(folder: Path) -> list[Record]:
+def read_offline(folder: Path, needed: bool = True) -> list[Record]:
     """All runs in a folder, at any depth, that W&B logged with a return.
 
     What lies in a run folder of ours is not read: that folder says it all.
 
     Args:
         folder: with ``offline-run-*`` folders somewhere in it.
+        needed: whether one of its logs, if it has any, must be that of an agent.
 
     Raises:
-        UsageError: a log cannot be read, or does not say what it is of.
+        UsageError: a log cannot be read, or none says what it is of though one is needed.
     """
-    runs = (_of_logs(logs) for logs in _logs(folder).values())
-    return [record for record in runs if record is not None]
+    runs = {logs[0]: [_read(log) for log in logs] for logs in _logs(folder).values()}
+    trained = {log: parts for log, parts in runs.items() if parts[0].job_type != EVALUATION}
+    readers = (
+        functools.partial(_of_parts, str(log.parent), parts) for log, parts in trained.items()
+    )
+    return readable(readers, needed)
 
 
 def _logs(folder: Path) -> dict[str, list[Path]]:
@@ -86,16 +95,16 @@ def _between(log: Path, folder: Path) -> Iterable[Path]:
     return (parent for parent in log.parents if parent.is_relative_to(folder))
 
 
-def _of_logs(logs: Sequence[Path]) -> Record | None:
-    parts = [_read(log) for log in logs]
+def _of_parts(source: str, parts: Sequence[_Part]) -> Record:
     rows = [row for part in parts for row in part.rows]
-    metric = Names().metric_in({name for row in rows for name in row})
-    if metric is None or parts[0].job_type == EVALUATION:
-        return None
+    logged = {name for row in rows for name in row}
+    metric = Names().metric_in(logged)
+    if metric is None:
+        wanted = " or ".join(Names().metrics)
+        raise NoRecordError(f"{source} has no {wanted}; it has {listed(own(logged))}")
     config = {key: value for part in parts for key, value in part.config.items()}
     joined = _joined([part.rows for part in parts], step_axis(rows, metric))
-    source, command = str(logs[0].parent), command_of(parts[0].about)
-    return record_of(Logged(source, config, metric, joined, command), Names())
+    return record_of(Logged(source, config, metric, joined, command_of(parts[0].about)), Names())
 
 
 def _read(log: Path) -> _Part:

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rims_rl.comparison.text import as_text
-from rims_rl.comparison.wandb_names import ENV_KEYS, METRICS
+from rims_rl.comparison.wandb_names import ENV_KEYS, OURS
 from rims_rl.runs.errors import UsageError
+from rims_rl.runs.wandb_log import STEP_AXIS
 from rims_rl.runs.wandb_run import logged_in
-
-#: W&B's axis of our runs.
-_STEP = "global_step"
 
 
 def check_project(spec: str) -> tuple[str, str]:
@@ -60,7 +58,7 @@ def make_report(summary: Mapping[str, Any], spec: str, title: str, command: str)
             groupby=["config.exp_name"],
         )
         curve = reports.LinePlot(
-            title=env, x=_STEP, y=[METRICS[0]], title_x="agent steps", title_y="return",
+            title=env, x=STEP_AXIS, y=[OURS], title_x="agent steps", title_y="return",
             groupby_aggfunc="mean", groupby_rangefunc="stddev",
         )  # fmt: skip
         blocks.append(reports.PanelGrid(runsets=[runs], panels=[curve]))

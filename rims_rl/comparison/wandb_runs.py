@@ -17,13 +17,15 @@ from rims_rl.comparison.wandb_names import (
     ROW_COUNT,
     STEP_AXES,
     Logged,
+    Names,
     Row,
     command_of,
-    listed,
+    own,
+    readable,
     record_of,
 )
 from rims_rl.comparison.wandb_source import KEYS, Source, parse_source
-from rims_rl.runs.errors import UsageError, did_you_mean, warn
+from rims_rl.runs.errors import UsageError, did_you_mean, listed, warn
 from rims_rl.runs.wandb_run import logged_in
 
 #: Seconds to wait for an answer of the server.
@@ -52,16 +54,18 @@ def read_wandb(spec: str) -> list[Record]:
     runs = _training(_listed(api, source, source.query()))
     if not runs:
         raise UsageError(_why_none(api, source))
-    found = [(run, _record(run, source)) for run in runs]
-    records = [record for _, record in found if record is not None]
+    metrics = {run: source.names.metric_in(_metrics(run)) for run in runs}
     wanted = " or ".join(source.names.metrics)
-    if not records:
-        had = {name for run in runs for name in _metrics(run)}
+    if not any(metrics.values()):
+        had = {name for run in runs for name in own(_metrics(run))}
         raise UsageError(f"{source.path}: no run has {wanted}; they have {listed(had)}")
-    if len(records) < len(runs):
-        others = {run.id for run, record in found if record is None}
+    if others := [run.id for run, metric in metrics.items() if metric is None]:
         warn(f"{source.path}: left out, as they have no {wanted}: {listed(others)}")
-    return records
+    return readable(
+        functools.partial(_record, run, metric, source.names)
+        for run, metric in metrics.items()
+        if metric is not None
+    )
 
 
 def _connect() -> wandb.Api:
@@ -93,14 +97,11 @@ def _training(runs: Iterable[Any]) -> list[Any]:
     return [run for run in runs if getattr(run, "job_type", None) != EVALUATION]
 
 
-def _record(run: Any, source: Source) -> Record | None:
-    metric = source.names.metric_in(_metrics(run))
-    if metric is None:
-        return None
+def _record(run: Any, metric: str, names: Names) -> Record:
     rows = _history(run, metric)
     command = run.config.get("command") or command_of(_in_time(run, lambda: run.metadata))
     logged = Logged(run.url, run.config, metric, rows, command, run.summary_metrics)
-    return record_of(logged, source.names)
+    return record_of(logged, names)
 
 
 def _metrics(run: Any) -> set[str]:
@@ -164,5 +165,5 @@ def _why_none(api: wandb.Api, source: Source) -> str:
     for key in source.config:
         if key not in keys:
             hint = did_you_mean(key, [*KEYS, *keys])
-            return f"{source.path}: no run's config has {key}; they have {listed(keys)}{hint}"
+            return f"{source.path}: no run's config has {key}; they have {listed(own(keys))}{hint}"
     return f"{source.path} has no run with {source.filters()}"

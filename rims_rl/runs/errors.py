@@ -33,6 +33,13 @@ def did_you_mean(
     return f"; did you mean {' or '.join(map(show, nearest))}?" if nearest else otherwise
 
 
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Names for people, in order."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return (", ".join(ordered[:most]) or "nothing") + more
+
+
 def exit_status(
     command: str, work: Callable[[], int], interrupted: str, *refusals: type[Exception]
 ) -> int:

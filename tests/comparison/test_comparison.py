@@ -33,6 +33,35 @@ def test_cores_are_named_by_what_tells_them_apart():
     assert compare(map(record, labels)).cores == ["lstm-h128", "lstm-h64"]
 
 
+def test_a_core_has_one_name_in_all_games():
+    """Though what its cores share differs from game to game."""
+    labels = ["lstm-h120", "rim-k6-4-h120"]
+    runs = [record(label, env=env) for label in labels for env in ("A-v0", "B-v0")]
+    others = ["rim-k6-4-h120-variant=hard", "gru-h120"]
+    found = compare([*runs, *(record(label, env="A-v0") for label in others)])
+    assert set(found.arms) == {
+        ("A-v0", "gru"), ("A-v0", "lstm"), ("A-v0", "rim-k6-4"), ("A-v0", "rim-k6-4-variant=hard"),
+        ("B-v0", "lstm"), ("B-v0", "rim-k6-4"),
+    }  # fmt: skip
+    rims = [run for run in runs if run.core.startswith("rim")]
+    shared = record("rim-k6-4-h120-variant=hard", env="A-v0")
+    assert set(compare([*rims, shared], "rim").arms) == {
+        ("A-v0", "rim-k6-4"), ("A-v0", "rim-variant=hard"), ("B-v0", "rim-k6-4")
+    }  # fmt: skip
+    wider = record("lstm-h240", env="A-v0")
+    assert set(compare([*runs, wider]).cores) == {"lstm-h120", "lstm-h240", "rim-k6-4-h120"}
+
+
+def test_a_setting_in_a_name_is_there_in_all_games():
+    slow = {"core": "lstm", "learning_rate": 1e-4, "seed": 0}
+    runs = [record(env=env) for env in ("A-v0", "B-v0")]
+    found = compare([*runs, record(env="A-v0", settings=slow)])
+    fast = "lstm (learning_rate 0.001)"
+    assert set(found.arms) == {
+        ("A-v0", fast), ("A-v0", "lstm (learning_rate 0.0001)"), ("B-v0", fast)
+    }  # fmt: skip
+
+
 def test_windows_include_their_end_and_the_last_ones_are_the_end():
     run = record(steps=np.array([25.0, 25.0, 26.0, 1000.0]), returns=np.array([1.0, 3.0, 7.0, 9.0]))
     (arm,) = compare([run]).arms.values()
@@ -90,6 +119,28 @@ def test_what_does_not_fit_is_told_and_never_averaged():
         "missing: gru has fewer seeds in CartPole-v1 1 of 2",
         FEW.format("lstm"),
     ]
+
+
+def test_a_run_of_no_known_length_that_is_far_behind_its_core_is_left_out():
+    ends = (990.0, 991.0, 30.0)
+    runs = [
+        replace(record(seed=seed), total=None, steps=np.array([10.0, end]), returns=np.ones(2))
+        for seed, end in enumerate(ends)
+    ]
+    comparison = compare(runs)
+    (arm,) = comparison.arms.values()
+    assert (len(arm.records), arm.limit) == (2, 990.0)
+    assert (
+        "left out: CartPole-v1/lstm-h8/2 reached 30 agent steps and others of its core 990: it "
+        "looks broken off"
+    ) in comparison.problems
+
+
+def test_a_note_is_told_once_with_its_runs():
+    noted = [record(seed=seed, notes=["an estimate"]) for seed in range(5)]
+    (line,) = [line for line in compare(noted).problems if "estimate" in line]
+    sources = ", ".join(f"CartPole-v1/lstm-h8/{seed}" for seed in range(3))
+    assert line == f"{sources} and 2 more: an estimate"
 
 
 def test_a_run_that_knows_how_far_it_got_must_have_got_to_its_end():

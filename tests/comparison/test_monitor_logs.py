@@ -185,6 +185,21 @@ def test_an_environment_without_an_id(tmp_path):
         read_folder(tmp_path)
 
 
+def test_a_log_that_was_continued_is_in_order(tmp_path):
+    """Monitor goes on writing to it, with a clock that begins anew."""
+    write_log(tmp_path / "lstm_1", HEADER + "r,l,t\n1,10,5.0\n2,10,9.0\n3,10,4.0\n4,10,8.0\n")
+    (run,) = read_folder(tmp_path)
+    assert run.hours is not None
+    np.testing.assert_array_equal(run.returns, [1, 2, 3, 4])
+    np.testing.assert_allclose(run.hours, np.array([5, 9, 13, 17]) / 3600)
+
+
+def test_a_cut_line_that_reads_as_a_number_is_left_out_too(tmp_path):
+    write_log(tmp_path / "lstm_1", HEADER + "r,l,t\n-21.0,10,5.0\n-20.0,10,15")
+    (run,) = read_folder(tmp_path)
+    assert run.returns.tolist() == [-21.0]
+
+
 def test_a_line_cut_by_a_kill_is_left_out(tmp_path):
     write_log(tmp_path / "a", HEADER + "r,l,t\n1.0,5,0.5\n2.0,")
     (run,) = read_folder(tmp_path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rims_rl.comparison.comparison import compare
-from rims_rl.comparison.pictures import draw_together
+from rims_rl.comparison.pictures import draw_curves, draw_together
 from rims_rl.comparison.summary import summarise
 from tests.comparison.records import TOTAL, record
 
@@ -34,6 +34,13 @@ def test_all_games_together_have_the_axis_of_the_games(axis, label, end):
     drawn = curve_of(axis, *two_games())
     assert drawn.get_xlabel() == label
     assert drawn.lines[0].get_xdata()[-1] == pytest.approx(end)
+
+
+def test_more_cores_than_colours_differ_by_their_lines():
+    runs = [record(f"core{number}-h8", seed) for number in range(9) for seed in range(2)]
+    lines = draw_curves(summarise(compare(runs, "core0"))).axes[0].lines
+    looks = {(line.get_color(), line.get_linestyle()) for line in lines}
+    assert len(looks) == 9
 
 
 def test_hours_are_the_mean_over_games():

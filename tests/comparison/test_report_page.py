@@ -78,6 +78,21 @@ def test_an_interval_around_a_half_settles_nothing(page):
     assert "nothing tells" in page.run("howSure(null)")
 
 
+def test_a_game_with_one_seed_leaves_no_interval(page):
+    several = "[[1, 2, 3], [2, 3, 4]]"
+    assert page.run(f"bootstrap(interquartile, [{several}], generator(1))".replace(
+        "interquartile", "(games) => [mean(games.flat())]"))  # fmt: skip
+    single = "[[1, 2, 3], [2]]"
+    assert page.run(f"bootstrap((games) => [mean(games.flat())], [{single}], generator(1))") is None
+
+
+def test_seeds_of_what_is_counted_are_the_few(page):
+    assert page.run("fewestSeeds('rim-k6-4')") == 3
+    page.run("arms.get(key(data.together.envs[0], 'rim-k6-4')).seeds.pop()")
+    assert page.run("fewestSeeds('rim-k6-4')") == 2
+    assert page.run("fewestSeeds('gru')") == 3
+
+
 def test_unticked_games_and_cores_go_everywhere(page):
     click(page, "#env-boxes input", 0)
     assert page.run(PANELS) == len(GAMES) - 1

@@ -117,13 +117,16 @@ def test_parts_of_a_resumed_run_are_one_record(tmp_path):
     assert (np.diff(record.hours) >= 0).all()
 
 
-def test_other_runs_copies_and_evaluations(tmp_path):
+def test_other_runs_copies_and_evaluations(tmp_path, capsys):
     part = write(tmp_path / "a", CLEANRL, returns(10))
     shutil.copytree(part, tmp_path / "b" / "wandb" / part.name)
     write(tmp_path / "a", {**CLEANRL, "seed": 2}, returns(10), run_id="other")
     write(tmp_path / "a", CLEANRL, returns(10), run_id="evaluation", job_type="eval")
     write(tmp_path / "a", {}, [{"loss": 1.0}], run_id="no-agent")
     assert [record.seed for record in read_offline(tmp_path)] == [1, 2]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no-agent has no charts/episodic_return or" in line
+    assert line.endswith("it has loss")
 
 
 def test_the_folder_of_a_log_itself(tmp_path):

@@ -6,6 +6,8 @@ import time
 import numpy as np
 import pytest
 import wandb
+from stable_baselines3 import PPO
+from wandb.integration.sb3 import WandbCallback
 
 from rims_rl.comparison import wandb_runs
 from rims_rl.comparison.comparison import compare
@@ -97,6 +99,48 @@ def test_an_axis_that_never_stands_beside_the_metric_is_passed_over(serve):
     serve(StoredRun("r1", SB3, rows))
     (record,) = read_wandb("wandb:them/games")
     np.testing.assert_array_equal(record.steps, [10, 20, 30])
+
+
+def test_notes_say_what_is_no_agent_step_and_no_return_of_an_episode(serve):
+    def notes(metric="rollout/ep_rew_mean", spec="wandb:them/games", **axis):
+        serve(StoredRun("r1", SB3, sb3_rows(metric, **axis)))
+        (record,) = read_wandb(spec)
+        return record.notes
+
+    assert notes("charts/episodic_return", global_step=1) == []
+    assert notes(global_step=1) == [
+        "the return is rollout/ep_rew_mean, a mean of the last 100 episodes"
+    ]
+    rows, mean = notes("eval/mean_reward")
+    assert "rows of the log" in rows
+    assert "episodes of an evaluation" in mean
+    assert notes("score", "wandb:them/games?metric=score", global_step=1) == []
+
+
+def test_seeds_of_wandbs_own_callback_are_one_core(serve):
+    """It logs all that a model has, much of which differs from run to run."""
+    runs = []
+    for seed in (1, 2):
+        with wandb.init(mode="disabled", config={"env_name": "CartPole-v1"}) as run:
+            model = PPO("MlpPolicy", "CartPole-v1", n_steps=8, batch_size=8, seed=seed)
+            _, callback = model._setup_learn(1500, WandbCallback())
+            callback.init_callback(model)
+            rows = sb3_rows(**{"time/total_timesteps": 500})
+            runs.append(StoredRun(f"r{seed}", dict(run.config), rows))
+    assert any(" at 0x" in str(value) for value in runs[0].config.values())
+    serve(*runs)
+    comparison = compare(read_wandb("wandb:them/games"), "PPO")
+    (arm,) = comparison.arms.values()
+    assert (arm.env, arm.core, len(arm.records)) == ("CartPole-v1", "PPO", 2)
+
+
+def test_a_run_that_says_too_little_is_told_beside_others(serve, capsys):
+    nameless = [StoredRun(f"n{i}", {"exp_name": "ppo"}, cleanrl_rows()) for i in range(5)]
+    serve(StoredRun("r1", CLEANRL, cleanrl_rows()), *nameless)
+    assert len(read_wandb("wandb:them/games")) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.count("does not say its environment") == 3
+    assert line.endswith("and 2 more")
 
 
 def test_the_first_known_metric_is_the_return(serve):

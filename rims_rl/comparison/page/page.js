@@ -42,13 +42,18 @@ function verdict(core) {
   const over = data.together.envs.length;
   const all = over === 1 ? "the one game that all cores have" : `the ${over} games that all cores have`;
   return `${games} Probability of improvement: ${twoDigits(found.value)}` +
-    `${interval(found.interval, twoDigits)} over ${all}: ${howSure(found.interval)}.`;
+    `${interval(found.interval, twoDigits)} over ${all}: ${howSure(found.interval, fewestSeeds(core))}.`;
 }
 
-function howSure(bounds) {
+/** Of a core or the baseline in the games that are counted together. */
+function fewestSeeds(core) {
+  const counted = data.together.envs.flatMap((env) => [core, data.baseline].map((c) => key(env, c)));
+  return Math.min(...counted.map((name) => arms.get(name).seeds.length));
+}
+
+function howSure(bounds, seeds = Infinity) {
   if (!bounds) return "with a single seed in a game, nothing tells how sure that is";
-  const seeds = Math.min(...data.arms.map((arm) => arm.seeds.length));
-  const few = seeds < data.few_seeds ? `, though with ${seeds} seeds it covers much less than 95%` : "";
+  const few = seeds < data.few_seeds ? `, though with ${count(seeds, "seed")} it covers much less than 95%` : "";
   if (bounds[0] > 0.5) return `better than the baseline there, the interval lies above 0.5${few}`;
   if (bounds[1] < 0.5) return `worse than the baseline there, the interval lies below 0.5${few}`;
   return "not settled, the interval contains 0.5";
@@ -122,19 +127,11 @@ function closeMenuOutside(menu) {
 function buildTexts() {
   document.querySelector("[data-intervals]").textContent = ` (${data.intervals})`;
   document.getElementById("formula").textContent = data.baseline === null ? NO_BASELINE :
-    `100 × (core − ${data.baseline}) ÷ (max(top, ${data.baseline}) − floor), of interquartile means at the end. ` +
-    `Floor and top: ${SCALES[data.scale]}.`;
+    `${data.formula}, of interquartile means at the end; the baseline is ${data.baseline}. ` +
+    `Floor and top: ${data.scale_text}.`;
 }
 
 const NO_BASELINE = "There is no baseline to measure by.";
-const SCALES = {
-  human: "what a random agent and a human score",
-  best: "the mean of all cores at the start of training, and the best core at the end",
-};
-const ZERO_AND_ONE = {
-  human: "0 is a random agent, 1 a human",
-  best: "0 is the mean of all cores at the start of training, 1 the best core at the end",
-};
 
 function describeTogether(found) {
   const parent = document.getElementById("counted");
@@ -148,8 +145,8 @@ function describeTogether(found) {
   const ticks = found.asStored ? "" : ` Computed here for the games ticked, with ${RESAMPLES} resamples.`;
   parent.textContent =
     `Counted: ${count(found.envs.length, "game")} that all cores shown here have` +
-    ` (${list(found.envs.map((env) => shortNames.get(env)))}). On their common scale ` +
-    `${ZERO_AND_ONE[data.scale]}.${fewer}${ticks}`;
+    ` (${list(found.envs.map((env) => shortNames.get(env)))}). Their common scale: ` +
+    `${data.scale_text}.${fewer}${ticks}`;
 }
 
 function drawLegends() {

@@ -136,9 +136,9 @@ function quantile(values, share) {
   return values[below] + (position - below) * (values[above] - values[below]);
 }
 
-/** 95% intervals of a list of statistics, seeds drawn anew in each game; null for single seeds. */
+/** 95% intervals of a list of statistics, seeds drawn anew in each game; null if one has one seed. */
 function bootstrap(statistic, groups, draw) {
-  if (groups.every((games) => games.every((game) => game.length < 2))) return null;
+  if (groups.some((games) => games.some((game) => game.length < 2))) return null;
   const pick = (game) => game.map(() => game[Math.floor(draw() * game.length)]);
   const drawn = Array.from({ length: RESAMPLES }, () =>
     statistic(...groups.map((games) => games.map(pick))));

@@ -157,7 +157,7 @@ function armDetails(arm) {
   const rows = settingNames([arm]).map((name) => element("tr", {},
     element("th", { scope: "row" }, name), element("td", {}, settingText(arm.settings[name]))));
   const runs = arm.runs.map((run) => element("li", {},
-    `Seed ${run.seed ?? "unknown"}, from ${run.source}`,
+    `Seed ${run.seed ?? "unknown"}, from ${run.source}`, ofItsOwn(run.settings),
     run.command ? copyable(run.command) : element("span", { class: "faint" }, " (no command stored)")));
   const node = element("details", {},
     element("summary", {}, marked(arm.core), ` ${count(arm.seeds.length, "seed")}`),
@@ -165,6 +165,12 @@ function armDetails(arm) {
     element("div", { class: "box" }, element("table", {}, element("tbody", {}, ...rows))));
   node.core = arm.core;
   return node;
+}
+
+/** Settings in which a run differs from the first of its core. */
+function ofItsOwn(settings) {
+  const said = Object.entries(settings).map(([name, value]) => `${name} ${settingText(value)}`);
+  return said.length ? `; here ${said.join(", ")}` : "";
 }
 
 /** A command with a button that copies it; where that is not allowed, it is selected. */
