@@ -91,15 +91,16 @@ class CsvWriter(KVWriter):
 
 
 class TensorBoardWriter(TensorBoardOutputFormat):
-    """SB3's TensorBoard format, which hides what an earlier, killed part wrote beyond `purge_step`.
+    """SB3's TensorBoard format, which hides what an earlier, killed part wrote beyond a step.
 
     Args:
         folder: for the event files.
-        purge_step: the step from which this part writes.
+        keep_until: as in `CsvTable`.
     """
 
-    def __init__(self, folder: Path, purge_step: int) -> None:
-        self.writer = SummaryWriter(log_dir=str(folder), purge_step=purge_step)
+    def __init__(self, folder: Path, keep_until: int) -> None:
+        # TensorBoard hides the step that it is given, too.
+        self.writer = SummaryWriter(log_dir=str(folder), purge_step=keep_until + 1)
         self._is_closed = False
 
 

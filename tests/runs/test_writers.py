@@ -58,11 +58,11 @@ def test_logger_dumps_become_rows(tmp_path):
 
 
 def test_tensorboard_hides_what_a_killed_part_wrote_later(tmp_path):
-    for steps, value in (((1, 2, 3), 0.0), ((2, 3, 4), 1.0)):
-        logger = Logger(None, [TensorBoardWriter(tmp_path, steps[0])])
+    for keep_until, steps, value in ((0, (1, 2, 3, 4), 0.0), (2, (3, 5), 1.0)):
+        logger = Logger(None, [TensorBoardWriter(tmp_path, keep_until)])
         for step in steps:
             logger.record("x", value)
             logger.dump(step)
         logger.close()
     events = EventAccumulator(str(tmp_path)).Reload().Scalars("x")
-    assert [(event.step, event.value) for event in events] == [(1, 0), (2, 1), (3, 1), (4, 1)]
+    assert [(event.step, event.value) for event in events] == [(1, 0), (2, 0), (3, 1), (5, 1)]
