@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import sb3_contrib
 from gymnasium import spaces
 from sb3_contrib.common.recurrent.buffers import RecurrentDictRolloutBuffer, RecurrentRolloutBuffer
 
 from rims_rl.agents.buffers import SequenceDictRolloutBuffer, SequenceRolloutBuffer
 from rims_rl.agents.core_policy import CorePolicy
-
-
-def sequence_batch_sizes(n_steps: int, n_envs: int) -> list[int]:
-    """Minibatch sizes that hold whole sequences of n_steps and divide the environments."""
-    return [n_steps * n for n in range(1, n_envs + 1) if n_envs % n == 0]
 
 
 class RecurrentPPO(sb3_contrib.RecurrentPPO):
@@ -23,21 +21,38 @@ class RecurrentPPO(sb3_contrib.RecurrentPPO):
     and episodes that start inside a sequence are left to the core. Everything else, saved files
     included, is the parent's.
 
+    A saved model is loaded into any number of environments; the minibatches have to fit when it
+    learns. Its file holds all options of RIMs, those left to their defaults included: give `load`
+    no policy_kwargs, which SB3 compares with them.
+
     Raises:
         ValueError: batch_size does not divide the environments into whole sequences.
     """
 
-    def _setup_model(self) -> None:
-        sizes = sequence_batch_sizes(self.n_steps, self.n_envs)
+    def __init__(self, *args: Any, _init_setup_model: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, _init_setup_model=False, **kwargs)  # type: ignore[misc]
+        if _init_setup_model:
+            self._check_batch_size()
+            self._setup_model()
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> Any:
+        self._check_batch_size()
+        return super()._setup_learn(*args, **kwargs)
+
+    def _check_batch_size(self) -> None:
+        divisors = (n for n in range(1, self.n_envs + 1) if self.n_envs % n == 0)
+        sizes = [self.n_steps * n for n in divisors]
         if self.batch_size is not None and self.batch_size not in sizes:
             raise ValueError(
                 f"batch_size {self.batch_size} does not divide {self.n_envs} environments of "
                 f"{self.n_steps} steps into whole sequences: use one of "
                 f"{', '.join(map(str, sizes))}"
             )
+
+    def _setup_model(self) -> None:
         super()._setup_model()
         if isinstance(self.policy, CorePolicy):
-            # Saved models say all options, so that other defaults change nothing.
+            # Saved models say all options of RIMs, so that other defaults change nothing.
             self.policy_kwargs = {**self.policy_kwargs, "core_kwargs": self.policy.core_kwargs}
         stock_buffer = self.rollout_buffer
         assert isinstance(stock_buffer, RecurrentRolloutBuffer | RecurrentDictRolloutBuffer)
@@ -53,3 +68,9 @@ class RecurrentPPO(sb3_contrib.RecurrentPPO):
             gae_lambda=self.gae_lambda,
             n_envs=self.n_envs,
         )
+
+
+# `help(RecurrentPPO)` and editors show the real arguments.
+RecurrentPPO.__signature__ = inspect.signature(  # type: ignore[attr-defined]
+    sb3_contrib.RecurrentPPO
+)

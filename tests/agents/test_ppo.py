@@ -70,6 +70,18 @@ def test_models_go_to_stock_recurrent_ppo_and_back(tmp_path):
     assert back.num_timesteps == 192
 
 
+def test_a_model_is_loaded_into_other_environments_and_refused_when_it_learns(tmp_path):
+    make_model().save(tmp_path / "ours.zip")
+    make_model(sb3_contrib.RecurrentPPO, batch_size=24).save(tmp_path / "stock.zip")
+    for name, n_envs in (("ours.zip", 1), ("stock.zip", None)):
+        env = None if n_envs is None else make_vec_env("CartPole-v1", n_envs, seed=0)
+        model = rims_rl.RecurrentPPO.load(tmp_path / name, env=env)
+        model.predict(model.observation_space.sample())
+        model.set_env(make_vec_env("CartPole-v1", n_envs or 4, seed=0))
+        with pytest.raises(ValueError, match=r"batch_size .* into whole sequences"):
+            model.learn(1)
+
+
 def test_the_same_seed_gives_the_same_training():
     weights = []
     for _ in range(2):
