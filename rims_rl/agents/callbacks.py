@@ -110,16 +110,15 @@ class UpdateStatistics(BaseCallback):
         self._hooks = [
             parameter.register_post_accumulate_grad_hook(self._add_gradient)
             for parameter in policy.parameters()
+            if parameter.requires_grad
         ]
-        # Every loss reads the values once.
-        last = policy.value_net.bias
-        self._hooks.append(last.register_post_accumulate_grad_hook(self._add_minibatch))
+        self._hooks.append(policy.optimizer.register_step_post_hook(self._add_minibatch))
 
     def _add_gradient(self, parameter: Tensor) -> None:
         assert parameter.grad is not None
         self._squares.append(torch.linalg.vector_norm(parameter.grad).square())
 
-    def _add_minibatch(self, parameter: Tensor) -> None:
+    def _add_minibatch(self, *step: Any) -> None:
         self._minibatches += 1
 
     def _on_rollout_start(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
-from rims_rl.agents import MlpRimPolicy, RecurrentPPO
+from rims_rl.agents import LinearFeatures, MlpRimPolicy, RecurrentPPO
 from rims_rl.agents.callbacks import (
     CoreStatistics,
     FiniteGuard,
@@ -18,11 +18,14 @@ from rims_rl.agents.callbacks import (
 )
 
 
-def model_for(env="CartPole-v1", core="rim", core_kwargs=None, n_steps=16, **kwargs):
+def model_for(
+    env="CartPole-v1", core="rim", core_kwargs=None, n_steps=16, policy_kwargs=None, **kwargs
+):
     rims = {"hidden_size": 12, "num_rims": 4, "num_active": 2}
+    policy = {"core": core, "core_kwargs": core_kwargs or rims, **(policy_kwargs or {})}
     return RecurrentPPO(
         "MlpRimPolicy", env, n_steps=n_steps, batch_size=n_steps, n_epochs=1, device="cpu", seed=0,
-        policy_kwargs={"core": core, "core_kwargs": core_kwargs or rims}, **kwargs,
+        policy_kwargs=policy, **kwargs,
     )  # fmt: skip
 
 
@@ -126,6 +129,18 @@ def test_the_gradients_norm_is_that_before_clipping():
 def test_watching_leaves_no_hooks():
     model, _, _ = watched(learning_rate=0.0)
     assert not any(p._post_accumulate_grad_hooks for p in model.policy.parameters())
+
+
+@pytest.mark.parametrize("frozen", ["features", "value_net"])
+def test_frozen_parameters_have_no_gradient_to_watch(frozen):
+    features = {"features_extractor_class": LinearFeatures}
+    model = model_for(policy_kwargs=features)
+    for name, parameter in model.policy.named_parameters():
+        parameter.requires_grad_(not name.startswith(frozen))
+    recorder = Recorder()
+    model.set_logger(Logger(None, []))
+    model.learn(32, [UpdateStatistics(), recorder])
+    assert recorder.updates[1]["train/grad_norm"] > 0
 
 
 def test_cores_without_rims_have_no_active_sets():
