@@ -38,11 +38,17 @@ _STOCK_ARGUMENTS = set(inspect.signature(RecurrentActorCriticPolicy).parameters)
     "lstm_hidden_size", "n_lstm_layers", "shared_lstm", "enable_critic_lstm", "lstm_kwargs"
 }  # fmt: skip
 
-#: What `CorePolicy` takes beside the environment's spaces, the learning rate and its core.
+#: What `RecurrentPPO` gives the policy itself, and what means nothing without its ``use_sde``.
+_OF_ALGORITHM = {
+    "observation_space", "action_space", "lr_schedule",
+    "use_sde", "squash_output", "full_std", "use_expln",
+}  # fmt: skip
+
+#: What `CorePolicy` takes from ``policy_kwargs`` beside its core.
 POLICY_ARGUMENTS = tuple(
     name
     for name in inspect.signature(RecurrentActorCriticPolicy).parameters
-    if name not in {"observation_space", "action_space", "lr_schedule", *_STOCK_ARGUMENTS}
+    if name not in _OF_ALGORITHM | _STOCK_ARGUMENTS
 )
 
 
@@ -62,7 +68,7 @@ class CorePolicy(RecurrentActorCriticPolicy):
         shared_core: actor and critic share one core that both losses train, as in the paper;
             otherwise each has its own. (sb3-contrib's ``shared_lstm`` is another method: there
             the value loss does not reach the core.)
-        **kwargs: as `sb3_contrib.common.recurrent.policies.RecurrentActorCriticPolicy`.
+        **kwargs: as `sb3_contrib.common.recurrent.policies.RecurrentActorCriticPolicy`, by name.
 
     Raises:
         ValueError: an option is unknown or out of range; the message says what would work.
@@ -76,7 +82,7 @@ class CorePolicy(RecurrentActorCriticPolicy):
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         lr_schedule: Schedule,
-        *args: Any,
+        *,
         core: str = "rim",
         core_kwargs: Mapping[str, Any] | None = None,
         shared_core: bool = True,
@@ -99,15 +105,17 @@ class CorePolicy(RecurrentActorCriticPolicy):
         self.core_kwargs = {**default, **(core_kwargs or {})}
         self.shared_core = shared_core
         if kwargs.setdefault("optimizer_class", torch.optim.Adam) is torch.optim.Adam:
-            # SB3's epsilon; one fused pass over each parameter instead of eight.
+            given = kwargs.get("optimizer_kwargs") or {}
+            # One fused pass over each parameter instead of eight, unless another way is chosen.
+            chosen = given.get("foreach") or given.get("differentiable")
+            # SB3's epsilon.
             kwargs["optimizer_kwargs"] = {
-                "eps": 1e-5, "fused": True, **(kwargs.get("optimizer_kwargs") or {})
+                "eps": 1e-5, **({} if chosen else {"fused": True}), **given
             }  # fmt: skip
-        super().__init__(  # type: ignore[misc]
+        super().__init__(
             observation_space,
             action_space,
             lr_schedule,
-            *args,
             # The parent's LSTMs are replaced below: make them as small as can be.
             lstm_hidden_size=1,
             shared_lstm=shared_core,
@@ -329,12 +337,18 @@ class MlpRimPolicy(CorePolicy):
     """Recurrent policy for vectors; see `CorePolicy`."""
 
     def __init__(self, observation_space: spaces.Space[Any], *args: Any, **kwargs: Any) -> None:
-        if "features_extractor_class" not in kwargs and is_image_space(observation_space):
-            warnings.warn(
-                f"the observations, {observation_space.shape}, look like images, and MlpRimPolicy "
-                "reads them as vectors: CnnRimPolicy has a CNN for them",
-                stacklevel=2,
-            )
+        if "features_extractor_class" not in kwargs:
+            if isinstance(observation_space, spaces.Dict):
+                raise ValueError(
+                    f"MlpRimPolicy reads vectors, got {observation_space}: use MultiInputRimPolicy "
+                    "for dictionaries"
+                )
+            if is_image_space(observation_space):
+                warnings.warn(
+                    f"the observations, {observation_space.shape}, look like images, and "
+                    "MlpRimPolicy reads them as vectors: CnnRimPolicy has a CNN for them",
+                    stacklevel=2,
+                )
         super().__init__(observation_space, *args, **kwargs)
 
 

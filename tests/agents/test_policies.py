@@ -14,6 +14,7 @@ from gymnasium import spaces
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.env_util import make_atari_env, make_vec_env
 from stable_baselines3.common.save_util import load_from_zip_file
+from stable_baselines3.common.torch_layers import CombinedExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
 import rims_rl
@@ -407,3 +408,26 @@ def test_a_policy_for_other_observations_says_which_to_use():
         MultiInputRimPolicy(cast(Any, images), gym.spaces.Discrete(2), lambda _: 1e-3)
     with pytest.warns(UserWarning, match="CnnRimPolicy has a CNN"):
         MlpRimPolicy(images, gym.spaces.Discrete(2), lambda _: 1e-3)
+    entries = spaces.Dict(a=VECTOR)
+    with pytest.raises(ValueError, match="use MultiInputRimPolicy for dictionaries"):
+        MlpRimPolicy(entries, spaces.Discrete(2), lambda _: 1e-3)
+    MlpRimPolicy(
+        entries, spaces.Discrete(2), lambda _: 1e-3, features_extractor_class=CombinedExtractor
+    )
+
+
+@pytest.mark.parametrize("given", ["foreach", "differentiable", None])
+def test_adam_is_fused_unless_another_way_is_chosen(given):
+    options = {given: True} if given else {}
+    policy = MlpRimPolicy(
+        VECTOR, spaces.Discrete(2), lambda _: 1e-3, core="lstm", optimizer_kwargs=options
+    )
+    defaults = policy.optimizer.defaults
+    assert defaults["eps"] == 1e-5
+    assert bool(defaults["fused"]) is (given is None)
+
+
+@pytest.mark.parametrize("policy", [MlpRimPolicy, CnnRimPolicy])
+def test_arguments_of_sb3_are_given_by_name(policy):
+    with pytest.raises(TypeError, match="positional argument"):
+        policy(IMAGE, spaces.Discrete(2), lambda _: 1e-3, [8])

@@ -108,6 +108,12 @@ def test_arguments_of_the_extractor_do_not_push_out_ours() -> None:
     assert (extractor.precision, extractor.features_dim) == ("bfloat16", 64)
 
 
+@pytest.mark.parametrize("name", ["use_sde", "squash_output", "full_std", "use_expln"])
+def test_arguments_that_the_command_cannot_switch_on_are_not_offered(name: str) -> None:
+    with pytest.raises(UsageError, match=f"--policy-kwargs: unknown key '{name}'"):
+        built(env="CartPole-v1", policy_kwargs={name: True})
+
+
 def test_precision_without_images_is_refused() -> None:
     with pytest.raises(UsageError, match=r"--precision bfloat16 is for image observations"):
         built(env="CartPole-v1", precision="bfloat16")
