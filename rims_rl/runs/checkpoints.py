@@ -49,13 +49,12 @@ class Checkpoint:
 
     Attributes:
         file: a zip file with the weights and the optimizer.
-        facts: what the run knew then beside its model.
-        rng: states of the random generators, for `restore_rng`.
+        facts: what the run knew then beside its model; under ``rng`` the states of the random
+            generators, for `restore_rng`.
     """
 
     file: Path
     facts: Mapping[str, Any]
-    rng: dict[str, Any]
 
 
 def save_checkpoint(
@@ -105,15 +104,14 @@ def newest_checkpoint(folder: Path, needed: Collection[str]) -> Checkpoint | Non
     for path in sorted(folder.glob("step-*.zip"), reverse=True):
         try:
             facts = _description(path)
-            if missing := set(needed) - set(facts):
+            if missing := {*needed, "rng"} - set(facts):
                 raise ValueError(f"it does not say {', '.join(sorted(missing))}")
-            checkpoint = Checkpoint(path, facts, facts["rng"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             damaged.append(f"skipping the damaged checkpoint {path}: {error}")
         else:
             for message in damaged:
                 warn(message)
-            return checkpoint
+            return Checkpoint(path, facts)
     return None
 
 

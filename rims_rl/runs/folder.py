@@ -9,10 +9,10 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -20,9 +20,6 @@ from filelock import FileLock, Timeout
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import nearest_existing, write_text
 from rims_rl.version import __version__
-
-Config = TypeVar("Config")
-Checkpoint = TypeVar("Checkpoint")
 
 CONFIG = "config.yaml"
 COMMAND = "command.txt"
@@ -117,31 +114,6 @@ def check_resumable(command: str, folder: Path) -> None:
             f"continue it with python -m rims_rl.{other} --resume {folder}"
         )
     check_writable(folder)
-
-
-def resumed_folder(
-    folder: Path,
-    read_config: Callable[[Path], Config],
-    newest_checkpoint: Callable[[Path], Checkpoint | None],
-) -> tuple[Config, Checkpoint]:
-    """The configuration and the checkpoint that a resumed run goes on from.
-
-    Args:
-        folder: of the run, which is `held`: another process might save a newer checkpoint.
-        read_config: reads its configuration file.
-        newest_checkpoint: finds the newest intact one in the folder of checkpoints.
-
-    Returns:
-        The configuration and the checkpoint.
-
-    Raises:
-        UsageError: one of them cannot be read.
-    """
-    config = read_config(folder / CONFIG)
-    checkpoint = newest_checkpoint(folder / CHECKPOINTS)
-    if checkpoint is None:
-        raise UsageError(f"--resume {folder}: it holds no intact checkpoint; start a new run")
-    return config, checkpoint
 
 
 def check_writable(folder: Path) -> None:

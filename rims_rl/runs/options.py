@@ -9,13 +9,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 from rims_rl.runs.errors import UsageError
 
 Track = Literal["auto", "online", "offline", "off"]
-Group = TypeVar("Group")
-PlanType = TypeVar("PlanType", bound="Plan")
 
 
 @dataclass(frozen=True)
@@ -89,10 +87,6 @@ class Plan(abc.ABC):
     @abc.abstractmethod
     def tags(self) -> list[str]:
         """The tags of the run."""
-
-    def title(self) -> str:
-        """The name of what is trained, for people, e.g. ``CartPole-v1, lstm-h60, seed 1``."""
-        return f"{self.subject}, {self.label()}, seed {self.run.seed}"
 
     def flat(self) -> dict[str, Any]:
         """All options by name: the content of a run's ``config.yaml``."""

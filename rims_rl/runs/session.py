@@ -15,7 +15,7 @@ import torch
 from rims_rl.runs import folder as files
 from rims_rl.runs.checkpoints import newest_checkpoint, restore_rng
 from rims_rl.runs.device import check_device
-from rims_rl.runs.errors import exit_status, report
+from rims_rl.runs.errors import UsageError, exit_status, report
 from rims_rl.runs.loggers import open_logger
 from rims_rl.runs.options import Plan
 from rims_rl.runs.parser import to_yaml
@@ -110,19 +110,22 @@ def resumed_session(
 
     Args:
         kind: of the run.
-        folder: of the run, as `rims_rl.runs.folder.resumed_folder`.
+        folder: of the run, which is held: another process might save a newer checkpoint.
         changes: the options that the user changes.
 
     Raises:
         UsageError: there is nothing to continue, or not as asked.
     """
-    plan, checkpoint = files.resumed_folder(
-        folder,
-        lambda file: kind.stored_plan(file, changes),
-        lambda checkpoints: newest_checkpoint(checkpoints, kind.facts),
-    )
+    plan = kind.stored_plan(folder / files.CONFIG, changes)
+    checkpoint = newest_checkpoint(folder / files.CHECKPOINTS, kind.facts)
+    if checkpoint is None:
+        raise UsageError(
+            f"--resume {folder}: it holds no intact checkpoint; start a new run, with this folder "
+            "removed or another --run-dir"
+        )
     _prepare(plan)
-    return Session(kind, plan, folder, kind.restore(plan, folder, checkpoint), checkpoint.rng)
+    trainee = kind.restore(plan, folder, checkpoint)
+    return Session(kind, plan, folder, trainee, checkpoint.facts["rng"])
 
 
 def _prepare(plan: Plan) -> None:

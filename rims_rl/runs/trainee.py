@@ -133,7 +133,7 @@ class Kind(abc.ABC, Generic[PlanType]):
 
     def title(self, plan: PlanType) -> str:
         """The name of what is trained, for people, e.g. ``CartPole-v1, lstm-h60, seed 1``."""
-        return plan.title()
+        return f"{plan.subject}, {plan.label()}, seed {plan.run.seed}"
 
     @abc.abstractmethod
     def make(self, plan: PlanType, folder: Path) -> Trainee:
