@@ -495,3 +495,15 @@ def test_a_run_on_cuda_goes_on_there_and_on_the_cpu(core):
     assert evaluate(["r", "--episodes", "1", "--device", "cpu"]) == 0
     assert main(["--resume", "r", "--total-timesteps", "160", "--device", "cpu"]) == 0
     assert sorted(set(steps_of("r/progress.csv"))) == [32, 64, 96, 128, 160]
+
+
+def test_resuming_leaves_its_checkpoint_and_removes_half_written_ones():
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--eval-every", "0"]
+    assert main([*argv, "--total-timesteps", "64"]) == 0
+    kept, half = Path("r/checkpoints/step-000000000064.zip"), Path("r/checkpoints/.step.1.tmp.zip")
+    before = kept.stat().st_mtime_ns
+    half.touch()
+    assert main(["--resume", "r", "--total-timesteps", "128"]) == 0
+    assert kept.stat().st_mtime_ns == before
+    assert Path("r/checkpoints/step-000000000128.zip").exists()
+    assert not half.exists()

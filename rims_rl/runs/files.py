@@ -6,6 +6,7 @@ import errno
 import hashlib
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,6 +40,13 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Removes what `write_atomically` left in a folder when it was killed; nobody writes there."""
+    for file in folder.glob(".*.tmp*"):
+        if re.fullmatch(r"\..+\.\d+\.tmp(\.\w+)?", file.name):
+            file.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.files import nearest_existing, write_text
+from rims_rl.runs.files import nearest_existing, remove_temporaries, write_text
 from rims_rl.version import __version__
 
 CONFIG = "config.yaml"
@@ -143,7 +143,7 @@ def created(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keeps other processes from training the run in a folder.
+    """Keeps other processes from training the run in a folder, and clears up after a killed one.
 
     Raises:
         UsageError: another one does.
@@ -156,6 +156,8 @@ def held(folder: Path) -> Iterator[None]:
             f"another process is training in {folder}: wait for it, or choose another --run-dir"
         ) from None
     with lock:
+        for place in (folder, folder / CHECKPOINTS):
+            remove_temporaries(place)
         yield
 
 

@@ -70,21 +70,6 @@ class EpisodeLog(BaseCallback):
         self._monitor.close()
 
 
-class StopTraining(BaseCallback):
-    """Ends training at the next step after a signal.
-
-    Args:
-        stop: the signal, if one came.
-    """
-
-    def __init__(self, stop: StopRequest) -> None:
-        super().__init__()
-        self._stop = stop
-
-    def _on_step(self) -> bool:
-        return not self._stop
-
-
 class Recorder(BaseCallback):
     """Evaluates and saves between updates, when the policy and its step count agree.
 
@@ -93,7 +78,8 @@ class Recorder(BaseCallback):
         eval_env: environments for evaluation only.
         settings: every how many steps to evaluate and to save, and how many to keep.
         progress: of the run so far.
-        stop: ends a running evaluation too.
+        saved: what the checkpoint says that the run goes on from; None for a new run.
+        stop: the signal, if one came: it ends training at the next step, or an evaluation.
     """
 
     def __init__(
@@ -102,6 +88,7 @@ class Recorder(BaseCallback):
         eval_env: VecEnv | None,
         settings: RunOptions,
         progress: AgentFacts,
+        saved: AgentFacts | None,
         stop: StopRequest,
     ) -> None:
         super().__init__()
@@ -109,8 +96,8 @@ class Recorder(BaseCallback):
         self._folder = folder
         self._eval_env = eval_env
         self._settings = settings
+        self._saved = saved
         self._stop = stop
-        self._last_saved: int | None = None
         self._collecting = False
 
     def _on_rollout_start(self) -> None:
@@ -118,13 +105,19 @@ class Recorder(BaseCallback):
         every = self._settings.eval_every
         if every and self.progress.timesteps - (self.progress.last_eval or 0) >= every:
             self.evaluate()
-        last = self._last_saved
-        if last is None or self.progress.timesteps - last >= self._settings.checkpoint_every:
+        if self._must_save():
             self.save()
         self._collecting = True
 
+    def _must_save(self) -> bool:
+        saved, progress = self._saved, self.progress
+        # A killed run must find its W&B run again.
+        if saved is None or saved.wandb_id != progress.wandb_id:
+            return True
+        return progress.timesteps - saved.timesteps >= self._settings.checkpoint_every
+
     def _on_step(self) -> bool:
-        return True
+        return not self._stop
 
     def _on_rollout_end(self) -> None:
         self._collecting = False
@@ -142,13 +135,13 @@ class Recorder(BaseCallback):
         self.save()
 
     def save(self) -> None:
-        """Saves a checkpoint, unless there is one of these steps."""
+        """Saves a checkpoint, unless there is one that says the same."""
         self._advance()
-        if self._last_saved == self.progress.timesteps:
+        if self.progress == self._saved:
             return
         folder = self._folder / CHECKPOINTS
         save_agent(folder, self.model, self.progress, self._settings.keep_checkpoints)
-        self._last_saved = self.progress.timesteps
+        self._saved = self.progress
 
     def evaluate(self) -> None:
         """Plays whole games; the best policy so far becomes the best model."""

@@ -41,7 +41,7 @@ from rims_rl.training.checkpoints import FACTS, AgentFacts, save_model
 from rims_rl.training.loading import load_model
 from rims_rl.training.options import TrainPlan
 from rims_rl.training.progress import ProgressReport
-from rims_rl.training.recording import EpisodeLog, Recorder, StopTraining
+from rims_rl.training.recording import EpisodeLog, Recorder
 from rims_rl.training.results import summary, write_results
 from rims_rl.training.scales import restore_scales
 
@@ -105,21 +105,21 @@ class Agent(Trainee):
         """See `Trainee.train`."""
         options, model = self._plan.run, self._model
         model.set_logger(run.logger)
+        saved = self._progress if self._resumed else None
         self._progress = dataclasses.replace(self._progress, wandb_id=self.wandb_id)
         episodes = EpisodeLog(run.folder, self._plan.env.env, self.done)
         self._guard = callbacks.FiniteGuard()
         self._report = ProgressReport(options.total_timesteps)
-        self._recorder = Recorder(run.folder, self._eval_env, options, self._progress, run.stop)
+        self._recorder = Recorder(
+            run.folder, self._eval_env, options, self._progress, saved, run.stop
+        )
         statistics = (callbacks.CoreStatistics(), callbacks.UpdateStatistics())
         try:
             model.learn(
                 options.total_timesteps - self.done,
-                [
-                    self._guard, self._recorder, *statistics, episodes, self._report,
-                    StopTraining(run.stop),
-                ],
+                [self._guard, self._recorder, *statistics, episodes, self._report],
                 reset_num_timesteps=not self._resumed,
-            )  # fmt: skip
+            )
             if run.stop:
                 self._recorder.rewind()
                 self._recorder.save()

@@ -7,7 +7,7 @@ from collections import namedtuple
 import pytest
 
 from rims_rl.runs.errors import UsageError, exit_status
-from rims_rl.runs.files import free_bytes, write_atomically
+from rims_rl.runs.files import free_bytes, remove_temporaries, write_atomically
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -49,3 +49,12 @@ def test_a_full_disk_ends_a_command_with_one_line(capsys):
     assert "no room left on the disk" in line
     with pytest.raises(OSError, match="other"):
         exit_status("tasks", lambda: (_ for _ in ()).throw(OSError(errno.EIO, "other")), "")
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    names = [".step-000000000064.31.tmp.zip", ".command.7.tmp.txt", ".lock", ".a.tmp.zip", "a.zip"]
+    for name in names:
+        (tmp_path / name).touch()
+    remove_temporaries(tmp_path)
+    remove_temporaries(tmp_path / "not there")
+    assert {path.name for path in tmp_path.iterdir()} == set(names[2:])
