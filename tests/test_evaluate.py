@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gymnasium as gym
 import imageio.v2 as imageio
+import numpy as np
 import pytest
 from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.envs import FakeImageEnv
@@ -181,3 +182,73 @@ def test_tracked_offline_as_a_run_of_its_own(trained, tmp_path, capsys):
     argv = [str(bare / "model.zip"), "--env", "CartPole-v1", "--track", "offline"]
     assert main(argv) == 2
     assert "is not a run folder" in capsys.readouterr().err
+
+
+def test_what_lies_beside_a_bare_model_may_be_anybodys(trained, tmp_path):
+    shutil.copy(trained / "model.zip", tmp_path)
+    (tmp_path / "config.yaml").write_text("project: another\n")
+    (tmp_path / "model.json").write_text('["a list"]')
+    argv = [str(tmp_path / "model.zip"), "--episodes", "1", "--env", "CartPole-v1"]
+    assert main(argv) == 0
+    (tmp_path / "model.json").write_text("{no: [json")
+    assert main(argv) == 0
+    assert main([*argv, "--track", "offline"]) == 2
+
+
+class Remembering(gym.Wrapper):
+    """CartPole that shows the last action and reward itself."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        box = gym.spaces.Box(-9, 9, (1,))
+        self.observation_space = gym.spaces.Dict(
+            pole=env.observation_space, last_action=box, last_reward=box
+        )
+
+    def _shown(self, pole, action, reward):
+        last = np.array([[action], [reward]], np.float32)
+        return {"pole": pole, "last_action": last[0], "last_reward": last[1]}
+
+    def reset(self, **kwargs):
+        pole, info = super().reset(**kwargs)
+        return self._shown(pole, 0, 0), info
+
+    def step(self, action):
+        pole, reward, *rest = super().step(action)
+        return self._shown(pole, action, reward), reward, *rest
+
+
+class Dark(gym.Wrapper):
+    """CartPole that takes a render mode and draws nothing."""
+
+    def __init__(self, render_mode=None, says_so=True):
+        super().__init__(gym.make("CartPole-v1"))
+        self.unwrapped.render_mode = None if says_so else render_mode
+
+    def render(self):
+        return None
+
+
+LEAST = ("--n-envs", "2", "--n-steps", "4", "--n-minibatches", "1", "--total-timesteps", "8",
+         "--eval-every", "0", "--hidden-size", "12", "--track", "off")  # fmt: skip
+
+
+def test_an_environment_that_shows_the_last_action_itself_is_played(tmp_path):
+    gym.register("Remembering-v0", lambda **kw: Remembering(gym.make("CartPole-v1", **kw)))
+    for name, argv in (("own", ["--env", "Remembering-v0"]),
+                       ("ours", ["--env", "CartPole-v1", "--observe-last-action"])):  # fmt: skip
+        folder = str(tmp_path / name)
+        assert train([*argv, *LEAST, "--run-dir", folder]) == 0
+        assert main([folder, "--episodes", "1"]) == 0
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_what_takes_a_render_mode_and_draws_nothing_is_refused_at_once(says_so, tmp_path, capsys):
+    name = f"Dark{says_so}-v0"
+    gym.register(name, lambda **kw: Dark(**kw, says_so=says_so))
+    assert train(["--env", name, *LEAST, "--run-dir", str(tmp_path / "r")]) == 0
+    capsys.readouterr()
+    assert main([str(tmp_path / "r"), "--video", str(tmp_path / "v.gif")]) == 2
+    told = capsys.readouterr()
+    assert f"--video: {name} draws no pictures; leave it out" in told.err
+    assert not told.out

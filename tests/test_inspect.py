@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import gymnasium as gym
 import imageio.v2 as imageio
 import numpy as np
 import pytest
@@ -137,3 +138,35 @@ def test_a_policy_of_sb3_contrib_has_no_rims(capsys):
     RecurrentPPO("MlpLstmPolicy", "CartPole-v1", n_steps=8).save("stock.zip")
     assert main(["stock.zip", "--env", "CartPole-v1"]) == 2
     assert "core 'lstm' has no RIMs" in capsys.readouterr().err
+
+
+def test_filming_a_game_does_not_change_it():
+    actor = stage("CartPole-v1")
+    filmed, plain = (trace_game(actor, 20, with_pictures=filming) for filming in (True, False))
+    assert len(filmed.pictures) == len(filmed.rewards) == len(plain.rewards)
+    np.testing.assert_array_equal(filmed.attention, plain.attention)
+
+
+class Keyhole(gym.Wrapper):
+    """CartPole as four planes of 3 x 3, of which a convolution sees one place."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (4, 3, 3))
+
+    def _seen(self, values):
+        return np.broadcast_to(values[:, None, None], (4, 3, 3)).astype(np.float32)
+
+    def reset(self, **kwargs):
+        values, info = super().reset(**kwargs)
+        return self._seen(values), info
+
+    def step(self, action):
+        values, *rest = super().step(action)
+        return self._seen(values), *rest
+
+
+def test_a_map_of_a_single_place_has_nothing_to_weigh():
+    gym.register("Keyhole-v0", lambda **kw: Keyhole(gym.make("CartPole-v1", **kw)))
+    options = ["--spatial-input", "--features-dim", "8"]
+    assert trace_game(stage("Keyhole-v0", options=options), 9).places is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +21,7 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
-from rims_rl.envs import family_of, shows_last_action
+from rims_rl.envs import VecLastAction, family_of, shows_last_action
 from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import sha256, write_text
@@ -112,11 +113,11 @@ def evaluate(request: EvaluateOptions) -> Path:
     env_id, kwargs = game_of(trained, request.env, request.env_kwargs)
     check_writable(trained.folder)
     env = make_games(trained, env_id, kwargs, min(request.episodes, MAX_ENVS), request.seed)
-    if request.track != "off" and not (trained.folder / CONFIG).is_file():
+    if request.track != "off" and trained.env is None:
         raise UsageError(f"--track {request.track}: {trained.folder} is not a run folder")
     filming = None
     if request.video is not None:
-        filming = make_games(trained, env_id, kwargs, 1, request.seed, render_mode="rgb_array")
+        filming = make_games(trained, env_id, kwargs, 1, request.seed, drawn=True)
     trained.model.set_random_seed(request.seed)
     episodes = _play(trained, env, request)
     env.close()
@@ -170,7 +171,12 @@ def game_of(
 
 
 def make_games(
-    trained: Trained, env_id: str, env_kwargs: Mapping[str, Any], count: int, seed: int, **how: Any
+    trained: Trained,
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    count: int,
+    seed: int,
+    drawn: bool = False,
 ) -> VecEnv:
     """Environments for an agent to play in, observations scaled as in its training.
 
@@ -180,19 +186,38 @@ def make_games(
         env_kwargs: settings.
         count: how many side by side.
         seed: of the environments.
-        **how: as `make_vec_env`, such as render_mode.
+        drawn: whether they are to give pictures.
 
     Raises:
-        UsageError: the agent cannot play it.
+        UsageError: the agent cannot play it, or it draws no pictures.
     """
     # Pygame draws in memory; without this it looks for a screen and complains where there is none.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    seen = shows_last_action(trained.model.observation_space)
     seed = derived_seed(seed, PLAYING)  # training began with the layouts of the seed itself
-    env = make_env(env_id, count, seed, env_kwargs, observe_last_action=seen, **how)
+    render_mode = "rgb_array" if drawn else None
+    env = make_env(env_id, count, seed, env_kwargs, render_mode=render_mode)
+    if drawn:
+        _require_pictures(env, env_id)
+        env.seed(seed)  # the games are those that are played without pictures
+    seen = shows_last_action(trained.model.observation_space)
+    if seen and not shows_last_action(env.observation_space):
+        env = VecLastAction(env)
     env = RecurrentPPO._wrap_env(env, verbose=0, monitor_wrapper=False)  # as SB3 does to train
     _check_spaces(trained, env, env_id)
     return env if trained.scale is None else scaled(env, trained.scale)
+
+
+def _require_pictures(env: VecEnv, env_id: str) -> None:
+    env.reset()
+    try:
+        with warnings.catch_warnings():  # SB3's, of an environment that has no render mode
+            warnings.simplefilter("ignore")
+            pictures = env.get_images()
+    except NotImplementedError:
+        pictures = [None]
+    if any(picture is None for picture in pictures):
+        env.close()
+        raise UsageError(f"--video: {env_id} draws no pictures; leave it out")
 
 
 def _check_spaces(trained: Trained, env: VecEnv, env_id: str) -> None:

@@ -106,11 +106,9 @@ class Stage:
         """The actor's core."""
         return cast(RIM, self.policy.lstm_actor)
 
-    def make_env(self, count: int, render_mode: str | None = None) -> VecEnv:
+    def make_env(self, count: int, drawn: bool = False) -> VecEnv:
         """So many games side by side."""
-        return make_games(
-            self.trained, self.env_id, self.env_kwargs, count, self.seed, render_mode=render_mode
-        )
+        return make_games(self.trained, self.env_id, self.env_kwargs, count, self.seed, drawn)
 
 
 def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Trace:
@@ -121,7 +119,7 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
         max_steps: where to stop at the latest.
         with_pictures: keep a picture of each step.
     """
-    env = stage.make_env(1, "rgb_array" if with_pictures else None)
+    env = stage.make_env(1, with_pictures)
     stage.trained.model.set_random_seed(stage.seed)
     infos: list[RIMInfo] = []
     places: list[Array] = []
@@ -162,7 +160,8 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
                 "life lost": has_lives and bool(env.get_attr("life_lost")[0][0]),
                 "room": score is None and rooms[-1] != rooms[-2],
             })  # fmt: skip
-    maps = np.stack(places).reshape(len(places), -1, *map_shape) if map_shape else None
+    # Weights of a single place are nothing to weigh, and `RIM` does not ask for them.
+    maps = np.stack(places).reshape(len(places), -1, *map_shape) if map_shape and places else None
     return _as_trace(infos, rewards, score, happened, maps, pictures)
 
 
@@ -247,10 +246,7 @@ def _as_trace(
 
 def _room(env: VecEnv) -> Any:
     """The agent's room in a MiniGrid level that knows its rooms; None elsewhere."""
-    try:
-        (level,) = env.get_attr("unwrapped")
-    except AttributeError:  # Atari's games are none of Gymnasium's
-        return None
+    (level,) = env.get_attr("unwrapped")
     if hasattr(level, "room_from_pos"):
         return level.room_from_pos(*level.agent_pos).top
     for room in getattr(level, "rooms", ()):  # of MultiRoom

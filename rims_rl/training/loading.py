@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 import zipfile
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from rims_rl.runs.checkpoints import newest_checkpoint
 from rims_rl.runs.device import check_device
 from rims_rl.runs.errors import UsageError, warn
 from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, CONFIG, MODEL, RESULTS, begun_with
-from rims_rl.runs.parser import read_mapping
 from rims_rl.training.checkpoints import FACTS
 from rims_rl.training.parser import read_yaml
 from rims_rl.training.scales import OBSERVATION_SCALE
@@ -62,8 +62,9 @@ def load_trained(run: Path, checkpoint: str, device: str, normalize: str | None 
     if not zipfile.is_zipfile(file):
         raise UsageError(f"{file} is damaged or no model: it is not a zip file")
     model = load_model(file, device)
-    has_config = (folder / CONFIG).is_file()
-    saved = read_yaml(folder / CONFIG) if has_config else {}
+    # What lies beside a bare model may be anybody's.
+    ours = run.is_dir() or begun_with(folder) == "train"
+    saved = read_yaml(folder / CONFIG) if ours and (folder / CONFIG).is_file() else {}
     scale = Path(normalize) if normalize else _scale_file(file)
     if scale is None and saved.get("normalize_observations"):
         warn(
@@ -102,10 +103,19 @@ def load_model(
 def _scale_file(model: Path) -> Path | None:
     """The statistics beside a model: ours, or what users of SB3 call ``vecnormalize.pkl``."""
     ours = model.with_suffix(".json")
-    if ours.exists() and read_mapping(ours).get(OBSERVATION_SCALE):
+    if _holds_scale(ours):
         return ours
     stock = model.with_name("vecnormalize.pkl")
     return stock if stock.exists() else None
+
+
+def _holds_scale(file: Path) -> bool:
+    """Tells whether a file is JSON of ours with a scale of observations."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and bool(content.get(OBSERVATION_SCALE))
 
 
 def _model_file(folder: Path, checkpoint: str) -> Path:
