@@ -16,8 +16,8 @@ from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import EPISODES, PROGRESS, RESULTS, first_command, read_environment
 from rims_rl.training.options import TrainPlan
 
-#: Columns of ``progress.csv``: agent steps, and seconds since the start or the last resume.
-STEPS, ELAPSED = "time/total_timesteps", "time/time_elapsed"
+#: Columns of ``progress.csv``: agent steps; seconds and rollouts since the start or last resume.
+STEPS, ELAPSED, ROLLOUTS = "time/total_timesteps", "time/time_elapsed", "time/iterations"
 #: Windows of equal length in which episodes and metrics are averaged.
 WINDOWS = 40
 #: Columns of ``progress.csv`` that are kept in windows, beside how often each RIM is active.
@@ -117,21 +117,28 @@ def hours_at(progress: pd.DataFrame, steps: NDArray[np.float64]) -> NDArray[np.f
     """
     if ELAPSED not in progress:
         return None
-    table = progress[[STEPS, ELAPSED]].dropna()
+    table = progress[[STEPS, ELAPSED, ROLLOUTS]].dropna()
     if not len(table):
         return None
-    logged, elapsed = table.to_numpy(dtype=np.float64).T
-    return np.asarray(np.interp(steps, logged, running_hours(elapsed)))
+    logged, elapsed, rollouts = table.to_numpy(dtype=np.float64).T
+    return np.asarray(np.interp(steps, logged, running_hours(elapsed, rollouts)))
 
 
-def running_hours(elapsed: NDArray[np.float64]) -> NDArray[np.float64]:
+def running_hours(
+    elapsed: NDArray[np.float64], rollouts: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Hours of training from the seconds that a run's clock shows; it restarts when resumed.
 
     Args:
         elapsed: in the order in which it was logged (num_rows,).
+        rollouts: since the clock started, if known (num_rows,): after a short first part it may
+            show more when it is next looked at.
     """
     passed = np.diff(elapsed, prepend=0.0)
-    hours: NDArray[np.float64] = np.cumsum(np.where(passed < 0, elapsed, passed)) / 3600
+    restarted = passed < 0
+    if rollouts is not None:
+        restarted |= np.diff(rollouts, prepend=0.0) <= 0
+    hours: NDArray[np.float64] = np.cumsum(np.where(restarted, elapsed, passed)) / 3600
     return hours
 
 
@@ -140,7 +147,7 @@ def _command(folder: Path) -> str | None:
     command = first_command(folder)
     if command is None:
         return None
-    words = shlex.split(command)
+    words = [word for word in shlex.split(command) if not word.startswith("--run-dir=")]
     if "--run-dir" in words:
         place = words.index("--run-dir")
         del words[place : place + 2]
