@@ -507,3 +507,14 @@ def test_resuming_leaves_its_checkpoint_and_removes_half_written_ones():
     assert kept.stat().st_mtime_ns == before
     assert Path("r/checkpoints/step-000000000128.zip").exists()
     assert not half.exists()
+
+
+def test_a_smaller_learning_rate_is_no_advice_about_the_environment(capsys):
+    gym.register("TimeBomb-v1", lambda **kw: TimeBomb(gym.make("CartPole-v1", **kw)))
+    argv = [*TINY[2:], "--track", "off", "--eval-every", "0"]
+    assert main([*argv, "--env", "TimeBomb-v1", "--run-dir", "r"]) == 1
+    told = capsys.readouterr().err
+    assert "continue when the environment is mended, with --resume r" in told
+    assert "--learning-rate" not in told
+    assert main([*argv, "--env", "CartPole-v1", "--run-dir", "s", "--learning-rate", "1e36"]) == 1
+    assert "e.g. --resume s --learning-rate 5e+35" in capsys.readouterr().err

@@ -187,8 +187,14 @@ class _Rollout:
         return float((now != self.active).any(dim=-1).double().mean())
 
 
+class DivergedError(FloatingPointError):
+    """A tensor of the policy itself is not finite: learning went wrong, not the environment."""
+
+
 class FiniteGuard(BaseCallback):
     """Stops training with a `FloatingPointError` that names the first tensor that is not finite.
+
+    It is a `DivergedError` for parameters and for the core's output and state.
 
     Rewards, observations, the core's output and state are checked at every step, the parameters
     after every update. `snapshot` holds policy and optimizer as they were before the update that
@@ -206,7 +212,7 @@ class FiniteGuard(BaseCallback):
         """Raises if a parameter of the policy is not finite."""
         for name, parameter in self.model.policy.named_parameters():
             if not torch.isfinite(parameter).all():
-                raise FloatingPointError(f"parameter {name} is not finite after an update")
+                raise DivergedError(f"parameter {name} is not finite after an update")
 
     def restore(self) -> None:
         """Puts back policy, optimizer, scales and step count as before the last update."""
@@ -238,7 +244,8 @@ class FiniteGuard(BaseCallback):
             for what, tensor in named.items():
                 if not torch.isfinite(tensor).all():
                     self.check_parameters()
-                    raise FloatingPointError(f"{what} of {name} is not finite")
+                    kind = FloatingPointError if what == "input" else DivergedError
+                    raise kind(f"{what} of {name} is not finite")
 
         return check
 

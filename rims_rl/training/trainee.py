@@ -134,10 +134,14 @@ class Agent(Trainee):
         self._guard.restore()
         self._recorder.save()
         self._report.close()
+        if isinstance(error, callbacks.DivergedError):
+            rate = self._plan.ppo.learning_rate / 2
+            advice = f"with another setting, e.g. --resume {self._folder} --learning-rate {rate:g}"
+        else:
+            advice = f"when the environment is mended, with --resume {self._folder}"
         return (
             f"{error}; the state before it is saved ({self._model.num_timesteps} steps): continue "
-            f"with another setting, e.g. --resume {self._folder} "
-            f"--learning-rate {self._plan.ppo.learning_rate / 2:g}"
+            f"{advice}"
         )
 
     def conclude(self, run: Run) -> str:

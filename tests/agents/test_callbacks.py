@@ -12,6 +12,7 @@ from stable_baselines3.common.logger import Logger
 from rims_rl.agents import LinearFeatures, MlpRimPolicy, RecurrentPPO
 from rims_rl.agents.callbacks import (
     CoreStatistics,
+    DivergedError,
     FiniteGuard,
     UpdateStatistics,
     activation_entropy,
@@ -194,8 +195,13 @@ def test_bad_state_is_named():
     guard.init_callback(model)
     guard.on_training_start({}, {})
     states = torch.full((1, 1, 12), torch.inf)
-    with pytest.raises(FloatingPointError, match="lstm_actor is not finite"):
+    with pytest.raises(FloatingPointError, match="lstm_actor is not finite") as caught:
         model.policy.predict_values(torch.zeros(1, 4), (states, states), torch.zeros(1))
+    assert isinstance(caught.value, DivergedError)
+    bad = torch.full((1, 4), torch.nan)
+    with pytest.raises(FloatingPointError, match="input of lstm_actor is not finite") as caught:
+        model.policy.predict_values(bad, (torch.zeros_like(states),) * 2, torch.zeros(1))
+    assert not isinstance(caught.value, DivergedError)
     guard.close()
 
 
