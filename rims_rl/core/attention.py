@@ -83,9 +83,8 @@ class InputAttention(nn.Module):
         """Tells whether `project_merged` multiplies less than `project` for so many rows."""
         if not self.mapped:
             return False
-        features, sizes = self.key_value_weight.shape
-        value_size = sizes // self.heads - self.key_size
-        return features * value_size < count * (value_size - features)
+        features = len(self.key_value_weight)
+        return features * self.value_size < count * (self.value_size - features)
 
     def project_merged(self, x: Tensor, weight_ih: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The keys, and one map for values and cells: their product is small if the input is.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rims_rl.core.forms import COMMUNICATIONS, SELECTIONS, WITHOUT_GRADIENT
 from rims_rl.core.named import Named
@@ -122,17 +122,17 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 
 #: The values that an option may have; forms can be added to while the program runs.
 _CHOICES: Mapping[str, Callable[[], tuple[object, ...]]] = {
-    "dynamics": lambda: ("gru", "lstm"),
-    "variant": lambda: tuple(VARIANTS),
-    "input_attention": lambda: ("null", "competition", None),
+    "dynamics": lambda: get_args(Dynamics),
+    "variant": lambda: get_args(Variant),
+    "input_attention": lambda: (*get_args(InputAttention), None),
     "selection": lambda: tuple(SELECTIONS),
     "communication": lambda: (*COMMUNICATIONS, None),
-    "read_inactive": lambda: ("state", "candidate"),
+    "read_inactive": lambda: get_args(ReadInactive),
     "query_bias": lambda: (True, False),
     "key_bias": lambda: (True, False),
     "comm_output_map": lambda: (True, False),
     "read_null": lambda: (True, False),
-    "backend": lambda: ("auto", "reference", "torch", "native"),
+    "backend": lambda: get_args(Backend),
 }
 _INPUT = "input_size"
 #: Options whose values are names of forms, which users add to; see `Named.find`.

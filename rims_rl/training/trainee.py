@@ -96,7 +96,6 @@ class Agent(Trainee):
         env = self._plan.env
         atari = family_of(env.env) == "atari"
         return {
-            "env_id": env.env,
             "algo": "RecurrentPPO",
             "frame_skip": AtariSettings.of(env.env_kwargs).frame_skip if atari else 1,
         }
