@@ -1,4 +1,4 @@
-"""Callbacks that watch a recurrent policy: active RIMs, updates, and whether all is finite."""
+"""Callbacks that watch a `CorePolicy`: active RIMs, updates, and whether all is finite."""
 
 from __future__ import annotations
 

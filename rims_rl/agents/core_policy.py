@@ -26,7 +26,7 @@ from torch import Tensor
 
 from rims_rl.agents.cnn import AtariCnn
 from rims_rl.agents.extractors import GridExtractor
-from rims_rl.agents.features import AppendingExtractor, reads_as_rows
+from rims_rl.agents.features import AppendingExtractor, gives_rows
 from rims_rl.core import RIM, Core, RIMInfo, core_options, make_core
 from rims_rl.core.options import CoreOptions
 from rims_rl.core.version_0_1 import upgraded_core
@@ -190,7 +190,7 @@ class CorePolicy(RecurrentActorCriticPolicy):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             core = make_core(self.core, self.features_dim, self.core_kwargs)
-        if reads_as_rows(self.features_extractor) and not core.reads_rows:
+        if gives_rows(self.features_extractor) and not core.reads_rows:
             raise ValueError(
                 f"core {self.core!r} of core_kwargs {self.core_kwargs} reads one row of features "
                 "a step, and the features extractor gives one for each position: use RIMs with "

@@ -115,7 +115,7 @@ class AppendingExtractor(BaseFeaturesExtractor):
         extra = sum(spaces.flatdim(observation_space[key]) for key in appended)
         super().__init__(observation_space, int(features.features_dim) + extra)
         self.extractor = features
-        self.rows = reads_as_rows(features)
+        self.rows = gives_rows(features)
         self._appended = tuple(appended)
         only = [key for key in observation_space.spaces if key not in appended]
         self._only = None if isinstance(inner, spaces.Dict) else only[0]
@@ -133,6 +133,6 @@ def without(space: spaces.Dict, keys: Sequence[str]) -> spaces.Space[Any]:
     return next(iter(left.values())) if len(left) == 1 else spaces.Dict(left)
 
 
-def reads_as_rows(extractor: BaseFeaturesExtractor) -> bool:
+def gives_rows(extractor: BaseFeaturesExtractor) -> bool:
     """Tells whether an extractor gives a row of features for each position."""
     return bool(getattr(extractor, "rows", False))

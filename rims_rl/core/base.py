@@ -12,7 +12,7 @@ from rims_rl.core.dynamics import State
 
 
 class Core(nn.Module):
-    """A recurrent layer between features and heads; subclasses write `run`.
+    """A recurrent layer between features and heads; subclasses write `run`, or `forward` itself.
 
     Attributes:
         input_size: features D that it reads.
@@ -48,7 +48,7 @@ class Core(nn.Module):
         """Runs over a sequence, or over one without a batch as `torch.nn.LSTM` does.
 
         Args:
-            x: (T, B, D), or (T, D).
+            x: (T, B, D); (T, B, R, D) with several rows where the core reads them; or (T, D).
             state: (h, c), each (1, B, S), or (1, S); zeros if None.
             episode_starts: (T, B), or (T); where it is 1 the state is zeroed before that step.
 
@@ -61,7 +61,7 @@ class Core(nn.Module):
         if x.dim() == 2:
             output, new_state = self(*add_batch(x, state, episode_starts))
             return output.squeeze(1), without_batch(new_state)
-        check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
+        check_sequence(self, x, state, episode_starts)
         if x.dim() == 4 and not self.reads_rows:
             raise ValueError(f"{type(self).__name__} reads one row a step, (T, B, D)")
         output, after = self.run(x, state or initial_state(x, self.hidden_size), episode_starts)
@@ -131,25 +131,22 @@ def handed_on(c: Tensor, keep: Tensor | None) -> Tensor:
 
 
 def check_sequence(
-    x: Tensor,
-    input_size: int,
-    state: State | None,
-    state_size: int,
-    episode_starts: Tensor | None,
+    core: Core, x: Tensor, state: State | None, episode_starts: Tensor | None
 ) -> None:
-    """Raises a ValueError that names the argument whose shape does not fit."""
-    if x.dim() not in (3, 4) or x.shape[-1] != input_size or x.shape[0] == 0:
-        raise ValueError(
-            f"x must be (T, {input_size}), (T, B, {input_size}) or (T, B, R, {input_size}) with "
-            f"T >= 1, got {tuple(x.shape)}"
-        )
+    """Raises a ValueError that names the argument whose shape does not fit a core."""
+    size = core.input_size
+    if x.dim() not in (3, 4) or x.shape[-1] != size or x.shape[0] == 0:
+        shapes = f"(T, {size}) or (T, B, {size})"
+        if core.reads_rows:
+            shapes = f"(T, {size}), (T, B, {size}) or (T, B, R, {size})"
+        raise ValueError(f"x must be {shapes} with T >= 1, got {tuple(x.shape)}")
     steps, batch = x.shape[:2]
     if state is not None and (isinstance(state, Tensor) or len(state) != 2):
         raise ValueError("state must be a pair (h, c)")
     for name, tensor in zip("hc", state or (), strict=False):
-        if tensor.shape != (1, batch, state_size):
+        if tensor.shape != (1, batch, core.hidden_size):
             raise ValueError(
-                f"state {name} must be (1, {batch}, {state_size}), got {tuple(tensor.shape)}"
+                f"state {name} must be (1, {batch}, {core.hidden_size}), got {tuple(tensor.shape)}"
             )
     if episode_starts is not None and episode_starts.shape != torch.Size([steps, batch]):
         raise ValueError(

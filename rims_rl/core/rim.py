@@ -59,6 +59,8 @@ class RIM(Core):
     active: they run their own recurrent cell and then read from one another. The state of the
     others does not change.
 
+    It overrides `forward` instead of writing `Core.run`: it can return what it chose, too.
+
     Example:
         >>> rim = RIM(input_size=64, hidden_size=60, num_rims=6, num_active=4)
         >>> output, (h, c) = rim(torch.randn(10, 3, 64))  # (T, B, D) -> (T, B, K * H)
@@ -92,8 +94,8 @@ class RIM(Core):
     def hold_inactive(self, rims: Sequence[int]) -> None:
         """Keeps some RIMs from ever being active, until the next call.
 
-        Their state stays what it is, and others take their place. For analysis: it is saved with
-        nothing, and meanwhile the plain reference runs, whatever the backend.
+        Their state stays what it is, and others take their place. For analysis: it is not saved
+        with the model, and meanwhile the plain reference runs, whatever the backend.
 
         Args:
             rims: from 0; an empty sequence lets all compete again.
@@ -148,7 +150,7 @@ class RIM(Core):
                 return self.forward(x, state, episode_starts, return_info)
         if x.dim() == 2:
             return self._run_without_batch(x, state, episode_starts, return_info)
-        check_sequence(x, self.input_size, state, self.hidden_size, episode_starts)
+        check_sequence(self, x, state, episode_starts)
         if x.dim() == 4 and self.input_attention is None:
             raise ValueError("without input attention the input must be one row, (T, B, D)")
         if x.dim() == 4 and x.shape[2] == 1:

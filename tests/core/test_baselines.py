@@ -70,6 +70,8 @@ def test_a_sequence_without_a_batch_is_a_batch_of_one(name):
 def test_baselines_read_one_row_a_step(name):
     with pytest.raises(ValueError, match="one row a step"):
         make_core(name, 5, {"hidden_size": 24})(torch.randn(4, 2, 3, 5))
+    with pytest.raises(ValueError, match=r"x must be \(T, 5\) or \(T, B, 5\) with T >= 1, got"):
+        make_core(name, 5, {"hidden_size": 24})(torch.randn(4, 2, 6))
 
 
 def test_unknown_cores_and_options_are_named():
