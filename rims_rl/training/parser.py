@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from rims_rl.core.version_0_1 import upgraded_run
 from rims_rl.envs import family_of
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import folder_version
-from rims_rl.runs.options import option_names, overlaid
+from rims_rl.runs.options import overlaid
 from rims_rl.runs.parser import (
     HelpFormatter,
     Request,
@@ -138,8 +137,14 @@ def read_stored(path: Path) -> dict[str, Any]:
 @functools.cache
 def read_preset(name: str) -> Mapping[str, Any]:
     """The options that a preset shipped with the package sets."""
+    return checked(_raw_preset(name), f"{name}.yaml")
+
+
+@functools.cache
+def _raw_preset(name: str) -> Mapping[str, Any]:
+    """A preset as it stands in its file, for the help, which is there before a parser is."""
     with resources.as_file(resources.files("rims_rl") / "configs" / f"{name}.yaml") as path:
-        return read_yaml(path)
+        return read_mapping(path)
 
 
 @functools.cache
@@ -148,36 +153,23 @@ def _parser() -> jsonargparse.ArgumentParser:
         "rims_rl.train",
         "Train a recurrent PPO agent with a RIM core, or a baseline, on one environment.",
         _EXAMPLES,
-        _TrainHelpFormatter,
+        HelpFormatter,
     )
     parser.usage = "%(prog)s --env ID [options]"
     add_start(parser)
     titles = {"env": "Environment", "core": "Core", "ppo": "PPO", "run": "Run"}
     for name, title in titles.items():
-        add_options(parser.add_argument_group(title), GROUPS[name])
+        group = GROUPS[name]
+        note = functools.partial(_defaults_text, group)
+        add_options(parser.add_argument_group(title), group, note)
     return parser
 
 
-class _TrainHelpFormatter(HelpFormatter):
-    """Adds the default of each option and what the presets change."""
-
-    def _get_help_string(self, action: argparse.Action) -> str:
-        return f"{action.help}{_defaults_text(action.dest)}"
-
-
-def _defaults_text(name: str) -> str:
+def _defaults_text(group: type, name: str) -> str:
     """`` [60; atari 510]``: the default of an option and the presets that differ from it."""
-    default = next((_default(group, name) for group in GROUPS.values() if _has(group, name)), None)
-    presets = {preset: read_preset(preset).get(name, default) for preset in PRESETS.values()}
+    field = next(f for f in dataclasses.fields(group) if f.name == name)
+    default = {} if field.default is dataclasses.MISSING else field.default
+    presets = {preset: _raw_preset(preset).get(name, default) for preset in PRESETS.values()}
     changes = [f"{preset} {value}" for preset, value in presets.items() if value != default]
     shown = [] if default in (None, "", {}) else [str(default)]
     return f" [{'; '.join(shown + changes)}]" if shown or changes else ""
-
-
-def _has(group: type, name: str) -> bool:
-    return name in option_names(group)
-
-
-def _default(group: type, name: str) -> Any:
-    field = next(f for f in dataclasses.fields(group) if f.name == name)
-    return {} if field.default is dataclasses.MISSING else field.default
