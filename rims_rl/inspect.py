@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jsonargparse
+
 from rims_rl.envs import UnknownEnvError, family_of
-from rims_rl.experiments.command import Parser, count, create_folder, positive, run_command
+from rims_rl.experiments.command import create_folder
 from rims_rl.experiments.output import write_picture
+from rims_rl.runs.errors import exit_status
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import safe_name
-from rims_rl.runs.options import check_seed
+from rims_rl.runs.options import at_least
+from rims_rl.runs.parser import parsed
 from rims_rl.training.episodes import Episodes
 from rims_rl.training.evaluation import FPS, game_of
 from rims_rl.training.inspection import (
@@ -26,9 +31,29 @@ from rims_rl.training.inspection import (
 )
 from rims_rl.training.inspection_picture import draw
 from rims_rl.training.loading import load_trained
+from rims_rl.training.playing import PlayOptions, make_play_parser
 from rims_rl.training.video import check_video, write_video
 
 PICTURE, NUMBERS = "inspection.png", "inspection.json"
+
+
+@dataclass(frozen=True)
+class InspectOptions(PlayOptions):
+    """The options of the command: what to look into, and where to put what is found."""
+
+    episodes: int = field(
+        default=16, metadata={"help": "games of each score with a RIM held inactive; 0: none"}
+    )
+    steps: int = field(default=2000, metadata={"help": "longest game shown, in agent steps"})
+    out: str | None = field(
+        default=None,
+        metadata={"help": "folder of the picture and numbers; default: RUN/inspection/ID"},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 0, "episodes")
+        at_least(self, 1, "steps")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,24 +63,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; those of the process by default.
 
     Returns:
-        The exit status: 0; 2 for a request that cannot be done; 130 or 143 after Ctrl-C or
-        SIGTERM.
+        The exit status: 0; 2 for a request that cannot be done; 130 after Ctrl-C.
     """
-    return run_command("inspect", _parser(), argv, _inspect, UnknownEnvError)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return exit_status(
+        "inspect",
+        lambda: _inspect(arguments),
+        "interrupted; nothing more is written",
+        UnknownEnvError,
+        OSError,
+    )
 
 
-def _inspect(options: argparse.Namespace, command: str) -> int:
-    check_seed(options.seed)
-    if options.video is not None:
-        check_video(options.video)
+def _inspect(arguments: Sequence[str]) -> int:
+    parser = _parser()
+    values = parsed(parser, lambda: parser.parse_args(list(arguments), defaults=False))
+    options = InspectOptions(**values)
+    video = None if options.video is None else Path(options.video)
+    if video is not None:
+        check_video(video)
     trained = load_trained(Path(options.run), options.checkpoint, options.device, options.normalize)
-    env_id, kwargs = game_of(trained, options.env, {})
+    env_id, kwargs = game_of(trained, options.env, options.env_kwargs)
     stage = Stage(trained, env_id, kwargs, options.seed, options.deterministic)
     if options.episodes:
         require_inactive(stage)
-    out = options.out or trained.folder / "inspection" / safe_name(env_id)
+    default = trained.folder / "inspection" / safe_name(env_id)
+    out = default if options.out is None else Path(options.out)
     create_folder(out, "--out")
-    trace = trace_game(stage, options.steps, with_pictures=options.video is not None)
+    trace = trace_game(stage, options.steps, with_pictures=video is not None)
     scores = scores_without(stage, options.episodes) if options.episodes else None
     summaries = None if scores is None else _summaries(scores, options.seed)
     title = f"{env_id}, {trained.file}"
@@ -65,16 +100,16 @@ def _inspect(options: argparse.Namespace, command: str) -> int:
         "env": env_id,
         "model": str(trained.file),
         "normalized_by": trained.scale and str(trained.scale),
-        "command": command,
+        "command": shlex.join([*parser.prog.split(), *arguments]),
         "steps": len(trace.rewards),
         "return": trace.score,
         "share of steps each RIM is active": shares,
         "held inactive": summaries,
     }
     write_text(out / NUMBERS, json.dumps(numbers, indent=1) + "\n")
-    if options.video is not None:
-        write_video(options.video, trace.pictures, trace.active, FPS[family_of(env_id)])
-        print(f"video    {options.video}")
+    if video is not None:
+        write_video(video, trace.pictures, trace.active, FPS[family_of(env_id)])
+        print(f"video    {video}")
     _tell(shares, summaries)
     print(f"written  {out / PICTURE}\nnumbers  {out / NUMBERS}", flush=True)
     return 0
@@ -95,45 +130,13 @@ def _tell(shares: dict[str, list[float]], scores: dict[str, Any] | None) -> None
         print(f"held inactive: {name:<6} mean return {summary['mean']:.4g} [{low:.4g}, {high:.4g}]")
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        "inspect",
+def _parser() -> jsonargparse.ArgumentParser:
+    return make_play_parser(
+        "rims_rl.inspect",
         "Look inside a trained agent with RIMs: which is active when in a game, around which "
         "events,\nwho reads from whom, and what the score is with each RIM held inactive.",
-        "",
+        InspectOptions,
     )
-    parser.add_argument("run", metavar="RUN", help="a run's folder, or a model's zip file")
-    parser.add_argument("--env", metavar="ID", help="another environment [that of the training]")
-    parser.add_argument(
-        "--checkpoint",
-        metavar="NAME",
-        default="final",
-        help="final, best or a zip file [%(default)s]",
-    )
-    parser.add_argument(
-        "--episodes", type=count, metavar="N", default=16,
-        help="games of each score with a RIM held inactive; 0: none [%(default)s]",
-    )  # fmt: skip
-    parser.add_argument(
-        "--steps", type=positive, metavar="N", default=2000, help="longest game shown [%(default)s]"
-    )
-    parser.add_argument("--deterministic", action="store_true", help="take the likeliest action")
-    parser.add_argument(
-        "--normalize",
-        metavar="FILE",
-        help="what observations are normalised by [what lies beside the model]",
-    )
-    parser.add_argument(
-        "--seed", type=count, metavar="N", default=0, help="of the games [%(default)s]"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N [%(default)s]")
-    parser.add_argument(
-        "--video", type=Path, metavar="FILE", help="also film the game, .mp4 or .gif"
-    )
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="picture and numbers [RUN/inspection/ID]"
-    )
-    return parser
 
 
 if __name__ == "__main__":

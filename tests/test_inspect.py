@@ -115,7 +115,7 @@ REFUSED = {
     "nothing there": ([], ["nowhere"], "nowhere"),
     "no RIMs": (["--core", "lstm"], ["r"], "core 'lstm' has no RIMs"),
     "all active": (["--num-active", "6"], ["r", "--out", "o"], "--episodes 0 leaves scores out"),
-    "episodes": ([], ["r", "--episodes", "-1"], "--episodes: expected a whole number, got -1"),
+    "episodes": ([], ["r", "--episodes", "-1"], "--episodes must be at least 0, got -1"),
     "video": ([], ["r", "--video", "v.avi"], "--video v.avi: the name must end in .mp4 or .gif"),
     "a folder": ([], ["r", "--video", "v.mp4"], "--video v.mp4 is a folder"),
     "another game": ([], ["r", "--env", "Acrobot-v1"], "cannot play Acrobot-v1"),
@@ -170,3 +170,19 @@ def test_a_map_of_a_single_place_has_nothing_to_weigh():
     gym.register("Keyhole-v0", lambda **kw: Keyhole(gym.make("CartPole-v1", **kw)))
     options = ["--spatial-input", "--features-dim", "8"]
     assert trace_game(stage("Keyhole-v0", options=options), 9).places is None
+
+
+def test_settings_of_the_environment_are_taken():
+    assert train(["--env", "CartPole-v1", *TINY]) == 0
+    assert main(["r", "--episodes", "0", "--env-kwargs", "{sutton_barto_reward: true}"]) == 0
+    assert json.loads(Path("r/inspection/CartPole-v1/inspection.json").read_text())["return"] == -1
+
+
+def test_ctrl_c_promises_no_checkpoints(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    assert train(["--env", "CartPole-v1", *TINY]) == 0
+    monkeypatch.setattr("rims_rl.inspect.trace_game", interrupted)
+    assert main(["r"]) == 130
+    assert "interrupted; nothing more is written" in capsys.readouterr().err

@@ -26,14 +26,15 @@ from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import sha256, write_text
 from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_environment, safe_name
-from rims_rl.runs.options import Track, at_least, check_seed
-from rims_rl.runs.parser import HelpFormatter, add_options, make_parser, parsed
+from rims_rl.runs.options import Track, at_least
+from rims_rl.runs.parser import parsed
 from rims_rl.runs.wandb_run import WandbWriter, open_run, sync_hint
 from rims_rl.training.building import PLAYING, derived_seed, make_env, whole_games
 from rims_rl.training.episodes import Episodes, play, play_one
 from rims_rl.training.loading import Trained, load_trained
 from rims_rl.training.options import TrainPlan
 from rims_rl.training.parser import read_stored
+from rims_rl.training.playing import PlayOptions, make_play_parser
 from rims_rl.training.scales import scaled
 from rims_rl.training.video import Mask, Picture, check_video, write_video
 
@@ -44,32 +45,10 @@ FPS = {"atari": 15, "minigrid": 8, "minatar": 15, "popgym": 30, "gymnasium": 30}
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(PlayOptions):
     """The options of the command: what to evaluate, and how."""
 
-    run: str = field(default="", metadata={"help": "run folder, or a model's zip file"})
-    env: str | None = field(
-        default=None, metadata={"help": "environment id; default: the one it was trained in"}
-    )
-    env_kwargs: dict[str, Any] = field(
-        default_factory=dict, metadata={"help": "settings of the environment, as {key: value}"}
-    )
     episodes: int = field(default=100, metadata={"help": "whole games to play"})
-    checkpoint: str = field(
-        default="final", metadata={"help": "which model of the run: final, best or a zip file"}
-    )
-    deterministic: bool = field(
-        default=False, metadata={"help": "take the likeliest action instead of sampling"}
-    )
-    normalize: str | None = field(
-        default=None,
-        metadata={"help": "what observations are normalised by: vecnormalize.pkl, or our JSON"},
-    )
-    seed: int = field(default=0, metadata={"help": "seed of environments, actions and intervals"})
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
-    video: str | None = field(
-        default=None, metadata={"help": "write a video of one more game, .mp4 or .gif"}
-    )
     video_steps: int = field(default=1500, metadata={"help": "longest video, in agent steps"})
     track: Track = field(
         default="off",
@@ -77,8 +56,8 @@ class EvaluateOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(self, 1, "episodes", "video_steps")
-        check_seed(self.seed)
 
 
 def parse(argv: Sequence[str]) -> EvaluateOptions:
@@ -133,20 +112,9 @@ def evaluate(request: EvaluateOptions) -> Path:
 
 def _parser() -> jsonargparse.ArgumentParser:
     description = "Play whole games with a trained agent and report raw returns."
-    parser = make_parser("rims_rl.evaluate", description, "", HelpFormatter)
-    parser.usage = "%(prog)s RUN [options]"
-    help_of = {entry.name: entry.metadata["help"] for entry in dataclasses.fields(EvaluateOptions)}
-    parser.add_argument("run", type=str, metavar="RUN", help=help_of["run"])
-    add_options(parser, EvaluateOptions, _default_text, leave_out=("run", "deterministic"))
-    parser.add_argument("--deterministic", action="store_true", help=help_of["deterministic"])
+    parser = make_play_parser("rims_rl.evaluate", description, EvaluateOptions)
     parser.add_argument("--stochastic", action="store_true", help="sample actions (the default)")
     return parser
-
-
-def _default_text(name: str) -> str:
-    """`` [100]``: the default of an option, if it has one to show."""
-    default = getattr(EvaluateOptions, name, None)
-    return "" if default is None else f" [{default}]"
 
 
 def game_of(

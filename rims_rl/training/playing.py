@@ -1,0 +1,72 @@
+"""The options of commands that let a trained agent play, and how they are read."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import jsonargparse
+
+from rims_rl.runs.options import check_seed
+from rims_rl.runs.parser import HelpFormatter, add_options, make_parser
+
+
+@dataclass(frozen=True)
+class PlayOptions:
+    """The agent, the environment that it plays, and how."""
+
+    run: str = field(default="", metadata={"help": "run folder, or a model's zip file"})
+    env: str | None = field(
+        default=None, metadata={"help": "environment id; default: the one it was trained in"}
+    )
+    env_kwargs: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "settings of the environment, as {key: value}"}
+    )
+    checkpoint: str = field(
+        default="final", metadata={"help": "which model of the run: final, best or a zip file"}
+    )
+    deterministic: bool = field(
+        default=False, metadata={"help": "take the likeliest action instead of sampling"}
+    )
+    normalize: str | None = field(
+        default=None,
+        metadata={
+            "help": "what observations are normalised by: vecnormalize.pkl, or our JSON; default: "
+            "what lies beside the model"
+        },
+    )
+    seed: int = field(default=0, metadata={"help": "seed of environments, actions and intervals"})
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
+    video: str | None = field(
+        default=None, metadata={"help": "write a video of a game, .mp4 or .gif"}
+    )
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+
+
+def make_play_parser(
+    program: str, description: str, options: type[PlayOptions]
+) -> jsonargparse.ArgumentParser:
+    """A parser of a run, then options.
+
+    Args:
+        program: as it is called.
+        description: of what it does.
+        options: the command's.
+    """
+    parser = make_parser(program, description, "", HelpFormatter)
+    parser.usage = "%(prog)s RUN [options]"
+    help_of = {entry.name: entry.metadata["help"] for entry in fields(options)}
+    parser.add_argument("run", type=str, metavar="RUN", help=help_of["run"])
+    note = functools.partial(_default_text, options)
+    add_options(parser, options, note, leave_out=("run", "deterministic"))
+    parser.add_argument("--deterministic", action="store_true", help=help_of["deterministic"])
+    return parser
+
+
+def _default_text(options: type[PlayOptions], name: str) -> str:
+    """`` [100]``: the default of an option, if it has one to show."""
+    default = getattr(options, name, None)
+    return "" if default is None else f" [{default}]"
