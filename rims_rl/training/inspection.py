@@ -160,7 +160,7 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
                 "life lost": has_lives and bool(env.get_attr("life_lost")[0][0]),
                 "room": score is None and rooms[-1] != rooms[-2],
             })  # fmt: skip
-    # Weights of a single place are nothing to weigh, and `RIM` does not ask for them.
+    # A single place is not weighed: `RIM` reads it as a vector.
     maps = np.stack(places).reshape(len(places), -1, *map_shape) if map_shape and places else None
     return _as_trace(infos, rewards, score, happened, maps, pictures)
 
