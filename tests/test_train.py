@@ -5,8 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from rims_rl.experiments.store import Runs
 from rims_rl.runs import session
 from rims_rl.runs.checkpoints import newest_checkpoint
 from rims_rl.runs.folder import held, is_locked
+from rims_rl.runs.wandb_log import log_records
 from rims_rl.tasks.__main__ import main as train_a_task
 from rims_rl.train import main
 from rims_rl.training import episodes, recording
@@ -56,9 +55,7 @@ def history_steps(wandb_folder):
     """The steps of all offline logs of a run, and the run records, by W&B's own reader."""
     steps, runs = [], []
     for log in sorted(wandb_folder.glob("offline-run-*/*.wandb")):
-        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
-        result = subprocess.run(command, capture_output=True, text=True, check=True)
-        for record in map(json.loads, result.stdout.splitlines()):
+        for record in log_records(log):
             if record["type"] == "history":
                 steps.append(record["history"]["item"]["global_step"])
             elif record["type"] == "run":

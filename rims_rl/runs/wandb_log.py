@@ -58,9 +58,8 @@ def log_records(log: Path) -> Iterator[dict[str, Any]]:
     Raises:
         UnreadableLogError: not a log, or of a version of W&B that writes another format.
     """
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        _inspection(log), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as reader:
         try:
             yield from map(json.loads, reader.stdout or ())
@@ -68,6 +67,24 @@ def log_records(log: Path) -> Iterator[dict[str, Any]]:
             raise UnreadableLogError(log) from None
         if reader.wait() != 0:
             raise UnreadableLogError(log)
+
+
+def _inspection(log: Path) -> list[str]:
+    """The command that prints the records of a log.
+
+    ``wandb leet`` imports all of W&B for a second only to start this binary.
+    """
+    import wandb
+
+    try:
+        from wandb.util import get_core_path
+
+        binary = get_core_path()
+    except (ImportError, wandb.Error):  # not public: another version may have it elsewhere
+        return [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
+    log = log.resolve()
+    options = ["--no-observability", "--json", "--run-file", str(log)]
+    return [binary, "leet", "inspect", *options, str(log.parents[1])]
 
 
 def _steps(log: Path) -> list[int]:

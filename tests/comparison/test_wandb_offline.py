@@ -25,6 +25,7 @@ def wait_until_written(folder):
         end = time.monotonic() + 60
         while not any(record["type"] == "exit" for record in log_records(log)):
             assert time.monotonic() < end, f"{log} has no end"
+            time.sleep(0.05)
 
 
 def write(folder, config, rows, run_id="abc", date="20200101_000000", **about):

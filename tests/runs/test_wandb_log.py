@@ -9,7 +9,7 @@ import pytest
 from stable_baselines3.common.logger import Logger
 
 from rims_rl.runs.loggers import open_logger
-from rims_rl.runs.wandb_log import NOTHING_SENT, SentToWandb, sent_to_wandb
+from rims_rl.runs.wandb_log import NOTHING_SENT, SentToWandb, log_records, sent_to_wandb
 from rims_rl.runs.wandb_run import open_run
 from rims_rl.training.parser import plan
 from rims_rl.training.trainee import AGENTS
@@ -36,10 +36,7 @@ def rows_in(folder):
     """The rows of all logs in the order of their time, by W&B's own reader."""
     rows = []
     for log in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
-        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        records = [json.loads(line) for line in text.splitlines()]
-        items = [r["history"]["item"] for r in records if r["type"] == "history"]
+        items = [r["history"]["item"] for r in log_records(log) if r["type"] == "history"]
         rows += [(item["global_step"], item[MARK]) for item in items]
     return rows
 
@@ -95,6 +92,17 @@ def test_what_the_log_holds_beyond_the_checkpoint_is_not_sent_again(whole, tmp_p
     with open_logger(folder, AGENTS.step_name, 2, tracked(folder), resumed=True) as logger:
         write(logger, [(step, 0) for step in (3, 3, 4, 5, 6)])
     assert rows_in(folder) == [*ROWS, (6, 0)]
+
+
+def test_records_are_those_of_the_public_command(whole, monkeypatch):
+    (log,) = whole.glob("wandb/offline-run-*/*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    records = [json.loads(line) for line in text.splitlines()]
+    assert len(records) > len(ROWS)
+    assert list(log_records(log)) == records
+    monkeypatch.delattr("wandb.util.get_core_path")  # a version of W&B without it
+    assert list(log_records(log)) == records
 
 
 def test_unreadable_log_is_told_and_training_goes_on(tmp_path, capsys):
