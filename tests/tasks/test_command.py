@@ -99,6 +99,7 @@ def test_baselines_change_one_word(core):
     assert results()["model"].startswith(core)
 
 
+@pytest.mark.usefixtures("few_features")
 @pytest.mark.parametrize("task", TINY_TASKS)
 def test_every_task_trains(task):
     argv = [task, "--quick", *MODEL, *SIZES, *TINY_TASKS[task], "--epochs", "1", *UNTRACKED]
@@ -111,12 +112,14 @@ def test_every_task_trains(task):
         assert set(found["metrics"]) == {"bce_1", "f1_1", "balanced_accuracy_1"}
 
 
+@pytest.mark.usefixtures("few_features")
 def test_the_oracle_runs_on_the_partial_view():
     argv = ["partial-view", "--quick", "--core", "tto", *SIZES, *TINY_TASKS["partial-view"]]
     assert main([*argv, "--epochs", "1", *UNTRACKED]) == 0
     assert results()["metrics"]["f1_1"] == results()["metrics"]["balanced_accuracy_1"] == 1.0
 
 
+@pytest.mark.usefixtures("few_features")
 def test_one_encoder_a_rim_runs_on_balls():
     argv = ["balls", "--quick", *MODEL, *SIZES, *TINY_TASKS["balls"], "--own-strips", "true"]
     assert main([*argv, "--epochs", "1", *UNTRACKED]) == 0
@@ -200,6 +203,7 @@ def test_a_task_that_is_no_name_is_refused(capsys):
     assert "it is for the task ['copying'], not copying" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("few_features")
 def test_a_run_with_core_kwargs_of_its_preset_goes_on():
     tiny = ("--frames", "8", "--given", "4", "--test-sets", '["4"]')
     assert main(["balls", "--quick", *MODEL, *SIZES, *tiny, "--epochs", "1", *UNTRACKED]) == 0

@@ -14,6 +14,7 @@ from PIL import Image
 from rims_rl.experiments.store import Runs
 from rims_rl.figures import main
 from rims_rl.published.catalogue import FIGURES
+from rims_rl.tasks import video_models
 from rims_rl.tasks.balls import figure_models as ball_models
 from rims_rl.tasks.balls.ablations import ablations
 from rims_rl.tasks.balls.masked_encoders import correlations, ink_of_strips
@@ -33,12 +34,14 @@ TINY = {
 BALLS = {**TINY, "num_rims": 3, "num_active": 2, "frames": 8, "given": 4}
 ARGUMENTS = ("--quick", "--jobs", "1", "--runs", "r", "--out", "o")
 VIDEO_FIGURES = (3, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 22, 23, 24, 25)
+#: Of the paper's encoders, which `_tiny` makes smaller.
+FEATURES = video_models.FEATURES
 #: Examples that no number of the paper goes with.
 STRIPS = ("fig7", "fig9", "fig11", "fig12", "fig16")
 
 
 @pytest.fixture(autouse=True)
-def _tiny(monkeypatch, tiny_quick):
+def _tiny(monkeypatch, tiny_quick, few_features):
     monkeypatch.setattr(ball_models, "_QUICK_LSTM", {250: 8, 512: 10})
     views = {**TINY, "num_rims": 3, "num_active": 2, "slots": 3, "frames": 4, "views": 2}
     videos = {**TINY, "hidden_size": 20, "frames": 8, "given": 4}
@@ -104,7 +107,7 @@ def test_a_figure_draws_what_is_stored(runs, capsys):
     capsys.readouterr()
     assert main(["fig3", *ARGUMENTS, "--train", "none"]) == 0
     *panels, f1 = json.loads(Path("o/fig3.json").read_text())["numbers"].values()
-    label = "RIM 3/2, 12 units, 4.4M weights"
+    label = "RIM 3/2, 12 units, 0.38M weights"
     assert [list(panel["bce"]) for panel in panels] == [[], [], [label], []]
     assert f1 == {}
     for name in ("fig8", "fig10"):
@@ -255,7 +258,8 @@ PAPER_MODELS = {
 
 
 @pytest.mark.parametrize("model", PAPER_MODELS.values(), ids=PAPER_MODELS)
-def test_the_papers_sizes_can_be_built(model, tmp_path):
+def test_the_papers_sizes_can_be_built(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(video_models, "FEATURES", FEATURES)
     config = planned(Runs(tmp_path, [0]), model)
     assert not config.quick
     assert parameter_count(make_task(config).make_model()) > 0
