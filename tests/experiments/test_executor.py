@@ -36,12 +36,13 @@ from pathlib import Path
 from rims_rl.experiments.executor import Processes
 from rims_rl.experiments.store import Runs
 from tests.experiments.test_executor import some_seconds
-Runs(Path("store"), [0, 1], quick=True, executor=Processes(2)).prepare([some_seconds()])
+models = [some_seconds(), some_seconds()]
+Runs(Path("store"), [0, 1], quick=True, executor=Processes(2)).prepare(models)
 """
 
 
-def some_seconds():
-    return wanted("copying", {}, {**TINY, "epochs": 150, "checkpoint_every": 50})
+def some_seconds(epochs=150):
+    return wanted("copying", {}, {**TINY, "epochs": epochs, "checkpoint_every": 50})
 
 
 def an_agent():
@@ -61,8 +62,8 @@ def begun():
     return [len(path.read_text().splitlines()) for path in ROOT.rglob("command.txt")]
 
 
-def trainings():
-    """Process ids of trainings in this test's folder."""
+def trainings(folder=ROOT):
+    """Process ids of trainings in this test's folder: all, or of one run."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -70,7 +71,7 @@ def trainings():
             inside = (process / "cwd").resolve() == Path.cwd()
         except OSError:
             continue
-        if inside and b"rims_rl.tasks" in argv:
+        if inside and b"rims_rl.tasks" in argv and any(bytes(folder) in word for word in argv):
             found.append(int(process.name))
     return found
 
@@ -82,42 +83,52 @@ def wait_for(condition, seconds=120):
         time.sleep(0.05)
 
 
-def has_begun():
-    """Tells whether both runs saved a checkpoint."""
-    return len({path.parent for path in ROOT.rglob("checkpoints/step-*.json")}) == 2
+def have_begun():
+    """Folders of the runs that saved a checkpoint."""
+    return {path.parents[1] for path in ROOT.rglob("checkpoints/step-*.json")}
+
+
+def kill_one():
+    """Kills the first training that has begun."""
+    wait_for(have_begun)
+    (process,) = trainings(have_begun().pop())
+    os.kill(process, signal.SIGKILL)
 
 
 def test_a_killed_training_is_taken_up_again():
-    def kill_one():
-        wait_for(has_begun)
-        os.kill(trainings()[0], signal.SIGKILL)
-
+    model = some_seconds(epochs=50)
     killer = threading.Thread(target=kill_one)
     killer.start()
     runs = store(Processes(2))
-    runs.prepare([some_seconds()])
+    runs.prepare([model])
     killer.join()
-    assert len(runs.stored(some_seconds())) == 2
+    assert len(runs.stored(model)) == 2
     assert sorted(begun()) == [1, 2]
-    alone = Runs(Path("alone"), (0, 1), quick=True).every_seed(some_seconds())
-    found = [run.metrics for run in runs.stored(some_seconds())]
+    alone = Runs(Path("alone"), (0, 1), quick=True).every_seed(model)
+    found = [run.metrics for run in runs.stored(model)]
     assert found == [run.metrics for run in alone]
 
 
-def test_a_killed_driver_leaves_trainings_that_the_next_one_waits_for():
+def test_a_killed_driver_leaves_trainings_that_the_next_one_waits_for(capfd):
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     for is_early in (True, False):
         driver = subprocess.Popen([sys.executable, "-c", DRIVER], env=env)
         wait_for(lambda: len(trainings()) == 2)
         if not is_early:  # trainings that still load, or that have begun
-            wait_for(has_begun)
+            wait_for(lambda: len(have_begun()) == 2)
         driver.kill()
         driver.wait()
         assert len(trainings()) == 2
+    capfd.readouterr()
     runs = store(Processes(2))
-    runs.prepare([some_seconds()])
-    assert len(runs.stored(some_seconds())) == 2
+    runs.prepare([some_seconds(), some_seconds()])
+    found = runs.every_seed(some_seconds())
+    assert [run.seed for run in found] == [0, 1]
+    assert found[0].metrics != found[1].metrics
     assert begun() == [1, 1]
+    out = capfd.readouterr().out
+    assert "2 of 2: copying, rim-k3-2-h12, embedding_size=4, span=2, seed" in out
+    assert "run folder" in Path(f"{found[0].folder}.log").read_text()
 
 
 def test_one_that_cannot_be_done_is_told_and_the_others_are_trained(tiny):
@@ -170,10 +181,6 @@ def test_a_dry_run_prints_commands_that_give_the_run(kind, tiny):
 def test_ray_trains_agents_and_tasks_once(tiny):
     ray = pytest.importorskip("ray")
     from rims_rl.experiments.cluster import Ray
-
-    def kill_one():
-        wait_for(has_begun)
-        os.kill(trainings()[0], signal.SIGKILL)
 
     killer = threading.Thread(target=kill_one)
     killer.start()

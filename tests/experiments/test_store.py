@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rims_rl.experiments.executor import OneByOne, Processes, TrainingStoppedError
+from rims_rl.experiments.executor import OneByOne, TrainingStoppedError
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.published.cores import QUICK
 from rims_rl.runs import session
@@ -50,18 +50,6 @@ def test_other_settings_are_another_run(tiny, other):
     one, two = store().every_seed(tiny())[0], store().every_seed(tiny(**other))[0]
     assert one.folder.parent != two.folder.parent
     assert len(trainings()) == 2
-
-
-def test_seeds_are_trained_side_by_side_and_each_once(tiny, capfd):
-    runs = store(seeds=(0, 1), executor=Processes(2))
-    runs.prepare([tiny(), tiny()])
-    found = runs.every_seed(tiny())
-    assert [run.seed for run in found] == [0, 1]
-    assert found[0].metrics != found[1].metrics
-    assert set(trainings().values()) == {1}
-    out = capfd.readouterr().out
-    assert "2 of 2: copying, rim-k3-2-h12, embedding_size=4, span=2, seed" in out
-    assert "run folder" in Path(f"{found[0].folder}.log").read_text()
 
 
 def test_a_run_is_what_the_tasks_command_gives(tiny):
