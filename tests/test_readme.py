@@ -17,9 +17,12 @@ def test_the_python_examples_run(tmp_path, monkeypatch):
     assert len(blocks) == 2
     scope: dict[str, Any] = {}
     for block in blocks:
-        # The same code on fewer steps and environments.
+        # The same code on fewer steps, epochs and environments.
         shorter = (
-            block.replace("100_000", "256").replace("1_000", "10").replace("n_envs=8", "n_envs=2")
+            block.replace("100_000", "256")
+            .replace("1_000", "10")
+            .replace("n_envs=8", "n_envs=2")
+            .replace("policy_kwargs=", "n_epochs=1, policy_kwargs=")
         )
         exec(shorter, scope)  # our own README
     assert scope["output"].shape == (10, 3, 60)
