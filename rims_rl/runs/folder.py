@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import json
 import os
@@ -192,7 +193,11 @@ def describe_run(folder: Path, config_yaml: str, command: str) -> None:
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, the commit if run from a git checkout, and the machine."""
+    """Versions, the commit if run from a git checkout, and the machine.
+
+    Those of the first call in a process, as its code is: what changes on the disk later is not what
+    runs.
+    """
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "rims_rl": __version__,
@@ -239,6 +244,7 @@ def read_results(folder: Path) -> dict[str, Any]:
     return results
 
 
+@functools.cache
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
@@ -246,6 +252,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@functools.cache
 def _commit() -> str | None:
     """The checked-out commit, with ``-dirty`` where tracked files differ from it."""
     source = Path(__file__).parents[2]
@@ -259,6 +266,7 @@ def _commit() -> str | None:
     return result.stdout.strip() or None
 
 
+@functools.cache
 def _cpu_name() -> str:
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")

@@ -40,3 +40,10 @@ def test_environment_names_versions_and_machine():
     facts = describe_environment()
     assert facts["packages"]["torch"]
     assert facts["cores"] >= 1
+
+
+def test_a_process_asks_git_and_the_installed_packages_once(monkeypatch):
+    first = describe_environment()
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("asked git again"))
+    monkeypatch.setattr("importlib.metadata.version", lambda _: pytest.fail("looked again"))
+    assert {**describe_environment(), "started": first["started"]} == first
