@@ -1,6 +1,8 @@
 """A look inside an agent: what is written of a game, scores without a RIM, refusals."""
 
+import functools
 import json
+import shutil
 from pathlib import Path
 
 import gymnasium as gym
@@ -23,6 +25,20 @@ pytestmark = pytest.mark.usefixtures("in_empty_folder")
 TINY = ("--n-envs", "2", "--n-steps", "8", "--n-minibatches", "1", "--n-epochs", "1",
         "--hidden-size", "24", "--device", "cpu", "--eval-every", "0", "--track", "off",
         "--total-timesteps", "16", "--run-dir", "r")  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Trains agents on CartPole, one for all tests with the same options."""
+
+    @functools.cache
+    def folder_of(*options):
+        folder = tmp_path_factory.mktemp("agent") / "r"
+        argv = ["--env", "CartPole-v1", *TINY, *options, "--run-dir", str(folder)]
+        assert train(argv) == 0
+        return folder
+
+    return folder_of
 
 
 def stage(env, folder="r", options=()):
@@ -72,12 +88,32 @@ def test_places_are_weighed_where_rims_read_them_one_by_one():
     assert trace_game(stage("CartPole-v1", "vector"), 9).places is None
 
 
-def test_lost_lives_and_rooms_are_events():
+def test_lost_lives_are_events():
     trace = trace_game(stage("BreakoutNoFrameskip-v4"), 600)
     assert 1 <= trace.events["life lost"].sum() <= 4
     assert "around life lost" in activity(trace)
-    trace = trace_game(stage("MiniGrid-KeyCorridorS3R1-v0", "rooms"), 60)
-    assert trace.events["room"].dtype == bool
+
+
+def test_another_room_is_an_event(monkeypatch):
+    """The agent takes the key that lies behind the door to its west, and comes back."""
+    actor = stage("MiniGrid-KeyCorridorS3R1-v0", "rooms")
+    env = actor.make_env(1)
+    env.reset()
+    (level,) = env.get_attr("unwrapped")
+    env.close()
+    do, west = level.actions, 2
+    turns = [do.left] * ((level.agent_dir - west) % 4)
+    there, back = [do.toggle, do.forward, do.pickup, do.forward], [do.left, do.left, do.forward]
+    actions = iter(turns + there + back)
+    predict = actor.trained.model.predict
+
+    def scripted(*given):
+        return np.array([next(actions)]), predict(*given)[1]
+
+    monkeypatch.setattr(actor.trained.model, "predict", scripted)
+    trace = trace_game(actor, len(turns + there + back))
+    expected = [len(turns + there) - 1, len(turns + there + back) - 1]
+    assert np.flatnonzero(trace.events["room"]).tolist() == expected
 
 
 def test_the_score_is_the_games_and_rooms_are_known():
@@ -98,11 +134,19 @@ def test_each_active_step_is_drawn_in_its_width():
 
 def test_without_a_rim_it_is_never_active_and_later_again():
     actor = stage("CartPole-v1")
-    masks = []
-    core = actor.policy.lstm_actor
-    core.register_forward_hook(lambda *call: masks.append(call[2][2].active_mask))
+    masks, holding = [], []
+
+    def keep(core, given, found):
+        held = core.input_attention.held
+        holding.append(() if held is None else tuple(held.nonzero().flatten().tolist()))
+        masks.append(found[2].active_mask)
+
+    actor.policy.lstm_actor.register_forward_hook(keep)
     scores = scores_without(actor, 2)
     assert [len(games.returns) for games in scores.values()] == [2] * 7
+    assert list(dict.fromkeys(holding)) == [(), (0,), (1,), (2,), (3,), (4,), (5,)]
+    for mask, held in zip(masks, holding, strict=True):
+        assert not mask[..., held].any()
     never = ~torch.stack([mask[-1].any(0) for mask in masks]).any(0)
     assert not never.any()
     actor.policy.lesion([1])
@@ -125,8 +169,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("options", "argv", "words"), REFUSED.values(), ids=REFUSED)
-def test_refusal_is_one_line(options, argv, words, capsys):
-    assert train(["--env", "CartPole-v1", *TINY, *options]) == 0
+def test_refusal_is_one_line(options, argv, words, trained, capsys):
+    shutil.copytree(trained(*options), "r")
     Path("v.mp4").mkdir()
     capsys.readouterr()
     assert main([*argv, "--steps", "5"]) == 2

@@ -42,6 +42,21 @@ MODULE = "rims_rl.train"
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
 
+@pytest.fixture(scope="session")
+def one_rollout(tmp_path_factory):
+    """The folder of a finished run, for all tests."""
+    folder = tmp_path_factory.mktemp("one") / "r"
+    argv = [*TINY, "--track", "off", "--total-timesteps", str(ROLLOUT), "--run-dir", str(folder)]
+    assert main(argv) == 0
+    return folder
+
+
+@pytest.fixture
+def finished(in_empty_folder, one_rollout):
+    """The folder ``r`` of a finished run, a test's own."""
+    return Path(shutil.copytree(one_rollout, "r"))
+
+
 def table(path):
     with Path(path).open(newline="") as file:
         return list(csv.DictReader(file))
@@ -199,8 +214,7 @@ def test_finished_run_goes_on_with_more_steps(capsys):
     assert sorted(set(steps_of("r/progress.csv"))) == [64, 128, 192, 256]
 
 
-def test_a_run_that_another_process_trains_is_not_resumed(monkeypatch, capsys):
-    assert main([*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "64"]) == 0
+def test_a_run_that_another_process_trains_is_not_resumed(finished, monkeypatch, capsys):
     with held(Path("r")):
         assert main(["--resume", "r", "--total-timesteps", "128"]) == 2
     assert "another process is training in r" in capsys.readouterr().err
@@ -337,9 +351,8 @@ def test_refusal_is_one_line_and_creates_nothing(argv, words, capsys):
     assert leaves(".") == []
 
 
-def test_folder_with_a_run_is_not_touched(capsys):
+def test_folder_with_a_run_is_not_touched(finished, capsys):
     argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "64"]
-    assert main(argv) == 0
     before = {path: os.stat(path).st_mtime_ns for path in leaves("r")}
     capsys.readouterr()
     assert main(argv) == 2
@@ -415,9 +428,7 @@ def test_normalised_observations_are_scaled_alike_when_resumed_and_evaluated(cap
     assert "--normalize FILE" in capsys.readouterr().err
 
 
-def test_scales_of_sb3_are_taken(capsys):
-    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "64"]
-    assert main(argv) == 0
+def test_scales_of_sb3_are_taken(finished, capsys):
     env = VecNormalize(make_vec_env("CartPole-v1", 1, 0))
     env.save("r/vecnormalize.pkl")
     assert evaluate(["r", "--episodes", "1"]) == 0
@@ -456,9 +467,7 @@ def test_results_say_what_the_tables_say():
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x05\x06" + 18 * b"\0", None])
-def test_a_damaged_model_is_one_line(damage, capsys):
-    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "64"]
-    assert main(argv) == 0
+def test_a_damaged_model_is_one_line(damage, finished, capsys):
     model = Path("r/model.zip")
     content = model.read_bytes()[: model.stat().st_size // 2] if damage is None else damage
     model.write_bytes(content)
@@ -469,16 +478,15 @@ def test_a_damaged_model_is_one_line(damage, capsys):
     assert "r/model.zip" in line
 
 
-def test_a_run_of_a_task_is_resumed_and_read_by_its_own_command(capsys, tiny):
-    run = Runs(Path("r"), [0], quick=True).every_seed(tiny())[0].folder
+def test_a_run_of_a_task_is_resumed_and_read_by_its_own_command(finished, capsys, tiny):
+    run = Runs(Path("tasks"), [0], quick=True).every_seed(tiny())[0].folder
     capsys.readouterr()
     assert main(["--resume", str(run)]) == 2
     assert f"continue it with python -m rims_rl.tasks --resume {run}" in capsys.readouterr().err
     assert evaluate([str(run)]) == 2
     assert "is no run of an agent: its test is in" in capsys.readouterr().err
-    assert main([*TINY, "--total-timesteps", "64", "--track", "off", "--run-dir", "a"]) == 0
-    assert train_a_task(["--resume", "a"]) == 2
-    assert "continue it with python -m rims_rl.train --resume a" in capsys.readouterr().err
+    assert train_a_task(["--resume", "r"]) == 2
+    assert "continue it with python -m rims_rl.train --resume r" in capsys.readouterr().err
 
 
 @pytest.mark.gpu
