@@ -18,8 +18,12 @@ def last_steps_cross_entropy(logits: Tensor, targets: Tensor, steps: int) -> Ten
 
 
 def accuracy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Share of targets whose logit is the largest: (..., C), (...) -> ()."""
-    return (logits.argmax(-1) == targets).float().mean()
+    """Share of targets whose logit is the largest: (..., C), (...) -> ().
+
+    NaN where a logit is: a model that diverged has no largest one, but is right now and then.
+    """
+    share = (logits.argmax(-1) == targets).float().mean()
+    return share.masked_fill(logits.isnan().any(), torch.nan)
 
 
 def frame_bce(logits: Tensor, frames: Tensor) -> Tensor:

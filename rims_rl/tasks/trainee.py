@@ -173,6 +173,9 @@ class TaskModel(Trainee):
         return self._task.validate(self._model)
 
     def _end_epoch(self, run: Run, metrics: dict[str, float]) -> None:
+        for name, number in metrics.items():  # the last update may have been one too far
+            if not math.isfinite(number):
+                raise FloatingPointError(f"{name} is not finite at epoch {self._epoch}")
         progress = self.progress
         value = metrics[self._task.goal]
         loss = progress.loss_sum / progress.loss_count

@@ -224,6 +224,19 @@ def test_a_loss_that_is_not_finite_ends_with_one_line(capsys):
     assert not Path("r/results.json").exists()
 
 
+@pytest.mark.parametrize("task", ["copying", "mnist", "partial-view"])
+@pytest.mark.usefixtures("few_features")
+def test_a_model_that_diverges_in_the_last_update_of_an_epoch_is_not_saved(task, capsys):
+    sizes = ("--batch-size", "8", "--train-size", "8", "--valid-size", "4", "--test-size", "4")
+    argv = [task, "--quick", *MODEL, *sizes, *TINY_TASKS.get(task, SPANS), *UNTRACKED]
+    assert main([*argv, "--epochs", "2", "--learning-rate", "1e36"]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert "is not finite at epoch 1" in line
+    assert [path.stem for path in Path("r/checkpoints").glob("*.zip")] == ["step-000000000000"]
+    assert main(["--resume", "r", "--learning-rate", "1e-3"]) == 0
+    assert results()["updates"] == 2
+
+
 def test_a_run_that_goes_on_knows_of_the_best_model_in_its_folder(monkeypatch):
     update = TaskModel._update
 

@@ -23,6 +23,8 @@ def test_cross_entropy_heeds_the_last_steps_alone():
 def test_accuracy_is_the_share_of_right_answers():
     logits = torch.tensor([[0.0, 1.0], [2.0, 1.0], [0.0, 3.0], [0.0, 1.0]])
     assert accuracy(logits, torch.tensor([1, 0, 0, 1])).item() == 0.75
+    logits[3] = math.nan
+    assert accuracy(logits, torch.tensor([1, 0, 0, 0])).isnan()
 
 
 def test_frame_bce_has_one_number_a_frame():
