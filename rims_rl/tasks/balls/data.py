@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.options import check_seed
 from rims_rl.tasks import video_cache as cache
-from rims_rl.tasks.balls.physics import Discs, Trajectories, join, trajectories
+from rims_rl.tasks.balls.physics import Discs, Trajectories, trajectories
 from rims_rl.tasks.balls.placement import place, random_velocities
 from rims_rl.tasks.balls.render import render
 from rims_rl.tasks.seeding import Split, blocks, check_sizes, check_split
@@ -107,22 +107,6 @@ def recipe(spec: BallsSpec, split: Split) -> cache.Recipe:
         shape=(*shape, 3) if spec.coloured else shape,
         blocks=lambda: _videos(spec, split),
     )
-
-
-def simulate(spec: BallsSpec, split: Split) -> Trajectories:
-    """The positions of the balls in `recipe`'s videos, for measures and figures.
-
-    Args:
-        spec: which videos.
-        split: "train", "validation" or "test".
-
-    Returns:
-        Positions (N, T, n, 2) and velocities in pixels, x to the right and y downwards, radii and
-        masses (N, n); NaN where a video has fewer than n balls.
-    """
-    check_split(split)
-    parts = blocks(spec.sequences, spec.seed, split, _BLOCK)
-    return join([_motion(spec, count, rng) for count, rng in parts])
 
 
 def _videos(spec: BallsSpec, split: Split) -> Iterator[NDArray[np.uint8]]:

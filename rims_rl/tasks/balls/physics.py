@@ -7,7 +7,6 @@ conserved up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,11 +65,6 @@ def trajectories(discs: Discs, side: float, frames: int) -> Trajectories:
         discs.radii,
         discs.masses,
     )
-
-
-def join(parts: Sequence[Trajectories]) -> Trajectories:
-    """Trajectories of several groups of boxes, with equal T and n, as one."""
-    return Trajectories(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def advance(discs: Discs, side: float, duration: float = 1.0) -> Discs:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rims_rl.runs.options import check_seed
 from rims_rl.tasks import video_cache as cache
-from rims_rl.tasks.balls.physics import Discs, Trajectories, join, trajectories
+from rims_rl.tasks.balls.physics import Discs, Trajectories, trajectories
 from rims_rl.tasks.balls.placement import place, random_velocities
 from rims_rl.tasks.balls.render import render
 from rims_rl.tasks.seeding import Split, blocks, check_sizes, check_split
@@ -92,13 +92,6 @@ def recipe(spec: PartialViewSpec, split: Split) -> cache.Recipe:
         shape=(spec.sequences, spec.frames, SIDE, SIDE),
         blocks=lambda: _videos(spec, split),
     )
-
-
-def simulate(spec: PartialViewSpec, split: Split) -> Trajectories:
-    """Positions of the balls in `recipe`'s videos; ball 0 is the fixed one, of infinite mass."""
-    check_split(split)
-    parts = blocks(spec.sequences, spec.seed, split, _BLOCK)
-    return join([_motion(spec, count, rng) for count, rng in parts])
 
 
 def views(

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from rims_rl.runs.errors import UsageError
-from rims_rl.tasks.balls.data import COLOURS, SIDE, BallsSpec, recipe, simulate
+from rims_rl.tasks.balls import data
+from rims_rl.tasks.balls.data import COLOURS, SIDE, BallsSpec, recipe
 from rims_rl.tasks.balls.render import render
 from rims_rl.tasks.video_cache import load
+from tests.tasks.motion import simulate
 
 FEW = BallsSpec(sequences=6, frames=12)
 
@@ -34,13 +36,13 @@ def test_equal_seeds_equal_videos_and_all_else_different(tmp_path):
 
 
 def test_blocks_have_streams_of_their_own():
-    start = simulate(BallsSpec(sequences=600, frames=1), "train").positions
+    start = simulate(data, BallsSpec(sequences=600, frames=1), "train").positions
     assert len(np.unique(start.reshape(600, -1), axis=0)) == 600
 
 
 @pytest.mark.parametrize(("count", "found"), [("4", {4}), ("6-8", {6, 7, 8}), ("1", {1})])
 def test_the_number_of_balls_is_as_asked(count, found):
-    motion = simulate(BallsSpec(count=count, sequences=100, frames=2), "train")
+    motion = simulate(data, BallsSpec(count=count, sequences=100, frames=2), "train")
     assert set(np.isfinite(motion.radii).sum(axis=1)) == found
     assert np.array_equal(np.isnan(motion.positions[:, 0, :, 0]), np.isnan(motion.radii))
 
@@ -48,7 +50,7 @@ def test_the_number_of_balls_is_as_asked(count, found):
 @pytest.mark.parametrize("count", ["4", "6-8"])
 def test_balls_are_drawn_where_they_are_and_as_big(tmp_path, count):
     spec = replace(FEW, count=count)
-    videos, motion = load(tmp_path, recipe(spec, "test")) / 255.0, simulate(spec, "test")
+    videos, motion = load(tmp_path, recipe(spec, "test")) / 255.0, simulate(data, spec, "test")
     area = np.nansum(np.pi * motion.radii**2, axis=-1)
     np.testing.assert_allclose(
         videos.sum(axis=(2, 3)), np.repeat(area[:, None], spec.frames, axis=1), rtol=0.01
@@ -60,7 +62,7 @@ def test_balls_are_drawn_where_they_are_and_as_big(tmp_path, count):
 
 
 def test_masses_differ_and_go_with_the_area():
-    motion = simulate(FEW, "train")
+    motion = simulate(data, FEW, "train")
     assert len(np.unique(motion.masses)) == motion.masses.size
     assert np.ptp(motion.masses / motion.radii**2) < 1e-12
 
@@ -107,8 +109,9 @@ def test_the_curtain_hides_a_still_rectangle_and_nothing_else(tmp_path):
 
 def test_colours_differ_within_a_video_and_follow_their_balls(tmp_path):
     spec = replace(FEW, coloured=True, count="8")
-    videos, motion = load(tmp_path, recipe(spec, "train")), simulate(spec, "train")
-    assert np.array_equal(motion.positions, simulate(replace(spec, coloured=False), "train")[0])
+    videos, motion = load(tmp_path, recipe(spec, "train")), simulate(data, spec, "train")
+    grey = simulate(data, replace(spec, coloured=False), "train")
+    assert np.array_equal(motion.positions, grey.positions)
     for video, places in zip(videos, motion.positions.astype(int), strict=True):
         seen = [frame[xy[:, 1], xy[:, 0]] for frame, xy in zip(video, places, strict=True)]
         assert all(np.array_equal(colours, seen[0]) for colours in seen)

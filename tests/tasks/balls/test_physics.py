@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rims_rl.runs.errors import UsageError
-from rims_rl.tasks.balls.physics import Discs, advance, join, trajectories
+from rims_rl.tasks.balls.physics import Discs, advance, trajectories
 from rims_rl.tasks.balls.placement import place, random_velocities
+from tests.tasks.motion import join
 
 SIDE = 64.0
 

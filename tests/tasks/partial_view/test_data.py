@@ -8,8 +8,10 @@ import pytest
 from rims_rl.runs.errors import UsageError
 from rims_rl.tasks.balls.physics import Discs, advance
 from rims_rl.tasks.balls.render import render
-from rims_rl.tasks.partial_view.data import SIDE, PartialViewSpec, recipe, simulate, views
+from rims_rl.tasks.partial_view import data
+from rims_rl.tasks.partial_view.data import SIDE, PartialViewSpec, recipe, views
 from rims_rl.tasks.video_cache import load
+from tests.tasks.motion import simulate
 
 FEW = PartialViewSpec(sequences=5, frames=20)
 
@@ -17,7 +19,7 @@ FEW = PartialViewSpec(sequences=5, frames=20)
 @pytest.mark.parametrize("balls", range(1, 7))
 def test_balls_of_the_paper_move_around_a_fixed_one(tmp_path, balls):
     spec = PartialViewSpec(balls=balls, sequences=3)
-    videos, motion = load(tmp_path, recipe(spec, "test")), simulate(spec, "test")
+    videos, motion = load(tmp_path, recipe(spec, "test")), simulate(data, spec, "test")
     assert videos.shape == (3, 100, 48, 48)
     assert videos.dtype == np.uint8
     assert motion.positions.shape == (3, 100, 1 + balls, 2)
@@ -29,7 +31,7 @@ def test_balls_of_the_paper_move_around_a_fixed_one(tmp_path, balls):
 
 
 def test_balls_bounce_off_the_fixed_one():
-    motion = simulate(PartialViewSpec(balls=6, sequences=10), "train")
+    motion = simulate(data, PartialViewSpec(balls=6, sequences=10), "train")
     apart = np.linalg.norm(motion.positions[:, :, 1:] - 24, axis=-1)
     assert apart.min() > 8 - 1e-9
     assert apart.min() < 8.5
@@ -39,7 +41,7 @@ def test_balls_bounce_off_the_fixed_one():
 
 def test_the_state_and_the_dynamics_give_the_next_frame(tmp_path):
     spec = PartialViewSpec(balls=6, sequences=3, frames=20)
-    videos, motion = load(tmp_path, recipe(spec, "test")), simulate(spec, "test")
+    videos, motion = load(tmp_path, recipe(spec, "test")), simulate(data, spec, "test")
     for time in range(19):
         now = motion.positions[:, time], motion.velocities[:, time]
         ahead = advance(Discs(*now, motion.radii, motion.masses), SIDE)
