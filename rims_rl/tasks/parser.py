@@ -98,6 +98,7 @@ def plan(values: Mapping[str, Any]) -> TaskPlan[Any]:
     preset = _presets(values["task"], bool(values.get("quick")))
     if values.get("core", ModelOptions.core) != "rim":  # a preset's core_kwargs are a RIM's
         preset = {**preset, "core_kwargs": {}}
+    _refuse_heads_of_strips(preset, values)
     return _plan(overlaid(preset, values))
 
 
@@ -164,6 +165,16 @@ def run_title(plan: TaskPlan[Any]) -> str:
 
 def _presets(task: str, quick: bool) -> Mapping[str, Any]:
     return overlaid(read_preset(task), read_preset(f"{task}-quick") if quick else {})
+
+
+def _refuse_heads_of_strips(preset: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Refuses a number of heads that would go unheard; the preset's stays in the run's name."""
+    heads, usual = (found.get("core_kwargs", {}).get("input_heads") for found in (values, preset))
+    if values.get("own_strips") and heads not in (None, usual):
+        raise UsageError(
+            f"--own-strips true: each RIM reads its strip by a head of its own, so {heads} "
+            "input_heads are impossible; leave them out of --core-kwargs"
+        )
 
 
 def _plan(values: Mapping[str, Any]) -> TaskPlan[Any]:

@@ -273,6 +273,12 @@ def test_titles_tell_runs_apart(task, values, title):
     assert run_title(plan({"task": task, **values})) == title
 
 
+def test_the_configuration_of_a_run_with_own_strips_is_taken_as_it_is():
+    """It has the preset's input_heads, which such RIMs do not heed."""
+    strips = {"task": "balls", "own_strips": True}
+    assert plan({**strips, "core_kwargs": {"input_heads": 4}}).identity() == plan(strips).identity()
+
+
 def test_core_kwargs_add_to_those_of_the_preset(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text("core_kwargs: {comm_heads: 2, dropout: 0.2}")
@@ -298,6 +304,10 @@ REFUSED = {
     "transformer video": (["balls", "--core", "transformer"], "use rim, lstm, gru, rmc"),
     "oracle elsewhere": (["copying", "--core", "tto"], "use rim, lstm"),
     "strips": (["balls", "--quick", "--core", "lstm", "--own-strips", "true"], "--core rim"),
+    "heads of strips": (
+        ["balls", "--quick", "--own-strips", "true", "--core-kwargs", "{input_heads: 2}"],
+        "so 2 input_heads are impossible",
+    ),
     "balls": (["balls", "--train-set", "many"], "'many' balls"),
     "colours": (["balls", "--train-set", "4-coloured"], "must both be coloured"),
     "view": (["partial-view", "--view-side", "48"], "--view-side must be below the 48 pixels"),

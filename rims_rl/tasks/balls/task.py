@@ -30,7 +30,8 @@ class BallsOptions(RolloutOptions):
         metadata={"help": "data sets of the test, e.g. '[\"4\", 6-8, 4-curtain]'"},
     )
     own_strips: bool = field(
-        default=False, metadata={"help": "each RIM sees its own horizontal strip alone"}
+        default=False,
+        metadata={"help": "each RIM sees its own horizontal strip alone, by a head of its own"},
     )
     frames: int = field(default=balls.BallsSpec.frames, metadata={"help": "frames of a video"})
     data_seed: int = field(default=0, metadata={"help": "seed of the videos"})
