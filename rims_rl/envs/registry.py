@@ -104,14 +104,13 @@ def spec_of(env_id: str) -> EnvSpec:
     return spec
 
 
-def nearest_ids(env_id: str, count: int = 3) -> list[str]:
-    """List the registered ids that somebody who wrote `env_id` may have meant.
+def nearest_ids(env_id: str) -> list[str]:
+    """List the registered ids that somebody who wrote `env_id` may have meant, three at most.
 
     Case, a missing namespace and a missing version do not matter.
 
     Args:
         env_id: What was written.
-        count: How many ids to return at most.
 
     Returns:
         Ids that can be built, the most alike first; empty if nothing is alike.
@@ -124,7 +123,7 @@ def nearest_ids(env_id: str, count: int = 3) -> list[str]:
         return SequenceMatcher(None, wanted, known.lower()).ratio() + contains
 
     buildable = (name for name, spec in gym.registry.items() if _has_fixed_frame_skip(spec))
-    scored = heapq.nlargest(count, ((likeness(name), name) for name in buildable))
+    scored = heapq.nlargest(3, ((likeness(name), name) for name in buildable))
     least = 1.0 if scored and scored[0][0] > 1.0 else 0.6
     return [name for score, name in scored if score > least]
 
