@@ -84,7 +84,7 @@ def _inspection(log: Path) -> list[str]:
         return [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(log)]
     log = log.resolve()
     options = ["--no-observability", "--json", "--run-file", str(log)]
-    return [binary, "leet", "inspect", *options, str(log.parents[1])]
+    return [binary, "leet", "inspect", *options, str(log.parent.parent)]
 
 
 def _steps(log: Path) -> list[int]:
