@@ -33,9 +33,7 @@ class Request:
     resume: Path | None
 
 
-def make_parser(
-    program: str, description: str, epilog: str, formatter: type[HelpFormatter]
-) -> jsonargparse.ArgumentParser:
+def make_parser(program: str, description: str, epilog: str = "") -> jsonargparse.ArgumentParser:
     """A parser without options, whose errors `parsed` turns into one line."""
     return jsonargparse.ArgumentParser(
         prog=f"python -m {program}",
@@ -44,7 +42,7 @@ def make_parser(
         epilog=epilog,
         exit_on_error=False,
         allow_abbrev=False,
-        formatter_class=formatter,
+        formatter_class=_HelpFormatter,
     )
 
 
@@ -96,7 +94,7 @@ def metavar(kind: Any) -> str:
     return names.get(next(iter(typing.get_args(kind)), kind), names.get(kind, "NAME"))
 
 
-class HelpFormatter(jsonargparse.DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+class _HelpFormatter(jsonargparse.DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """One line per option: what it does, without jsonargparse's types."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -18,7 +18,6 @@ from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.runs.folder import CONFIG, check_resumable, folder_version
 from rims_rl.runs.options import option_names, overlaid
 from rims_rl.runs.parser import (
-    HelpFormatter,
     Request,
     add_options,
     add_start,
@@ -199,7 +198,6 @@ def _parser(task: str) -> jsonargparse.ArgumentParser:
         f"{PROGRAM} {task}",
         f"Train a sequence model: {TASKS[task].summary}.",
         _EXAMPLES.format(task=task),
-        HelpFormatter,
     )
     start = add_start(parser)
     start.add_argument("--quick", action="store_true", help="small sizes, to try things out")

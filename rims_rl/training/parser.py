@@ -19,7 +19,6 @@ from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import folder_version
 from rims_rl.runs.options import overlaid
 from rims_rl.runs.parser import (
-    HelpFormatter,
     Request,
     add_options,
     add_start,
@@ -153,7 +152,6 @@ def _parser() -> jsonargparse.ArgumentParser:
         "rims_rl.train",
         "Train a recurrent PPO agent with a RIM core, or a baseline, on one environment.",
         _EXAMPLES,
-        HelpFormatter,
     )
     parser.usage = "%(prog)s --env ID [options]"
     add_start(parser)

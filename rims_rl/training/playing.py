@@ -9,7 +9,7 @@ from typing import Any
 import jsonargparse
 
 from rims_rl.runs.options import check_seed
-from rims_rl.runs.parser import HelpFormatter, add_options, make_parser
+from rims_rl.runs.parser import add_options, make_parser
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def make_play_parser(
         description: of what it does.
         options: the command's.
     """
-    parser = make_parser(program, description, "", HelpFormatter)
+    parser = make_parser(program, description)
     parser.usage = "%(prog)s RUN [options]"
     help_of = {entry.name: entry.metadata["help"] for entry in fields(options)}
     parser.add_argument("run", type=str, metavar="RUN", help=help_of["run"])
