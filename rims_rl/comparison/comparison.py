@@ -79,8 +79,8 @@ class Arm:
     def steps_to(self, threshold: float) -> list[float | None]:
         """The steps at which each seed's windows first reach a return; None where they never do."""
         reached = self.curve.values >= threshold
-        ends = self.curve.timesteps
-        return [float(ends[row.argmax()]) if row.any() else None for row in reached]
+        ends = self.curve.x
+        return [float(ends[int(row.argmax())]) if row.any() else None for row in reached]
 
     @property
     def speed(self) -> float | None:

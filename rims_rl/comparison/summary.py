@@ -90,7 +90,7 @@ def _arm(
         "steps_per_second": arm.speed,
         "frames_per_step": frames_per_step(arm.env, arm.records[0].settings),
         "curve": {
-            "steps": arm.curve.timesteps.tolist(),
+            "steps": list(map(float, arm.curve.x)),
             "hours": _hours(arm),
             "center": _numbers(arm.curve.center()),
             "low": _numbers(low),
@@ -124,7 +124,7 @@ def _run(record: Record, first: Record) -> dict[str, Any]:
 
 def _hours(arm: Arm) -> list[float | None]:
     """Hours of training at the ends of the windows, the mean over the seeds that say them."""
-    ends = arm.curve.timesteps
+    ends = arm.curve.x
     timed = [np.interp(ends, r.steps, r.hours) for r in arm.records if r.hours is not None]
     return _numbers(np.mean(timed, axis=0)) if timed else [None] * len(ends)
 

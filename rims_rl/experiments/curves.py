@@ -1,11 +1,14 @@
-"""Learning curves of stored runs: interquartile means over seeds, with bootstrap intervals."""
+"""Curves of several runs that differ in their seed: interquartile means in bootstrap intervals.
+
+Axes: N seeds, X points.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,22 +25,29 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity over the course of several runs that differ in their seed.
+    """One quantity over the course of several runs, or over anything else.
 
     Attributes:
-        timesteps: ends of the windows (num_windows,).
-        values: of each run (num_runs x num_windows); NaN where a run has nothing.
+        x: of the points (X), such as the ends of windows of training.
+        values: of each seed (N, X); NaN where a run has nothing.
+        label: for a legend.
+        colour: of the line; the next of Matplotlib's cycle if None.
+        dashes: of the line, in Matplotlib's words.
     """
 
-    timesteps: Array
+    x: Sequence[float] | Array
     values: Array
+    label: str = ""
+    colour: str | None = None
+    dashes: str = "-"
 
     def center(self) -> Array:
-        """Interquartile mean over runs (num_windows,); NaN where no run has anything."""
+        """Interquartile mean over seeds (X); NaN where no run has anything."""
         return np.array([interquartile_mean(c) if c.size else np.nan for c in self._columns()])
 
-    def interval(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """95% bootstrap interval of `center`, two of (num_windows,)."""
+    def interval(self, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+        """95% bootstrap interval of `center`, two of (X); NaN where there is a single value."""
+        rng = rng or np.random.default_rng(0)
         nothing = [np.nan, np.nan]
         bounds = [
             bootstrap_interval(column, interquartile_mean, rng) or nothing
@@ -45,6 +55,21 @@ class Curve:
         ]
         low, high = np.array(bounds).T
         return low, high
+
+    def mean_over(self, points: slice) -> list[float]:
+        """Mean over some points for each seed (N)."""
+        means: list[float] = self.values[:, points].mean(axis=1).tolist()
+        return means
+
+    def numbers(self) -> dict[str, Any]:
+        """The values behind the line, as JSON can hold them; no interval for a single seed."""
+        is_alone = len(self.values) == 1
+        return {
+            "x": list(self.x),
+            "center": self.center().tolist(),
+            "interval": None if is_alone else [bound.tolist() for bound in self.interval()],
+            "by_seed": self.values.tolist(),
+        }
 
     def _columns(self) -> list[Array]:
         return [column[~np.isnan(column)] for column in self.values.T]
@@ -76,33 +101,25 @@ def progress_values(run: Path, column: str) -> Array:
     return table[column].dropna().to_numpy(dtype=np.float64)
 
 
-def plot_curves(
-    axes: Axes,
-    curves: Mapping[str, Curve],
-    ylabel: str,
-    rng: np.random.Generator,
-    colours: Mapping[str, str] | None = None,
-) -> None:
-    """Draws interquartile means with their intervals as bands, one colour for each curve.
+def draw_curves(axes: Axes, curves: Sequence[Curve], **line: Any) -> None:
+    """Draws each curve in the band of its interval, if it has one, or says that there is none.
 
-    A line goes straight on over windows in which no run has anything.
+    A line goes straight on over points at which no run has anything. The caller adds the legend.
 
     Args:
         axes: to draw on.
-        curves: by name.
-        ylabel: what they are of.
-        rng: of the intervals' bootstrap.
-        colours: by name, for names that several panels share; Matplotlib's cycle if None.
+        curves: to draw.
+        **line: further arguments of Matplotlib's `plot`.
     """
-    for name, curve in curves.items():
-        colour = colours[name] if colours else None
+    for curve in curves:
         center = curve.center()
         known = ~np.isnan(center)
-        at = curve.timesteps[known]
-        (line,) = axes.plot(at, center[known], label=name, color=colour)
-        low, high = (bound[known] for bound in curve.interval(rng))
-        axes.fill_between(at, low, high, color=line.get_color(), alpha=0.15, lw=0)
-    axes.set_xlabel("agent steps")
-    axes.set_ylabel(ylabel)
+        at = np.asarray(curve.x)[known]
+        style = {"color": curve.colour, "ls": curve.dashes, "label": curve.label, **line}
+        (drawn,) = axes.plot(at, center[known], **style)
+        if len(curve.values) > 1:
+            low, high = (bound[known] for bound in curve.interval())
+            axes.fill_between(at, low, high, color=drawn.get_color(), alpha=0.15, lw=0)
+    if not curves:
+        axes.text(0.5, 0.5, "not trained", ha="center", transform=axes.transAxes)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)

@@ -34,7 +34,7 @@ def _inputs(runs: Runs) -> Drawing:
     rng = np.random.default_rng(0)
     results = learned(runs, INPUT_TASKS, rng)
     tables = [task_table(name, INPUT_TASKS[name], cores) for name, cores in results.items()]
-    picture = draw(results, INPUT_TASKS, list(INPUTS), rng)
+    picture = draw(results, INPUT_TASKS, list(INPUTS))
     return Drawing(picture, {"tasks": results}, markdown="\n\n".join(tables))
 
 

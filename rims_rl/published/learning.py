@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as Picture
 from numpy.random import Generator
 
 from rims_rl.comparison.aggregate import pooled_iqm, stratified_bootstrap
-from rims_rl.experiments.curves import Array, Curve, plot_curves
+from rims_rl.experiments.curves import Array, Curve, draw_curves
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import over_seeds, three_digits, with_interval
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
@@ -137,7 +137,7 @@ def _learning(runs: Runs) -> Drawing:
     results = learned(runs, LEARNING_TASKS, rng)
     together = {name: aggregated(family, results, rng) for name, family in FAMILIES.items()}
     return Drawing(
-        picture=draw(results, LEARNING_TASKS, list(CORES), rng),
+        picture=draw(results, LEARNING_TASKS, list(CORES)),
         numbers={"families": together, "tasks": results},
         markdown=report(results, together),
     )
@@ -266,10 +266,7 @@ def _row(name: str, result: Mapping[str, Any]) -> list[str]:
 
 
 def draw(
-    results: Mapping[str, Any],
-    tasks: Mapping[str, LearningTask],
-    shown: Sequence[str],
-    rng: Generator,
+    results: Mapping[str, Any], tasks: Mapping[str, LearningTask], shown: Sequence[str]
 ) -> Picture:
     """Learning curves, a panel for each task.
 
@@ -277,7 +274,6 @@ def draw(
         results: of each task's cores, as `over_runs` gives them.
         tasks: by name.
         shown: cores that are drawn, in this order.
-        rng: of the intervals' bootstrap.
     """
     rows = math.ceil(len(results) / 4)
     columns = math.ceil(len(results) / rows)
@@ -289,14 +285,15 @@ def draw(
         axes.set_visible(False)
     for axes, (name, cores) in zip(panels.flat, results.items(), strict=False):
         total = tasks[name].options["total_timesteps"]
-        curves = {
-            core: Curve(ends * total, np.array(of["returns"], dtype=float))
+        curves = [
+            Curve(ends * total, np.array(of["returns"], dtype=float), core, colours[core])
             for core, of in cores.items()
             if core in shown
-        }
-        plot_curves(axes, curves, "return", rng, colours)
+        ]
+        draw_curves(axes, curves)
         axes.set_title(name)
-        axes.get_legend().remove()
+        axes.set_xlabel("agent steps")
+        axes.set_ylabel("return")
     named = {text: line for axes in panels.flat
              for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
     names = [core for core in shown if core in named]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from numpy.random import Generator
 
-from rims_rl.experiments.curves import Curve, plot_curves
+from rims_rl.experiments.curves import Curve, draw_curves
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import over_seeds, with_interval
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
@@ -39,11 +39,11 @@ SMALL: Options = {
 _EVALUATIONS = "evaluations"
 
 
-def success_curve(stored: list[StoredRun]) -> Curve:
+def success_curve(name: str, stored: list[StoredRun]) -> Curve:
     """Success of the training episodes of some runs."""
     windows = [run.results["windows"] for run in stored]
     values = np.array([each["success"] for each in windows], dtype=float)
-    return Curve(np.array(windows[0]["timesteps"]), values)
+    return Curve(windows[0]["timesteps"], values, name, COLOURS.get(name))
 
 
 def _object_picking(runs: Runs) -> Drawing:
@@ -74,13 +74,13 @@ def _compared(runs: Runs, models: Mapping[str, Wanted], env: str) -> Drawing:
     rng = np.random.default_rng(0)
     episodes = 4 if runs.quick else EPISODES
     results = {name: _of_core(each, env, episodes, rng) for name, each in found.items()}
-    curves = {name: success_curve(each) for name, each in found.items()}
+    curves = [success_curve(name, each) for name, each in found.items()]
     of_kinds = (f"{kind}: success, return" for kind in DISTRACTORS)
     head = ["core", "parameters", "seeds", *of_kinds, *MEASURES]
     body = [_row(name, result) for name, result in results.items()]
     title = f"Success in {episodes} episodes per seed: interquartile mean over seeds, 95% interval"
     return Drawing(
-        picture=_draw(curves, results, episodes, rng),
+        picture=_draw(curves, results, episodes),
         numbers={"episodes": episodes, "cores": results},
         markdown=f"{EXPLAINED}\n\n{as_markdown(Table(title, head, body))}",
     )
@@ -127,13 +127,11 @@ def _row(name: str, result: Mapping[str, Any]) -> list[str]:
     return [name, *sizes, *scores, *cells(result)]
 
 
-def _draw(
-    curves: Mapping[str, Curve], results: Mapping[str, Any], episodes: int, rng: Generator
-) -> Picture:
+def _draw(curves: Sequence[Curve], results: Mapping[str, Any], episodes: int) -> Picture:
     """Training success on the left, evaluation on the three kinds on the right."""
     picture = Picture(figsize=(10, 4), layout="constrained")
     left, right = picture.subplots(1, 2)
-    plot_curves(left, curves, "success of training episodes", rng, COLOURS)
+    _draw_training(left, curves)
     left.set_title("known distractors: interquartile mean, 95% interval")
     for number, (name, result) in enumerate(results.items()):
         _draw_evaluations(right, number, name, result)
@@ -142,6 +140,13 @@ def _draw(
     right.set_title(f"{episodes} episodes per seed (dots: seeds)")
     right.grid(alpha=0.3)
     return picture
+
+
+def _draw_training(axes: Axes, curves: Sequence[Curve]) -> None:
+    draw_curves(axes, curves)
+    axes.set_xlabel("agent steps")
+    axes.set_ylabel("success of training episodes")
+    axes.legend(frameon=False)
 
 
 def _draw_evaluations(axes: Axes, number: int, name: str, result: Mapping[str, Any]) -> None:
@@ -161,13 +166,12 @@ def _reference_path(runs: Runs) -> Drawing:
         "RIM, reference path": wanted(SMALL, {"core_kwargs": {"backend": "reference"}}),
     }
     runs.prepare(list(paths.values()), numbers_only=True)
-    curves = {name: success_curve(found) for name, found in runs.numbers_of(paths).items()}
-    rng = np.random.default_rng(0)
+    curves = [success_curve(name, found) for name, found in runs.numbers_of(paths).items()]
     picture = Picture(figsize=(6, 4), layout="constrained")
-    plot_curves(picture.subplots(), curves, "success of training episodes", rng)
+    _draw_training(picture.subplots(), curves)
     numbers = {
-        name: {"timesteps": c.timesteps.tolist(), "success of each seed": c.values.tolist()}
-        for name, c in curves.items()
+        curve.label: {"timesteps": curve.x, "success of each seed": curve.values.tolist()}
+        for curve in curves
     }
     return Drawing(picture, numbers)
 

@@ -65,7 +65,7 @@ def test_a_setting_in_a_name_is_there_in_all_games():
 def test_windows_include_their_end_and_the_last_ones_are_the_end():
     run = record(steps=np.array([25.0, 25.0, 26.0, 1000.0]), returns=np.array([1.0, 3.0, 7.0, 9.0]))
     (arm,) = compare([run]).arms.values()
-    assert arm.curve.timesteps[0] == TOTAL / WINDOWS
+    assert arm.curve.x[0] == TOTAL / WINDOWS
     np.testing.assert_array_equal(arm.curve.values[0, :2], [2.0, 7.0])
     assert set(arm.curve.values[0, 2:-1]) == {7.0}  # nothing ended: as before
     assert arm.final == [9.0]

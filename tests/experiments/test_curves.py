@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rims_rl.experiments.curves import Curve, plot_curves, progress_values, window_means
+from rims_rl.experiments.curves import Curve, draw_curves, progress_values, window_means
 from rims_rl.experiments.statistics import between, bootstrap_interval, interquartile_mean
 
 
@@ -33,7 +33,7 @@ def episode_curve(runs, total, windows, column="return"):
 
 def test_windows_of_a_curve(runs):
     curve = episode_curve(runs, total=30, windows=3)
-    assert curve.timesteps.tolist() == [10, 20, 30]
+    assert list(curve.x) == [10, 20, 30]
     np.testing.assert_equal(curve.values, [[7.5, 17.5, np.nan], [22.5, 52.5, np.nan]])
     np.testing.assert_equal(curve.center(), [15, 35, np.nan])
     assert episode_curve(runs, 20, 2, "success").values.tolist() == [[0, 1], [0, 1]]
@@ -57,21 +57,20 @@ def test_an_interval_brackets_its_estimate_and_is_reproducible(values):
 
 def test_one_run_has_no_interval_and_is_drawn(tmp_path):
     plt = pytest.importorskip("matplotlib.pyplot")
-    curve = Curve(np.array([1.0, 2.0]), np.array([[3.0, 4.0]]))
+    curve = Curve([1.0, 2.0], np.array([[3.0, 4.0]]), "core")
     assert np.isnan(curve.interval(np.random.default_rng(0))).all()
     figure, axes = plt.subplots()
-    plot_curves(axes, {"core": curve}, "return", np.random.default_rng(0))
+    draw_curves(axes, [curve])
     figure.savefig(tmp_path / "curve.png")
-    assert axes.get_legend().get_texts()[0].get_text() == "core"
+    assert axes.get_legend_handles_labels()[1] == ["core"]
     plt.close(figure)
 
 
-def test_a_curve_has_the_colour_of_its_name():
+def test_a_curve_has_its_colour():
     plt = pytest.importorskip("matplotlib.pyplot")
-    curve = Curve(np.array([1.0, 2.0]), np.array([[3.0, 4.0]]))
+    curve = Curve([1.0, 2.0], np.array([[3.0, 4.0]]), colour="C1")
     figure, axes = plt.subplots()
-    colours = {"missing": "C0", "core": "C1"}
-    plot_curves(axes, {"core": curve}, "return", np.random.default_rng(0), colours)
+    draw_curves(axes, [curve])
     assert axes.get_lines()[0].get_color() == "C1"
     plt.close(figure)
 
@@ -80,8 +79,7 @@ def test_a_line_goes_on_over_an_empty_window():
     plt = pytest.importorskip("matplotlib.pyplot")
     values = np.array([[3.0, np.nan, 4.0], [5.0, np.nan, 6.0]])
     figure, axes = plt.subplots()
-    rng = np.random.default_rng(0)
-    plot_curves(axes, {"a": Curve(np.array([1.0, 2.0, 3.0]), values)}, "y", rng)
+    draw_curves(axes, [Curve([1.0, 2.0, 3.0], values)])
     assert axes.lines[0].get_xydata().tolist() == [[1, 4], [3, 5]]
     plt.close(figure)
 

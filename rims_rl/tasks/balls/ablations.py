@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
-from rims_rl.experiments.curves import progress_values
+from rims_rl.experiments.curves import Curve, draw_curves, progress_values
 from rims_rl.experiments.figure import Drawing, Figure
-from rims_rl.experiments.seed_curves import SeedCurve, draw_curves
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.tasks.balls.figure_models import SAME, rim
 from rims_rl.tasks.drawing.styles import seeds_note
@@ -63,10 +62,10 @@ def _figure15(runs: Runs) -> Drawing:
     return Drawing(picture, numbers, {"claim": _CLAIM})
 
 
-def _curve(of_model: Sequence[StoredRun], column: str, label: str, colour: str) -> SeedCurve:
+def _curve(of_model: Sequence[StoredRun], column: str, label: str, colour: str) -> Curve:
     """The values that the runs wrote after each epoch."""
     values = np.array([progress_values(run.folder, column) for run in of_model])
-    return SeedCurve(label, colour, range(1, 1 + values.shape[1]), values)
+    return Curve(range(1, 1 + values.shape[1]), values, label, colour)
 
 
 FIGURES = (Figure("fig15", "balls: losses of RIM, one head, no input attention", _figure15),)

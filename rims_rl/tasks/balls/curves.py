@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from rims_rl.experiments.seed_curves import SeedCurve, draw_curves
+from rims_rl.experiments.curves import Curve, draw_curves
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.tasks.balls.figure_models import Experiment
 from rims_rl.tasks.drawing.styles import model_curves
@@ -19,7 +20,7 @@ from rims_rl.tasks.wanted import planned
 CLAIM = "RIMs have the lowest cross-entropy in the rollout, most of all out of distribution"
 
 
-def bce_curves(runs: Runs, models: Sequence[Wanted], experiment: Experiment) -> list[SeedCurve]:
+def bce_curves(runs: Runs, models: Sequence[Wanted], experiment: Experiment) -> list[Curve]:
     """The test's cross-entropy of frames 1 to T - 1, a curve for each model."""
     metric = f"rollout_bce_{experiment.test_set}"
     return model_curves(runs, models, lambda run: list(run.metrics[metric]))
@@ -39,12 +40,12 @@ def frames_given(runs: Runs, model: Wanted) -> int:
     return int(planned(runs, model).options.given)
 
 
-def shown_frames(curve: SeedCurve, first: int, last: int | None) -> SeedCurve:
+def shown_frames(curve: Curve, first: int, last: int | None) -> Curve:
     """The part of a curve from one frame to another, both included; to the end if None."""
     return _part(curve, slice(first - 1, last))
 
 
-def draw_panel(axes: Axes, curves: Sequence[SeedCurve], title: str, given: int) -> None:
+def draw_panel(axes: Axes, curves: Sequence[Curve], title: str, given: int) -> None:
     """Draws curves of a rollout: pale while true frames are fed in, strong from there on.
 
     Args:
@@ -65,9 +66,7 @@ def draw_panel(axes: Axes, curves: Sequence[SeedCurve], title: str, given: int) 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def panel_numbers(
-    curves: Sequence[SeedCurve], experiment: Experiment, given: int
-) -> dict[str, Any]:
+def panel_numbers(curves: Sequence[Curve], experiment: Experiment, given: int) -> dict[str, Any]:
     """The numbers behind a panel, with each model's mean over the rolled out frames shown."""
     rolled = {curve.label: curve.mean_over(slice(given - curve.x[0] + 1, None)) for curve in curves}
     return {
@@ -80,7 +79,5 @@ def panel_numbers(
     }
 
 
-def _part(curve: SeedCurve, points: slice) -> SeedCurve:
-    return SeedCurve(
-        curve.label, curve.colour, curve.x[points], curve.values[:, points], curve.dashes
-    )
+def _part(curve: Curve, points: slice) -> Curve:
+    return replace(curve, x=curve.x[points], values=curve.values[:, points])

@@ -19,8 +19,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rims_rl.experiments.curves import Curve, draw_curves
 from rims_rl.experiments.figure import Drawing, Figure
-from rims_rl.experiments.seed_curves import SeedCurve, draw_curves
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import CHECKPOINTS
@@ -140,10 +140,10 @@ def correlation(active: NDArray[np.bool_], ink: NDArray[np.float32]) -> list[flo
     ]
 
 
-def _mean_curve(found: list[Correlations]) -> SeedCurve:
+def _mean_curve(found: list[Correlations]) -> Curve:
     """The mean over RIMs at each checkpoint, of all seeds."""
     values = np.array([of_seed.mean(axis=1) for _, of_seed in found])
-    return SeedCurve("mean over RIMs", "tab:blue", found[0][0], values)
+    return Curve(found[0][0], values, "mean over RIMs", "tab:blue")
 
 
 def _numbers(stored: list[StoredRun], found: list[Correlations]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from rims_rl.core import RIMConfig
-from rims_rl.experiments.seed_curves import SeedCurve
+from rims_rl.experiments.curves import Curve
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.tasks.wanted import plan_of, planned
 
@@ -41,7 +41,7 @@ def model_curves(
     models: Sequence[Wanted],
     values: Callable[[StoredRun], Sequence[float]],
     x: Sequence[float] | None = None,
-) -> list[SeedCurve]:
+) -> list[Curve]:
     """A curve for each model that has runs, with its name, weights and, where not all, seeds.
 
     Args:
@@ -59,7 +59,7 @@ def model_curves(
         weights = found[0].results["param_count"]
         size = "" if _is_oracle(found[0]) else f", {weights / 1e6:.2g}M weights"
         curves.append(
-            SeedCurve(
+            Curve(
                 label=f"{model_name(found[0])}{size}{seeds_note(runs, found)}",
                 colour=colour,
                 x=x or range(1, 1 + by_seed.shape[1]),

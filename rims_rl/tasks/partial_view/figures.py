@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
+from rims_rl.experiments.curves import Curve, draw_curves
 from rims_rl.experiments.figure import Drawing, Figure
-from rims_rl.experiments.seed_curves import SeedCurve, draw_curves
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.tasks.drawing.styles import model_curves
 from rims_rl.tasks.partial_view.task import PartialViewOptions
@@ -29,7 +29,7 @@ def view_models() -> list[Wanted]:
     return [*learned, wanted(_TASK, {"core": "tto", **nothing_to_learn})]
 
 
-def score_curves(runs: Runs, score: str) -> list[SeedCurve]:
+def score_curves(runs: Runs, score: str) -> list[Curve]:
     """A score by the number of moving balls, a curve for each model.
 
     Args:
@@ -42,7 +42,7 @@ def score_curves(runs: Runs, score: str) -> list[SeedCurve]:
     )
 
 
-def draw_scores(axes: Axes, curves: Sequence[SeedCurve], name: str) -> None:
+def draw_scores(axes: Axes, curves: Sequence[Curve], name: str) -> None:
     """Draws a score by the number of balls.
 
     Args:

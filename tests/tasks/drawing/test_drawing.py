@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Picture
 
-from rims_rl.experiments.seed_curves import SeedCurve, draw_curves
+from rims_rl.experiments.curves import Curve, draw_curves
 from rims_rl.tasks.balls.curves import draw_panel, panel_numbers
 from rims_rl.tasks.balls.figure_models import MORE
 from rims_rl.tasks.balls.masked_encoders import correlation
@@ -77,7 +77,7 @@ def test_inputs_are_true_frames_and_then_predictions():
 
 def test_curves_have_an_interval_with_several_seeds_only(axes):
     values = RNG.random((3, 4))
-    one, many = (SeedCurve("m", "red", range(4), part) for part in (values[:1], values))
+    one, many = (Curve(range(4), part, "m", "red") for part in (values[:1], values))
     assert one.numbers()["interval"] is None
     low, high = many.numbers()["interval"]
     assert np.all(low < values.mean(0))
@@ -89,8 +89,8 @@ def test_curves_have_an_interval_with_several_seeds_only(axes):
 
 
 def test_panel_tells_the_given_frames_from_the_rest(axes):
-    better = SeedCurve("RIM", "blue", range(1, 6), np.array([[0.9, 0.9, 0.1, 0.1, 0.1]]))
-    worse = SeedCurve("LSTM", "red", range(1, 6), np.array([[0.1, 0.1, 0.2, 0.3, 0.4]]))
+    better = Curve(range(1, 6), np.array([[0.9, 0.9, 0.1, 0.1, 0.1]]), "RIM", "blue")
+    worse = Curve(range(1, 6), np.array([[0.1, 0.1, 0.2, 0.3, 0.4]]), "LSTM", "red")
     numbers = panel_numbers([worse, better], MORE, given=2)
     assert numbers["mean_rolled_out_bce"]["LSTM"] == pytest.approx([0.3])
     assert numbers["lowest"] == "RIM"
