@@ -40,6 +40,8 @@ docs: .venv/installed-docs  ## build the site: docs/_build/index.html
 .venv: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt $(NATIVE)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"constraints.txt needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
 	$(INSTALL) --editable .
 	touch $@

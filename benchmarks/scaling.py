@@ -90,7 +90,8 @@ def report(name: str, row: Row) -> None:
 
 def alone(core: str, size: Mapping[str, int]) -> dict[str, float]:
     """Measures in a process of its own, see `print_alone`."""
-    command = [sys.executable, __file__, "--alone", core, json.dumps(size)]
+    threads = str(torch.get_num_threads())
+    command = [sys.executable, __file__, "--alone", core, json.dumps(size), "--threads", threads]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return dict(json.loads(output.splitlines()[-1]))
 

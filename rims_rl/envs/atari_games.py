@@ -20,6 +20,12 @@ from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 Frame = npt.NDArray[np.uint8]
 
 
+#: Arguments of a registered id that games of either kind are made with.
+_EMULATOR = ("repeat_action_probability", "full_action_space", "max_num_frames_per_episode")
+#: Those that our preprocessing has in its own way.
+_REPLACED = ("frameskip", "obs_type")
+
+
 @dataclass(frozen=True)
 class AtariSettings:
     """The way an Atari game is presented to the agent; the defaults are the usual preprocessing.
@@ -89,9 +95,16 @@ class AtariSettings:
 
         Returns:
             Keyword arguments that ALE's environments take.
+
+        Raises:
+            ValueError: The id is registered with others, which not all of them take.
         """
-        names = ("repeat_action_probability", "full_action_space", "max_num_frames_per_episode")
-        chosen = {name: getattr(self, name) for name in names}
+        if not {"game", *_EMULATOR} <= set(spec.kwargs) <= {"game", *_EMULATOR, *_REPLACED}:
+            raise ValueError(
+                f"{spec.id} must be registered as ALE registers its games, with game, "
+                f"{', '.join(_EMULATOR)} and frameskip alone, not with {', '.join(spec.kwargs)}"
+            )
+        chosen = {name: getattr(self, name) for name in _EMULATOR}
         return {name: spec.kwargs[name] if v is None else v for name, v in chosen.items()}
 
 

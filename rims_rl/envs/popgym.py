@@ -114,11 +114,13 @@ def make_popgym(
         previous action.
 
     Raises:
-        ValueError: If it does not render, or its spaces cannot be made flat.
+        ValueError: If it does not render, heeds no settings, or its spaces cannot be made flat.
     """
     # Some infos share arrays, of which Gymnasium's checker would warn at the start of each run.
     env = gym.make(env_id, disable_env_checker=True, **(env_kwargs or {}))
     stock: Any = env.unwrapped
+    if env_kwargs and _takes_anything(type(stock)):
+        raise ValueError(f"{env_id} heeds no settings, got {', '.join(env_kwargs)}")
     if render_mode not in (None, *env.metadata["render_modes"]):
         raise ValueError(f"{env_id} draws no pictures for render_mode {render_mode!r}")
     # The constructors do not take it, or take and forget it.
@@ -130,6 +132,15 @@ def make_popgym(
     if plain and not stock.obs_requires_prev_action:
         return env
     return FlatObservation(env, with_action=stock.obs_requires_prev_action)
+
+
+def _takes_anything(kind: type[gym.Env[Any, Any]]) -> bool:
+    """Tells whether an environment takes and forgets its arguments, as some of POPGym do."""
+    try:
+        kind(**{"an argument of no environment": None})
+    except TypeError:
+        return False
+    return True
 
 
 def _check_spaces(env_id: str, env: gym.Env[Any, Any]) -> None:

@@ -1,8 +1,10 @@
 """Every backend computes what the reference computes, gradients included."""
 
+import hashlib
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -403,6 +405,22 @@ def test_the_number_of_threads_does_not_change_the_result(share):
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-5, atol=1e-5)
 
 
+#: Of the sources that `_KERNEL` counts.
+SOURCES = "291eb1c791fa4cd2"
+
+
+def test_sources_that_changed_are_counted_as_another_kernel():
+    """Else a library built before would be taken: count `_KERNEL` up where it would not fit."""
+    sources = sorted(Path(compiled.__file__).with_name("native").iterdir())
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    assert (compiled._KERNEL, digest) == (1, SOURCES)
+
+
+def test_a_library_of_other_sources_is_not_taken(monkeypatch):
+    monkeypatch.setattr(compiled, "_KERNEL", 0)
+    assert compiled.library.__wrapped__() is None
+
+
 WITHOUT_MORE_THREADS = """
 import pathlib, resource, torch
 from rims_rl.core import RIM
@@ -424,6 +442,12 @@ assert torch.equal(compiled.forward(spec, inputs, True).h, expected.h)
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_where_no_thread_can_be_started_the_caller_does_the_work():
     subprocess.run([sys.executable, "-c", WITHOUT_MORE_THREADS], check=True)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_communication_that_is_not_there_keeps_nothing_from_the_fast_paths(backend):
+    rim = RIM(4, 6, backend=backend, **SMALL, comm_top_k=2, communication=None)
+    rim(torch.randn(2, 3, 4))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -258,6 +258,20 @@ def test_sticky_actions_are_as_the_id_says() -> None:
     np.testing.assert_array_equal(plain, history("ALE/Pong-v5", 1, repeat_action_probability=0.0))
 
 
+@pytest.mark.parametrize(
+    "kwargs", [{"mode": 1}, {"repeat_action_probability": 0.0, "full_action_space": False,
+                             "max_num_frames_per_episode": 1000, "difficulty": 1}]
+)  # fmt: skip
+def test_an_id_with_settings_that_games_in_cpp_have_not_is_refused(kwargs: dict[str, Any]) -> None:
+    game = {"game": "pong", "frameskip": 4}
+    gym.register("MyPong-v0", entry_point="ale_py.env:AtariEnv", kwargs={**game, **kwargs})
+    try:
+        with pytest.raises(ValueError, match="MyPong-v0 must be registered as ALE registers its"):
+            make_vec_env("MyPong-v0", 1, seed=0)
+    finally:
+        del gym.registry["MyPong-v0"]
+
+
 def test_the_visible_game_is_the_fast_one() -> None:
     fast, visible = (
         make_vec_env(BREAKOUT, 1, 0, env_kwargs={"noop_max": 0}, render_mode=mode)

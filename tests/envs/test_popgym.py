@@ -124,6 +124,12 @@ class Odd(gym.Env[Any, Any]):
         self.action_space = action_space
 
 
+def test_settings_that_would_be_forgotten_are_refused():
+    assert make_popgym("popgym-CountRecallEasy-v0", env_kwargs={"num_decks": 2}) is not None
+    with pytest.raises(ValueError, match="CountRecallMedium-v0 heeds no settings, got num_decks"):
+        make_popgym("popgym-CountRecallMedium-v0", env_kwargs={"num_decks": 8})
+
+
 @pytest.mark.parametrize(
     ("observation", "action", "words"),
     [

@@ -78,7 +78,7 @@ def _why_not_scan(config: RIMConfig, x: Tensor, training: bool) -> str | None:
         return "the batch is empty"
     if x.dim() == 4:
         return "the input has several rows"
-    if config.comm_top_k is not None:
+    if config.comm_top_k is not None and config.communication is not None:
         return "comm_top_k is set"
     if config.dropout and training:
         return "dropout is on"
@@ -88,5 +88,7 @@ def _why_not_scan(config: RIMConfig, x: Tensor, training: bool) -> str | None:
 @functools.cache
 def _tell_once(reason: str) -> None:
     logging.getLogger("rims_rl").warning(
-        "rims_rl runs slower than it could: %s; install it again with a C++ compiler", reason
+        "rims_rl runs slower than it could: %s; install it again with a C++ compiler, in a clone "
+        "with pip install -e",
+        reason,
     )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rims_rl.core.attention import SPARSIFY_EPSILON
-from rims_rl.core.scan.operation import ScanInputs, ScanRecord, ScanSpec
+from rims_rl.core.scan.operation import FORMS, ScanInputs, ScanRecord, ScanSpec
 
 _SIZES = (
     "steps", "batch", "num_rims", "rim_size", "gates", "input_heads", "num_active", "comm_heads",
@@ -25,13 +25,10 @@ _FORWARD = (*ScanInputs._fields, "edge_width", *_RECORD)
 _WEIGHTS = ("weight_hh", "weight_qkv", "weight_out")
 _GRADIENTS = tuple(name for name in ScanInputs._fields if name != "keep")
 _BACKWARD = ("grad_h", "grad_c", *(f"{name}_t" for name in _WEIGHTS), *_GRADIENTS)
-_FORMS = {
-    "input_attention": ("null", "competition", "none"),
-    "selection": ("hard", "soft"),
-    "communication": ("none", "bounded", "gated", "residual"),
-}
 _DTYPES = {torch.float32: "f32", torch.float64: "f64"}
 
+#: Of the sources; see ``native/scan.h``, as of the next.
+_KERNEL = 1
 #: The kernel keeps a row of RIMs on the stack.
 MAX_RIMS = 256
 
@@ -67,15 +64,15 @@ def library() -> ctypes.CDLL | None:
 
 
 def expected_layout() -> str:
-    """Names of fields and forms in the order in which this module hands them over, a number."""
-    parts = (_SIZES, _FORWARD, _BACKWARD, *_FORMS.values())
+    """Names of fields and forms in the order in which this module hands them over, and numbers."""
+    parts = (_SIZES, _FORWARD, _BACKWARD, *FORMS.values())
     names = "".join(f"; {' '.join(names)}" for names in parts)
-    return f"{names}; {SPARSIFY_EPSILON:g}"
+    return f"{names}; {SPARSIFY_EPSILON:g}; {MAX_RIMS}; {_KERNEL}"
 
 
 def supports(spec: ScanSpec) -> bool:
     """See `rims_rl.core.scan.operation.Kernel`."""
-    return spec.is_among(_FORMS)
+    return spec.is_among(FORMS)
 
 
 def why_not(spec: ScanSpec, x: Tensor, num_rims: int) -> str | None:
@@ -191,7 +188,7 @@ def _sizes(spec: ScanSpec, inputs: ScanInputs, save: bool) -> _Sizes:
     heads, _, samples, _ = inputs.gates_in.shape
     # A thread takes longer to start than it saves on a few samples.
     threads = torch.get_num_threads() if samples >= 16 else 1
-    forms = [choices.index(getattr(spec, name)) for name, choices in _FORMS.items()]
+    forms = [choices.index(getattr(spec, name)) for name, choices in FORMS.items()]
     return _Sizes(
         samples // batch, batch, rims, units, spec.gates, heads, spec.num_active, spec.comm_heads,
         spec.comm_key_size, spec.comm_value_size, *forms, spec.read_candidate, spec.read_null, save,

@@ -1,6 +1,6 @@
 """The whole scan as one differentiable operation, for the fast paths.
 
-What does not depend on the state is computed before the loop over time, the gradients of all
+What does not depend on the state is computed before the loop over time, the gradients of its
 weights after it, each as one matrix product over the whole sequence. What is left, a kernel does:
 `rims_rl.core.scan.compiled` or `rims_rl.core.scan.torch_forward`. `RIM` itself holds the plain
 reference.
@@ -20,6 +20,13 @@ import torch
 from torch import Tensor
 
 from rims_rl.core.config import RIMConfig
+
+#: The forms that kernels know, in the order of the compiled one's.
+FORMS: Mapping[str, Sequence[str]] = {
+    "input_attention": ("null", "competition", "none"),
+    "selection": ("hard", "soft"),
+    "communication": ("none", "bounded", "gated", "residual"),
+}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rims_rl.core.attention import compete, select_active
 from rims_rl.core.forms import soft_edge
-from rims_rl.core.scan.operation import ScanInputs, ScanRecord, ScanSpec, score_scale
+from rims_rl.core.scan.operation import FORMS, ScanInputs, ScanRecord, ScanSpec, score_scale
 from rims_rl.core.scan.torch_backward import (
     Saved,
     backward,
@@ -29,12 +29,6 @@ from rims_rl.core.scan.torch_backward import (
 )
 
 __all__ = ["backward", "forward", "supports"]
-
-_FORMS = {
-    "input_attention": ("null", "competition", "none"),
-    "selection": ("hard", "soft"),
-    "communication": ("none", "bounded", "gated", "residual"),
-}
 
 
 class _Maps(NamedTuple):
@@ -75,7 +69,7 @@ class _Step(NamedTuple):
 
 def supports(spec: ScanSpec) -> bool:
     """See `rims_rl.core.scan.operation.Kernel`."""
-    return spec.is_among(_FORMS)
+    return spec.is_among(FORMS)
 
 
 def forward(spec: ScanSpec, inputs: ScanInputs, save: bool) -> ScanRecord:

@@ -331,7 +331,7 @@ template <class T> class BackwardPass {
 
   // Adds to the gradients of the attention what comes through how far each RIM moves.
   void edge_backward(int64_t t, int64_t b) {
-    T total[256] = {};
+    T total[RIMS_MAX_RIMS] = {};
     for (int n = 0; n < s.input_heads; ++n)
       for (int k = 0; k < K; ++k)
         total[k] += f.input_attention[(v.sample(t, b) * s.input_heads + n) * K + k];

@@ -92,7 +92,7 @@ template <class T> class ForwardPass {
       std::memset(active, 1, K);
       return;
     }
-    T total[256] = {};
+    T total[RIMS_MAX_RIMS] = {};
     for (int n = 0; n < s.input_heads; ++n) {
       const int64_t at = (v.saved(t, b) * s.input_heads + n) * K;
       T *a = f.input_attention + at;

@@ -1,7 +1,8 @@
 // Recurrent Independent Mechanisms over a whole sequence, forward and backward, on the CPU.
 //
 // Each thread takes its own samples through all steps, so threads never wait for each other.
-// Weight gradients are left to matrix products over the whole sequence by the caller.
+// Gradients of the weights that multiply states are added up here; those of the input's maps are
+// left to the caller, as matrix products over the whole sequence.
 
 #include "scan.h"
 

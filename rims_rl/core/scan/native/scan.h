@@ -1,4 +1,6 @@
 // What a scan takes and gives; compiled.py has the same names in the same order, and checks it.
+// A library built from older sources must not be taken: count RIMS_KERNEL up, there too, whenever
+// the same names come to mean something else.
 //
 // Axes: T time, B batch, M = T * B, K RIMs, A active RIMs, S RIMs whose cell is computed (A, or K
 // where others read their candidates), H units per RIM, G gates (3 GRU, 4 LSTM), N input heads,
@@ -10,6 +12,11 @@
 #include <cstdint>
 
 namespace rims {
+
+#define RIMS_KERNEL 1
+
+// A row of RIMs is kept on the stack.
+#define RIMS_MAX_RIMS 256
 
 // The released code's guard against an empty competition.
 #define RIMS_SPARSIFY_EPSILON 1e-07
@@ -89,7 +96,7 @@ template <class T> struct Backward {
   RIMS_BACKWARD(RIMS_FIELD)
 };
 
-// All names in the order above, and the number, for the caller to compare with its own.
+// All names in the order above, and the numbers, for the caller to compare with its own.
 #define RIMS_TEXT(x) #x
 #define RIMS_TEXT_OF(x) RIMS_TEXT(x)
 #define RIMS_NAME(type, name) " " #name
@@ -98,7 +105,8 @@ template <class T> struct Backward {
 constexpr const char *LAYOUT =
     ";" RIMS_SIZES(RIMS_NAME) ";" RIMS_FORWARD(RIMS_NAME) ";" RIMS_BACKWARD(RIMS_NAME)
     ";" RIMS_INPUT_ATTENTIONS(RIMS_FORM) ";" RIMS_SELECTIONS(RIMS_FORM)
-    ";" RIMS_COMMUNICATIONS(RIMS_FORM) "; " RIMS_TEXT_OF(RIMS_SPARSIFY_EPSILON);
+    ";" RIMS_COMMUNICATIONS(RIMS_FORM) "; " RIMS_TEXT_OF(RIMS_SPARSIFY_EPSILON)
+    "; " RIMS_TEXT_OF(RIMS_MAX_RIMS) "; " RIMS_TEXT_OF(RIMS_KERNEL);
 // clang-format on
 
 } // namespace rims
