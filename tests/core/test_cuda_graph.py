@@ -52,10 +52,11 @@ def graphs(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     monkeypatch.setattr(cuda_graph, "_Graph", Call)
-    monkeypatch.setattr(cuda_graph, "_known", {})
+    monkeypatch.setattr(cuda_graph, "_graphs", {})
+    monkeypatch.setattr(cuda_graph, "_runs", {})
     monkeypatch.setattr(choice, "torch_forward", cuda_graph)
     monkeypatch.setattr(Call, "made", 0)
-    return cuda_graph._known
+    return cuda_graph._graphs
 
 
 @settings(
@@ -67,6 +68,7 @@ def test_equal_to_the_reference(graphs, case):
     reference, fast = twins(options, sizes, "torch", seed)
     steps, batch, hidden = sizes["steps"], sizes["batch"], reference.hidden_size
     graphs.clear()
+    cuda_graph._runs.clear()
     before = Call.made
     for _ in range(3):
         x = torch.randn(steps, batch, sizes["input"], dtype=torch.float64)
@@ -81,7 +83,7 @@ def test_equal_to_the_reference(graphs, case):
 
 
 def test_a_graph_is_made_for_a_shape_that_comes_back_and_the_oldest_goes(graphs, monkeypatch):
-    monkeypatch.setattr(cuda_graph, "_SHAPES", 2)
+    monkeypatch.setattr(cuda_graph, "_GRAPHS", 2)
     rim = RIM(4, 6, backend="torch", **SMALL).requires_grad_(False)
     with torch.no_grad():
         for _ in range(cuda_graph._RUNS_BEFORE):
@@ -91,13 +93,32 @@ def test_a_graph_is_made_for_a_shape_that_comes_back_and_the_oldest_goes(graphs,
         rim(torch.randn(1, 2, 4))
         assert Call.made == 1
         for batch in (3, 4):
-            rim(torch.randn(1, batch, 4))
+            for _ in range(cuda_graph._RUNS_BEFORE + 1):
+                rim(torch.randn(1, batch, 4))
+        assert Call.made == 3
         assert len(graphs) == 2
         rim(torch.randn(1, 2, 4))
-    assert Call.made == 1
+    assert Call.made == 3  # its graph has gone, and it is counted anew
+    assert len(cuda_graph._runs) == 1
+
+
+def test_shapes_that_do_not_come_back_drive_no_graph_out(graphs, monkeypatch):
+    """Such as those of stock RecurrentPPO's padded minibatches, between two rollouts."""
+    monkeypatch.setattr(cuda_graph, "_GRAPHS", 2)
+    monkeypatch.setattr(cuda_graph, "_SHAPES", 3)
+    rim = RIM(4, 6, backend="torch", **SMALL).requires_grad_(False)
+    with torch.no_grad():
+        for _ in range(cuda_graph._RUNS_BEFORE + 1):
+            rim(torch.randn(1, 2, 4))
+        for steps in range(2, 12):
+            rim(torch.randn(steps, 2, 4))
+        assert len(cuda_graph._runs) == 3
+        rim(torch.randn(1, 2, 4))
+    assert (Call.made, len(graphs)) == (1, 1)
 
 
 def test_large_scans_stay_as_they_are(graphs, monkeypatch):
     monkeypatch.setattr(cuda_graph, "_LARGEST", 1)
     RIM(4, 6, backend="torch", **SMALL)(torch.randn(2, 2, 4))[0].sum().backward()
     assert not graphs
+    assert not cuda_graph._runs

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -20,11 +21,14 @@ from rims_rl.core.scan.torch_forward import supports
 __all__ = ["backward", "forward", "supports"]
 
 _Tensors = Sequence[Tensor | None]
+_Value = TypeVar("_Value")
 
 #: A shape is run this often as it is, before it is worth a graph: padded minibatches rarely recur.
 _RUNS_BEFORE = 2
-#: Shapes that are remembered, with their graphs; the one longest unused goes first.
-_SHAPES = 32
+#: Graphs that are kept; the one longest unused goes first.
+_GRAPHS = 32
+#: Shapes without a graph that are remembered: those of one update's padded minibatches and more.
+_SHAPES = 256
 #: Numbers in the input's part of the gates above which there is no graph: it keeps some 20 times
 #: as many in memory.
 _LARGEST = 2**24
@@ -92,7 +96,8 @@ class _Graph:
         return results
 
 
-_known: dict[Hashable, int | _Graph] = {}
+_graphs: dict[Hashable, _Graph] = {}
+_runs: dict[Hashable, int] = {}
 _lock = threading.Lock()
 
 
@@ -115,15 +120,21 @@ def _replayed(
     mode = device, torch.cuda.current_stream(device), torch.is_inference_mode_enabled()
     key = what, mode, shapes
     with torch.cuda.device(device), _lock:
-        known = _known.pop(key, 0)
-        if isinstance(known, int):
-            known = known + 1 if known < _RUNS_BEFORE else _Graph(function, tensors)
-        _known[key] = known
-        if len(_known) > _SHAPES:
-            del _known[next(iter(_known))]
-        if isinstance(known, _Graph):
-            return known(tensors)
+        graph, runs = _graphs.pop(key, None), _runs.pop(key, 0)
+        if graph is None and runs >= _RUNS_BEFORE:
+            graph = _Graph(function, tensors)
+        if graph is not None:
+            _remember(_graphs, key, graph, _GRAPHS)
+            return graph(tensors)
+        _remember(_runs, key, runs + 1, _SHAPES)
     return function(tensors)
+
+
+def _remember(known: dict[Hashable, _Value], key: Hashable, value: _Value, most: int) -> None:
+    """Puts a value in as the newest; the oldest goes where there are too many."""
+    known[key] = value
+    if len(known) > most:
+        del known[next(iter(known))]
 
 
 def _present(tensors: _Tensors) -> list[Tensor]:
