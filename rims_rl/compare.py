@@ -6,7 +6,7 @@ import argparse
 import fnmatch
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,23 +100,31 @@ def _pictures(summary: Mapping[str, Any], axis: str) -> dict[str, Figure | None]
 
 def _chosen(records: Sequence[Record], options: argparse.Namespace) -> list[Record]:
     """The records that the patterns of the command line leave; a core's is its label or name."""
-    named = runs_by_name(records).items()
-    names = {record.source: name for (_, name), runs in named for record in runs}
-    chosen = [
-        record
-        for record in records
-        if fnmatch.fnmatchcase(record.env, options.games)
-        and any(
-            fnmatch.fnmatchcase(name, options.cores) for name in (record.core, names[record.source])
-        )
-    ]
-    if not chosen:
-        games, cores = ({getattr(r, name) for r in records} for name in ("env", "core"))
+    of_games = [record for record in records if _matches([record.env], options.games)]
+    if not of_games:
         raise UsageError(
-            f"no run is of a game {options.games!r} and a core {options.cores!r}: there are "
-            f"{', '.join(sorted(games))} and {', '.join(sorted(cores))}"
+            f"no run is of a game {_either(options.games)}: there are "
+            f"{listed({record.env for record in records})}"
+        )
+    named = runs_by_name(of_games).items()
+    names = {record.source: name for (_, name), runs in named for record in runs}
+    chosen = [r for r in of_games if _matches([r.core, names[r.source]], options.cores)]
+    if not chosen:
+        raise UsageError(
+            f"no run is of a core {_either(options.cores)}: there are "
+            f"{listed({record.core for record in of_games})}"
         )
     return chosen
+
+
+def _matches(names: Iterable[str], patterns: Sequence[str] | None) -> bool:
+    return not patterns or any(
+        fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns
+    )
+
+
+def _either(patterns: Sequence[str]) -> str:
+    return " or ".join(map(repr, patterns))
 
 
 def _check(comparison: Comparison, baseline: str | None) -> None:
@@ -148,12 +156,13 @@ def _parser() -> Parser:
         metavar="CORE",
         help=f"what others are measured by: the beginning of a core's name [{BASELINE}]",
     )
-    parser.add_argument(
-        "--games", metavar="PATTERN", default="*", help="only such games [%(default)s]"
-    )
-    parser.add_argument(
-        "--cores", metavar="PATTERN", default="*", help="only such cores [%(default)s]"
-    )
+    for name in ("games", "cores"):
+        parser.add_argument(
+            f"--{name}",
+            metavar="PATTERN",
+            action="append",
+            help=f"only such {name}; give it again for more [all]",
+        )
     parser.add_argument(
         "--axis", choices=AXES, default="steps", help="of learning curves in pictures [%(default)s]"
     )

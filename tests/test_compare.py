@@ -102,8 +102,15 @@ def test_patterns_choose_and_one_core_alone_is_shown(capsys):
     assert not Path("o/improvement.png").exists()  # that of the comparison before
     assert main(["runs", "--cores", "rim-k6-4", "--out", "o"]) == 0  # as tables call it
     assert "| CartPole-v1 | rim" in capsys.readouterr().out
+    both = ("--cores", "rim-k6-4", "--cores", "ls*")
+    assert main(["runs", *both, "--out", "o"]) == 0
+    assert len(json.loads(Path("o/comparison.json").read_text())["cores"]) == 2
     assert main(["runs", "--cores", "gru*"]) == 2
-    assert "there are CartPole-v1 and lstm-h12, rim-k6-4-h12" in capsys.readouterr().err
+    said = "no run is of a core 'gru*': there are lstm-h12, rim-k6-4-h12"
+    assert said in capsys.readouterr().err
+    assert main(["runs", "--games", "Pong*", "--games", "Box*"]) == 2
+    said = "no run is of a game 'Pong*' or 'Box*': there are CartPole-v1"
+    assert said in capsys.readouterr().err
     assert main(["runs", "--against", "paper", "--out", "none"]) == 2
     assert "none of the games is in the paper's table 7" in capsys.readouterr().err
     assert not Path("none").exists()

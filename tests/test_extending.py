@@ -35,14 +35,16 @@ def own_names():
 
 @pytest.fixture
 def page(monkeypatch, own_names):
-    """Names that the blocks of the page define, run in order with the module it says to save."""
+    """Names that the blocks of the page define, run in order, beside the module it says to save."""
     Path("leaky.py").write_text(BLOCKS[0])
     monkeypatch.syspath_prepend(".")
-    scope = {"torch": torch, "rims_rl": rims_rl}
+    scope: dict[str, Any] = {}
     for block in BLOCKS[1:]:
         shorter = block.replace("100_000", "128")
         shorter = shorter.replace("policy_kwargs=", "n_steps=16, n_epochs=1, policy_kwargs=")
-        exec(shorter, scope)  # our own page
+        of_block: dict[str, Any] = {}  # each could be a file of its own
+        exec(shorter, of_block)  # our own page
+        scope |= of_block
     yield scope
     sys.modules.pop("leaky", None)
 
@@ -92,9 +94,8 @@ def test_the_command_line_trains_both_and_models_load_in_another_process(monkeyp
     core, form = re.findall(r"```bash\npython -m rims_rl.train (.*?)\n```", PAGE, re.DOTALL)
     blocks = [block for block in BLOCKS if "register_communication" in block]
     assert len(blocks) == 1
-    imports = "import torch\nimport rims_rl\n"
     Path("leaky.py").write_text(BLOCKS[0])
-    Path("myforms.py").write_text(imports + blocks[0].partition("rim = ")[0])
+    Path("myforms.py").write_text(blocks[0].partition("rim = ")[0])
     small = (
         "--hidden-size", "12", "--n-envs", "4", "--n-steps", "16", "--n-epochs", "1",
         "--total-timesteps", "64", "--eval-every", "0",

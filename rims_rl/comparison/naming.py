@@ -61,10 +61,13 @@ def runs_by_name(records: Sequence[Record]) -> dict[tuple[str, str], list[Record
         by_name[name][env].append(runs)
     arms: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for name, of_envs in by_name.items():
-        keys = {key for several in of_envs.values() for key in _differing(several)}
+        differing = {env: set(_differing(several)) for env, several in of_envs.items()}
+        everywhere = set().union(*differing.values()) - {_LENGTH}
         for env, several in of_envs.items():
+            # Games have lengths of their own: they are named where they differ in a game.
+            keys = sorted(everywhere | differing[env])
             for runs in several:  # those that read the same, such as 1 and "1", are the same
-                arms[env, name + _suffix(runs[0], sorted(keys))] += runs
+                arms[env, name + _suffix(runs[0], keys)] += runs
     return dict(arms)
 
 
@@ -115,6 +118,7 @@ def _says_units(part: str) -> bool:
     return part[:1] == "h" and part[1:].isdecimal()
 
 
+_LENGTH = "total_timesteps"
 #: What stands for a setting that a run does not have, not even as None.
 _ABSENT = object()
 
@@ -136,7 +140,7 @@ def _suffix(record: Record, keys: Sequence[str]) -> str:
 
 def _named(record: Record) -> dict[str, Any]:
     """The settings that may stand in a name."""
-    return _compared(record) | {"total_timesteps": record.total}
+    return _compared(record) | {_LENGTH: record.total}
 
 
 def _short(value: Any) -> str:

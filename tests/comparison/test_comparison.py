@@ -62,6 +62,14 @@ def test_a_setting_in_a_name_is_there_in_all_games():
     }  # fmt: skip
 
 
+def test_a_length_is_in_the_names_of_the_game_alone_that_has_several():
+    runs = [record(env="A-v0"), record(env="B-v0"), record(env="B-v0", total=2000.0)]
+    assert set(compare(runs).arms) == {
+        ("A-v0", "lstm"), ("B-v0", "lstm (total_timesteps 1,000)"),
+        ("B-v0", "lstm (total_timesteps 2,000)"),
+    }  # fmt: skip
+
+
 def test_windows_include_their_end_and_the_last_ones_are_the_end():
     run = record(steps=np.array([25.0, 25.0, 26.0, 1000.0]), returns=np.array([1.0, 3.0, 7.0, 9.0]))
     (arm,) = compare([run]).arms.values()
