@@ -12,6 +12,8 @@ from sb3_contrib.common.recurrent.buffers import RecurrentDictRolloutBuffer, Rec
 from rims_rl.agents.buffers import SequenceDictRolloutBuffer, SequenceRolloutBuffer
 from rims_rl.agents.core_policy import CorePolicy
 
+_SIGNATURE = inspect.signature(sb3_contrib.RecurrentPPO)
+
 
 class RecurrentPPO(sb3_contrib.RecurrentPPO):
     """Recurrent PPO whose minibatches are whole sequences of some of the environments.
@@ -25,6 +27,9 @@ class RecurrentPPO(sb3_contrib.RecurrentPPO):
     learns. Its file holds all options of RIMs, those left to their defaults included: give `load`
     no policy_kwargs, which SB3 compares with them.
 
+    Left to its default, batch_size is the largest up to sb3-contrib's 128 that divides the
+    environments into whole sequences, and one sequence where these are longer.
+
     Raises:
         ValueError: batch_size does not divide the environments into whole sequences.
     """
@@ -32,6 +37,9 @@ class RecurrentPPO(sb3_contrib.RecurrentPPO):
     def __init__(self, *args: Any, _init_setup_model: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, _init_setup_model=False, **kwargs)  # type: ignore[misc]
         if _init_setup_model:
+            if "batch_size" not in _SIGNATURE.bind_partial(*args, **kwargs).arguments:
+                usual, sizes = self.batch_size or 0, self._batch_sizes()
+                self.batch_size = max((size for size in sizes if size <= usual), default=sizes[0])
             self._check_batch_size()
             self._setup_model()
 
@@ -39,9 +47,13 @@ class RecurrentPPO(sb3_contrib.RecurrentPPO):
         self._check_batch_size()
         return super()._setup_learn(*args, **kwargs)
 
-    def _check_batch_size(self) -> None:
+    def _batch_sizes(self) -> list[int]:
+        """Those that divide the environments into whole sequences, from one sequence up."""
         divisors = (n for n in range(1, self.n_envs + 1) if self.n_envs % n == 0)
-        sizes = [self.n_steps * n for n in divisors]
+        return [self.n_steps * n for n in divisors]
+
+    def _check_batch_size(self) -> None:
+        sizes = self._batch_sizes()
         if self.batch_size is not None and self.batch_size not in sizes:
             raise ValueError(
                 f"batch_size {self.batch_size} does not divide {self.n_envs} environments of "
@@ -71,6 +83,4 @@ class RecurrentPPO(sb3_contrib.RecurrentPPO):
 
 
 # `help(RecurrentPPO)` and editors show the real arguments.
-RecurrentPPO.__signature__ = inspect.signature(  # type: ignore[attr-defined]
-    sb3_contrib.RecurrentPPO
-)
+RecurrentPPO.__signature__ = _SIGNATURE  # type: ignore[attr-defined]

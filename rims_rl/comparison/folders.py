@@ -14,7 +14,16 @@ from stable_baselines3.common.monitor import Monitor
 from rims_rl.comparison.monitor_logs import monitored_runs
 from rims_rl.comparison.record import Array, Record, whole_rows
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.folder import COMMAND, CONFIG, EPISODES, PROGRESS, RESULTS, first_command
+from rims_rl.runs.folder import (
+    COMMAND,
+    CONFIG,
+    EPISODES,
+    PROGRESS,
+    RESULTS,
+    first_command,
+    read_results,
+)
+from rims_rl.training.parser import read_stored
 from rims_rl.training.results import STEPS, hours_at
 from rims_rl.training.trainee import AGENTS
 
@@ -59,20 +68,20 @@ def _is_others_run(logs: Path) -> bool:
 
 def _of_run(folder: Path) -> Record:
     try:
-        plan = AGENTS.stored_plan(folder / CONFIG, {})
+        env, core, settings = _identity(folder)
         episodes = whole_rows(folder / EPISODES, ("timesteps", "return"))
         progress = pd.read_csv(folder / PROGRESS)
         steps = _numbers(episodes["timesteps"])
         return Record(
             source=str(folder),
-            env=plan.subject,
-            core=plan.label(),
-            seed=plan.run.seed,
+            env=env,
+            core=core,
+            seed=settings["seed"],
             steps=steps,
             returns=_numbers(episodes["return"]),
-            total=float(plan.run.total_timesteps),
+            total=float(settings["total_timesteps"]),
             hours=hours_at(progress, steps),
-            settings=plan.flat(),
+            settings=settings,
             parameters=_parameters(folder / RESULTS),
             command=first_command(folder),
             trained=float(progress[STEPS].max()) if len(progress) else 0.0,
@@ -80,6 +89,19 @@ def _of_run(folder: Path) -> Record:
         )
     except (OSError, ValueError, KeyError, IndexError, AttributeError) as error:
         raise UsageError(f"{folder} cannot be read as a run: {error}") from None
+
+
+def _identity(folder: Path) -> tuple[str, str, Mapping[str, Any]]:
+    """The environment, the core's label and all options of a run."""
+    try:
+        plan = AGENTS.stored_plan(folder / CONFIG, {})
+    except UsageError:
+        # A core of one's own need not be here: a run that is done says all that is compared.
+        if not (folder / RESULTS).exists():
+            raise
+        options = read_stored(folder / CONFIG)
+        return options["env"], read_results(folder)["model"], options
+    return plan.subject, plan.label(), plan.flat()
 
 
 def _parameters(results: Path) -> int | None:

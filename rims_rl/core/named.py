@@ -50,7 +50,8 @@ class Named(dict[str, Thing]):
                 importlib.import_module(module)
             except Exception as error:  # whatever a user's own file does
                 raise ValueError(
-                    f"cannot import {module!r} of {self.kind} {name!r}: {error}"
+                    f"cannot import {module!r} of {self.kind} {name!r}: {error}; Python looks in "
+                    "this folder and those of PYTHONPATH"
                 ) from error
         if own_name not in self:
             raise ValueError(

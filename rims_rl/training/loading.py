@@ -96,8 +96,12 @@ def load_model(
     try:
         return algorithm.load(file, device=device, **kwargs)
     except Exception as error:  # SB3 has no error of its own for a damaged file
+        if isinstance(error, AttributeError) and "lstm_actor" in str(error):
+            raise UsageError(
+                f"{file} is no model of RecurrentPPO, but of an algorithm without memory"
+            ) from None
         reason = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
-        raise UsageError(f"{file} cannot be loaded by this version: {reason}") from None
+        raise UsageError(f"{file} cannot be loaded: {reason}") from None
 
 
 def _scale_file(model: Path) -> Path | None:

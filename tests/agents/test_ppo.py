@@ -56,6 +56,16 @@ def test_minibatches_that_do_not_divide_are_refused(batch_size):
         make_model(batch_size=batch_size)
 
 
+@pytest.mark.parametrize(
+    ("n_envs", "n_steps", "batch_size"),
+    [(1, 32, 32), (4, 16, 64), (3, 64, 64), (2, 200, 200), (8, 128, 128)],
+)
+def test_minibatches_fit_by_themselves_where_nobody_chose(n_envs, n_steps, batch_size):
+    env = make_vec_env("CartPole-v1", n_envs, seed=0)
+    model = rims_rl.RecurrentPPO("MlpRimPolicy", env, n_steps=n_steps, policy_kwargs=POLICY)
+    assert model.batch_size == batch_size
+
+
 def test_models_go_to_stock_recurrent_ppo_and_back(tmp_path):
     ours = make_model()
     ours.learn(64)

@@ -45,6 +45,19 @@ def test_a_run_through_several_sources_is_read_once(stored, monkeypatch):
     Path("link").unlink()
 
 
+def test_a_core_of_ones_own_need_not_be_here(stored, tmp_path):
+    run = stored / "CartPole-v1" / "rim" / "seed0"
+    shutil.copytree(run, tmp_path / "own")
+    config = tmp_path / "own" / "config.yaml"
+    config.write_text(config.read_text().replace("core: rim", "core: nowhere:mine"))
+    own, ours = read_sources([str(tmp_path), str(run)])
+    assert (own.env, own.core, own.seed, own.total) == (ours.env, ours.core, ours.seed, ours.total)
+    assert own.settings == {**ours.settings, "core": "nowhere:mine"}
+    (tmp_path / "own" / "results.json").unlink()
+    with pytest.raises(UsageError, match=r"cannot import 'nowhere'.*PYTHONPATH"):
+        read_sources([str(tmp_path)])
+
+
 def test_published_results(tmp_path):
     windows = {"timesteps": [10, 20], "return": [1.0, 2.0]}
     about = {"env": "CartPole-v1", "model": "rim", "timesteps": 20, "config": {"seed": 4}}
