@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         register_selection,
     )
     from rims_rl.envs import make_vec_env
+    from rims_rl.training.scales import load_scales
 
 #: Where the public names are.
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "Core": "core",
     "RIMConfig": "core",
     "RecurrentPPO": "agents",
+    "load_scales": "training.scales",
     "make_vec_env": "envs",
     "register_communication": "core",
     "register_core": "core",
@@ -46,6 +48,7 @@ __all__ = [
     "RIMConfig",
     "RecurrentPPO",
     "__version__",
+    "load_scales",
     "make_vec_env",
     "register_communication",
     "register_core",

@@ -51,7 +51,8 @@ class AtariCnn(BaseFeaturesExtractor):
             raise ValueError(
                 f"CnnRimPolicy needs an image (uint8, 0 to 255; any numbers with "
                 f"normalize_images=False), got {observation_space}: "
-                "use MlpRimPolicy for vectors and MultiInputRimPolicy for dictionaries"
+                "use MlpRimPolicy for vectors and MultiInputRimPolicy for dictionaries; for planes "
+                "of 0 and 1 features_extractor_class=rims_rl.agents.SmallGridCnn"
             )
         assert observation_space.shape is not None
         channels, height, width = observation_space.shape

@@ -340,8 +340,8 @@ class MlpRimPolicy(CorePolicy):
         if "features_extractor_class" not in kwargs:
             if isinstance(observation_space, spaces.Dict):
                 raise ValueError(
-                    f"MlpRimPolicy reads vectors, got {observation_space}: use MultiInputRimPolicy "
-                    "for dictionaries"
+                    "MlpRimPolicy reads vectors: use MultiInputRimPolicy for dictionaries, such as "
+                    f"these of {', '.join(map(str, observation_space))}"
                 )
             if is_image_space(observation_space):
                 warnings.warn(

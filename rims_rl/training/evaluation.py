@@ -35,7 +35,7 @@ from rims_rl.training.loading import Trained, load_trained
 from rims_rl.training.options import TrainPlan
 from rims_rl.training.parser import read_stored
 from rims_rl.training.playing import PlayOptions, make_play_parser
-from rims_rl.training.scales import scaled
+from rims_rl.training.scales import load_scales
 from rims_rl.training.video import Mask, Picture, check_video, write_video
 
 #: Environments played side by side.
@@ -172,7 +172,7 @@ def make_games(
         env = VecLastAction(env)
     env = RecurrentPPO._wrap_env(env, verbose=0, monitor_wrapper=False)  # as SB3 does to train
     _check_spaces(trained, env, env_id)
-    return env if trained.scale is None else scaled(env, trained.scale)
+    return env if trained.scale is None else load_scales(trained.scale, env)
 
 
 def _require_pictures(env: VecEnv, env_id: str) -> None:

@@ -48,24 +48,28 @@ def restore_scales(env: VecEnv, facts: Mapping[str, Any]) -> None:
         _restore_observations(env, observations)
 
 
-def scaled(env: VecEnv, file: Path) -> VecEnv:
-    """Environments whose observations are normalised as a file says, and no longer learn from.
+def load_scales(file: str | Path, venv: VecEnv) -> VecNormalize:
+    """Normalises observations as in the training of a model, as SB3's `VecNormalize.load` does.
+
+    An agent of ``--normalize-observations`` has to see them so, wherever it acts. The statistics
+    stay what they are, and rewards are not normalised.
 
     Args:
-        env: as they are.
-        file: JSON beside a model of ours, or what SB3's `VecNormalize.save` wrote, which runs code
-            when it is read.
+        file: JSON beside a model of ours, ``model.json`` or ``best_model.json``, or what SB3's
+            `VecNormalize.save` wrote, which runs code when it is read.
+        venv: environments as they are.
 
     Raises:
         UsageError: it cannot be read, or is of other observations.
     """
+    file = Path(file)
     try:
         if file.suffix != ".json":
-            loaded = VecNormalize.load(str(file), env)
+            loaded = VecNormalize.load(str(file), venv)
             loaded.training = loaded.norm_reward = False
             return loaded
         observations = json.loads(file.read_text(encoding="utf-8"))[OBSERVATION_SCALE]
-        new = VecNormalize(env, training=False, norm_reward=False)
+        new = VecNormalize(venv, training=False, norm_reward=False)
         _restore_observations(new, observations)
     except Exception as error:  # pickle has no error of its own for a damaged file
         reason = " ".join(str(error).split())

@@ -43,7 +43,7 @@ from rims_rl.training.options import TrainPlan
 from rims_rl.training.progress import ProgressReport
 from rims_rl.training.recording import EpisodeLog, Recorder
 from rims_rl.training.results import summary, write_results
-from rims_rl.training.scales import restore_scales
+from rims_rl.training.scales import observation_scale, restore_scales
 
 
 class Agent(Trainee):
@@ -158,11 +158,18 @@ class Agent(Trainee):
         best_text = "" if best is None else f", best evaluation {best:.2f}"
         total = self._plan.run.total_timesteps
         more = "" if run.stop else f" --total-timesteps {2 * total}"
+        scales = (run.folder / MODEL).with_suffix(".json")
+        seen = (
+            f"\nscales   rims_rl.load_scales('{scales}', env) normalises what the model sees, in "
+            "code of your own"
+            if observation_scale(model.get_vec_normalize_env())
+            else ""
+        )
         return (
             f"{'stopped' if run.stop else 'done'} at {progress.timesteps:,} of {total:,} steps, "
             f"mean return {score}{best_text}: {run.folder}\n"
             f"evaluate python -m rims_rl.evaluate {run.folder}\n"
-            f"continue python -m rims_rl.train --resume {run.folder}{more}"
+            f"continue python -m rims_rl.train --resume {run.folder}{more}{seen}"
         )
 
     def close(self) -> None:
