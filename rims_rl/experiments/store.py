@@ -172,7 +172,9 @@ class Runs:
             raise UsageError(f"--budget {self.budget.name} says nothing of {', '.join(subjects)}")
         trainable = [job for job in jobs if self._may_train(job)]
         if not trainable and self._only != NOTHING:
-            raise UsageError(f"{self._only!r} matches none of: {_some_titles(jobs)}")
+            raise UsageError(
+                f"{self._only!r} matches none of: {_some_titles(jobs)}{self._hint(jobs)}"
+            )
         missing = [job for job in trainable if not self._has(job, numbers_only)]
         if missing:
             missing[0].kind.require_room([job.plan for job in missing])
@@ -245,6 +247,11 @@ class Runs:
         """Publishes the results of a run as soon as it is done, if any are to be."""
         if self._published is not None:
             self._read(job).publish()
+
+    def _hint(self, jobs: Sequence[Job]) -> str:
+        within = f"*{self._only.strip('*')}*"
+        has_part = any(fnmatch.fnmatchcase(job.title, within) for job in jobs)
+        return f"; a pattern is of the whole title: did you mean {within!r}?" if has_part else ""
 
     def _may_train(self, job: Job) -> bool:
         return fnmatch.fnmatchcase(job.title, self._only)

@@ -18,7 +18,7 @@ from rims_rl.training.trainee import AGENTS
 _SHIPPED = "suites"
 _KEYS = {"title", "games", "cores", "options", "budgets"}
 #: Options that a suite sets itself for each of its runs.
-_OF_SUITES = ("seed", "run_dir", "track")
+_OF_SUITES = ("seed", "seeds", "run_dir", "track")
 #: What must be in a suite.
 _NEEDED = {
     "games": (list, "a list of ids"),

@@ -63,7 +63,7 @@ def main(kind: Kind[Any], argv: Sequence[str] | None) -> int:
     return exit_status(
         kind.command,
         lambda: _train(kind, arguments),
-        "interrupted at once; the checkpoints saved before are intact",
+        "interrupted at once; what was saved before is intact",
         *kind.refusals,
     )
 

@@ -52,6 +52,13 @@ def test_other_settings_are_another_run(tiny, other):
     assert len(trainings()) == 2
 
 
+def test_a_pattern_of_a_part_of_a_title_is_told_as_the_whole_one(tiny):
+    with pytest.raises(UsageError, match=r"'rim-\*' matches none of: .*mean '\*rim-\*'\?"):
+        Runs(ROOT, [0], quick=True, only="rim-*").prepare([tiny()])
+    with pytest.raises(UsageError, match=r"'lstm' matches none of: [^?]*$"):
+        Runs(ROOT, [0], quick=True, only="lstm").prepare([tiny()])
+
+
 def test_a_run_is_what_the_tasks_command_gives(tiny):
     run = store().every_seed(tiny(core_kwargs={"communication": None}))[0]
     program, _, module, *argv = shlex.split((run.folder / "command.txt").read_text())

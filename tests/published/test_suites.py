@@ -153,6 +153,7 @@ CHANGES = {
     "no games": ({"games": []}, [], "it needs games"),
     "no such game": ({"games": ["CartPole-v9"], "budgets": {}}, [], "did you mean CartPole-v1"),
     "a seed of its own": ({"cores": {"X": {"seed": 4}}}, [], "X: seed is chosen for each run"),
+    "seeds of no budget": ({"options": {"seeds": 3}}, [], "seeds: N of a budget says how many"),
     "a folder": ({"options": {"run_dir": "x"}}, [], "options: run_dir is chosen for each run"),
     "the same twice": (
         {"cores": {"A": {"core": "lstm"}, "B": {"core": "lstm"}}}, [], "B has the settings of A"
