@@ -164,8 +164,11 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
     except (AssertionError, NotImplementedError) as error:  # SB3's, about a space
         raise UsageError(f"--env {plan.env.env}: {error}") from None
     except TypeError as error:
+        values = {**core.policy_kwargs, **core.core_kwargs}
+        given = ", ".join(f"{name} {value!r}" for name, value in values.items())
         raise UsageError(
-            f"a value in --policy-kwargs or --core-kwargs is of a type that does not work: {error}"
+            "a value in --policy-kwargs or --core-kwargs is of a type that does not work: "
+            f"{error} ({given})"
         ) from None
     except ValueError as error:
         raise UsageError(str(error)) from None

@@ -410,6 +410,12 @@ def test_an_exported_core_computes_the_same(strict):
     torch.testing.assert_close(exported(*other), _Flat(rim)(*other))
 
 
+def test_a_trace_of_torchscript_is_refused_instead_of_wrong():
+    rim, x = RIM(8, 12, 3, 2), torch.randn(5, 3, 8)
+    with torch.no_grad(), pytest.raises(ValueError, match="use torch.export"):
+        torch.jit.trace(rim, (x,), check_trace=False)
+
+
 def test_an_exported_core_takes_any_number_of_rows():
     rim, state = RIM(5, 12, 4, 2), (torch.randn(1, 3, 12),) * 2
     inputs, starts = torch.randn(6, 3, 4, 5), torch.zeros(6, 3)

@@ -48,8 +48,11 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
     """The kernel for such an input, or None for the reference.
 
     Raises:
-        ValueError: the configuration names a backend that cannot run it; the message says why.
+        ValueError: the configuration names a backend that cannot run it; the message says why. Or
+            `torch.jit.trace` records the program, which would see nothing of a kernel.
     """
+    if torch.jit.is_tracing():
+        raise ValueError("torch.jit.trace cannot record RIMs: use torch.export")
     if config.backend == "reference":
         return None
     spec = ScanSpec.of(config)
