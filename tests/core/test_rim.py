@@ -412,7 +412,7 @@ def test_an_exported_core_computes_the_same(strict):
 
 def test_a_trace_of_torchscript_is_refused_instead_of_wrong():
     rim, x = RIM(8, 12, 3, 2), torch.randn(5, 3, 8)
-    with torch.no_grad(), pytest.raises(ValueError, match="use torch.export"):
+    with torch.no_grad(), pytest.raises(ValueError, match=r"use torch\.export"):
         torch.jit.trace(rim, (x,), check_trace=False)
 
 
