@@ -186,3 +186,8 @@ def test_spatial_input_is_refused_where_there_are_no_places_or_no_attention() ->
         built(env="CartPole-v1", spatial_input=True)
     with pytest.raises(UsageError, match=r"core 'lstm' .* reads one row of features a step"):
         built(env="MinAtar/Breakout-v1", spatial_input=True, core="lstm")
+
+
+def test_a_value_that_does_not_work_is_named() -> None:
+    with pytest.raises(UsageError, match=r"of a type that does not work: .*\(net_arch 64"):
+        built(env="CartPole-v1", policy_kwargs={"net_arch": 64})

@@ -51,7 +51,7 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
         ValueError: the configuration names a backend that cannot run it; the message says why. Or
             `torch.jit.trace` records the program, which would see nothing of a kernel.
     """
-    if torch.jit.is_tracing():
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         raise ValueError("torch.jit.trace cannot record RIMs: use torch.export")
     if config.backend == "reference":
         return None
