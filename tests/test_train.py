@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+import yaml
 from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.monitor import load_results
 from stable_baselines3.common.vec_env import VecNormalize
@@ -523,3 +524,15 @@ def test_a_smaller_learning_rate_is_no_advice_about_the_environment(capsys):
     assert "--learning-rate" not in told
     assert main([*argv, "--env", "CartPole-v1", "--run-dir", "s", "--learning-rate", "1e36"]) == 1
     assert "e.g. --resume s --learning-rate 5e+35" in capsys.readouterr().err
+
+
+def test_the_configuration_of_a_run_begins_another(finished, capsys):
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    (finished / "config.yaml").write_text(yaml.safe_dump({**config, "run_dir": "r"}))
+    assert main(["--config", "r/config.yaml", "--seed", "4", "--run-dir", "other"]) == 0
+    assert main(["--config", "r/config.yaml", "--seed", "5"]) == 0
+    (folder,) = Path("runs").rglob("seed5-*")
+    found = yaml.safe_load((folder / "config.yaml").read_text())
+    assert {**found, "seed": config["seed"], "run_dir": config["run_dir"]} == config
+    assert main(["--config", "r/config.yaml", "--run-dir", "r"]) == 2
+    assert "already holds a run" in capsys.readouterr().err

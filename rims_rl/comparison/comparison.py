@@ -24,6 +24,8 @@ from rims_rl.training.results import WINDOWS
 LAST = 4
 #: The formula of `Comparison.improvement`.
 IMPROVEMENT = "100 x (core - baseline) / (max(top, baseline) - floor)"
+#: Hours of training that say how fast it is.
+_TIMED = 30 / 3600
 #: With fewer seeds a 95% bootstrap interval is hardly more than their range, and covers less.
 FEW_SEEDS = 4
 #: By how much runs of unknown length may differ without a word.
@@ -84,9 +86,12 @@ class Arm:
 
     @property
     def speed(self) -> float | None:
-        """Agent steps per second up to the last episode's end, the median over seeds."""
+        """Agent steps per second up to the last episode's end, the median over seeds.
+
+        None of runs that are shorter than `_TIMED`: their clocks count seconds.
+        """
         rates = [r.steps[-1] / r.hours[-1] / 3600 for r in self.records
-                 if r.hours is not None and len(r.hours) and r.hours[-1] > 0]  # fmt: skip
+                 if r.hours is not None and len(r.hours) and r.hours[-1] > _TIMED]  # fmt: skip
         return float(np.median(rates)) if rates else None
 
     @property

@@ -60,6 +60,11 @@ def make_vec_env(
         UnknownEnvError: If the id is unknown; the message names the nearest ones.
         ValueError: If the environment cannot be built from these arguments.
     """
+    if not isinstance(env_id, str):
+        raise ValueError(
+            f"env_id must be a registered id, not {env_id!r}: stable_baselines3's make_vec_env "
+            "takes functions and classes"
+        )
     if n_envs < 1:
         raise ValueError(f"n_envs must be at least 1, not {n_envs}")
     kwargs = dict(env_kwargs or {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import re
 import typing
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -229,6 +230,12 @@ def refuse_ignored(
     for name in options:
         if name in given and name not in known:
             raise UsageError(f"{flag(name)}: {model} has no such option; leave it out")
+
+
+def without_its_folder(values: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """The options of a ``--config`` file; that of a run names the run's folder, which is taken."""
+    is_its_own = Path(values.get("run_dir") or os.devnull).resolve() == file.resolve().parent
+    return {k: v for k, v in values.items() if not (is_its_own and k == "run_dir")}
 
 
 def to_yaml(plan: Plan) -> str:

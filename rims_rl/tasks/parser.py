@@ -28,6 +28,7 @@ from rims_rl.runs.parser import (
     refuse_changes,
     refuse_ignored,
     warn_if_shorter,
+    without_its_folder,
 )
 from rims_rl.tasks.options import GROUPS, OF_MODELS, ModelOptions, TaskPlan, model_options
 from rims_rl.tasks.registry import TASKS
@@ -81,7 +82,8 @@ def parse(argv: Sequence[str]) -> Request:
     flags = list(argv[named:])
     given = parsed(_parser(task), lambda: _parser(task).parse_args(flags, defaults=False))
     config, resume = given.pop("config", None), given.pop("resume", None)
-    values = overlaid(read_config(Path(config), task) if config else {}, given)
+    file = Path(config) if config else None
+    values = overlaid(without_its_folder(read_config(file, task), file) if file else {}, given)
     if not resume:
         core = values.get("core", ModelOptions.core)
         refuse_ignored(given, OF_MODELS, model_options(core), f"core {core}")

@@ -29,6 +29,7 @@ from rims_rl.runs.parser import (
     refuse_changes,
     refuse_ignored,
     warn_if_shorter,
+    without_its_folder,
 )
 from rims_rl.training.options import GROUPS, PolicyOptions, TrainPlan
 
@@ -72,7 +73,8 @@ def parse(argv: Sequence[str]) -> Request:
     """
     given = parsed(_parser(), lambda: _parser().parse_args(list(argv), defaults=False))
     config, resume = given.pop("config", None), given.pop("resume", None)
-    values = overlaid(read_yaml(Path(config)) if config else {}, given)
+    file = Path(config) if config else None
+    values = overlaid(without_its_folder(read_yaml(file), file) if file else {}, given)
     if not resume:
         core = values.get("core", PolicyOptions.core)
         try:

@@ -189,3 +189,8 @@ def test_an_unknown_keyword_is_one_clear_line(env_id: str) -> None:
 def test_some_environments_are_needed() -> None:
     with pytest.raises(ValueError, match="n_envs must be at least 1, not 0"):
         make_vec_env("CartPole-v1", 0)
+
+
+def test_a_function_that_makes_an_environment_is_for_sb3() -> None:
+    with pytest.raises(ValueError, match=r"must be a registered id.*stable_baselines3's make_vec"):
+        make_vec_env(lambda: gym.make("CartPole-v1"))  # type: ignore[arg-type]  # to be refused
