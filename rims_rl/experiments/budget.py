@@ -66,11 +66,7 @@ def read_budget(name: str, kind: Kind[Any]) -> Budget:
     Raises:
         UsageError: there is no such file, or it names an unknown task or option.
     """
-    content = read_shipped(
-        "budgets",
-        name,
-        lambda why, names: f"--budget {name} cannot be read ({why}): give {names}, or a YAML file",
-    )
+    content = read_shipped("budgets", name, "--budget")
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise UsageError(f"--budget {name}: not a mapping of tasks to options")
     for subject, values in content.items():

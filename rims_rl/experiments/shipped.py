@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.runs.parser import load_yaml
 
 
@@ -22,13 +21,13 @@ def shipped_names(folder: str) -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in _files(folder).iterdir())
 
 
-def read_shipped(folder: str, name: str, refusal: Callable[[str, str], str]) -> Any:
+def read_shipped(folder: str, name: str, what: str) -> Any:
     """The content of a YAML file.
 
     Args:
         folder: of those that come with the package, under ``configs``.
         name: of one of them, or a path.
-        refusal: makes the message for a file that cannot be read, from why and the known names.
+        what: it is, for messages.
 
     Raises:
         UsageError: it cannot be read.
@@ -37,9 +36,14 @@ def read_shipped(folder: str, name: str, refusal: Callable[[str, str], str]) -> 
     try:
         file = shipped if shipped.is_file() else Path(name)
         return load_yaml(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UsageError(refusal(reason, ", ".join(shipped_names(folder)))) from None
+    except OSError as error:
+        names = shipped_names(folder)
+        raise UsageError(
+            f"{what} {name} cannot be read ({error.strerror}): choose from {', '.join(names)}, or "
+            f"give a YAML file{did_you_mean(name, names)}"
+        ) from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{what} {name} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def _files(folder: str) -> Any:

@@ -193,13 +193,7 @@ def _budgets(name: str, content: Mapping[str, Any]) -> Mapping[str, Mapping[str,
 
 
 def _content(name: str) -> Mapping[str, Any]:
-    content = read_shipped(
-        _SHIPPED,
-        name,
-        lambda why, names: (
-            f"suite {name} cannot be read ({why}): choose from {names}, or give a YAML file"
-        ),
-    )
+    content = read_shipped(_SHIPPED, name, "suite")
     if not isinstance(content, dict):
         raise UsageError(f"suite {name}: not a mapping; it needs games and cores")
     for key in content:

@@ -104,7 +104,8 @@ def test_the_note_leaves_out_what_a_figure_has_its_own_value_for():
 
 
 BROKEN = {
-    "no file": (None, "give cpu, or a YAML file"),
+    "no file": (None, "choose from cpu, or give a YAML file"),
+    "no YAML": ("a: [", "b.yaml is not YAML: while parsing"),
     "no mapping": ("- 1", "not a mapping of tasks"),
     "unknown task": ("chess: {epochs: 1}", "unknown task 'chess'"),
     "unknown option": ("copying: {epoch: 1}", "epoch"),

@@ -149,6 +149,7 @@ def test_numbers_are_those_of_the_command_line(in_empty_folder):
 
 CHANGES = {
     "no such suite": ({}, ["atari58"], "choose from atari30, atari41"),
+    "a suite like it": ({}, ["minatr"], "or give a YAML file; did you mean minatar?"),
     "no such budget": ({}, ["--budget", "small"], "--budget small: suite tiny.yaml has one, two"),
     "no games": ({"games": []}, [], "it needs games"),
     "no such game": ({"games": ["CartPole-v9"], "budgets": {}}, [], "did you mean CartPole-v1"),
