@@ -432,7 +432,9 @@ def test_normalised_observations_are_scaled_alike_when_resumed_and_evaluated(cap
 def test_scales_of_sb3_are_taken(finished, capsys):
     env = VecNormalize(make_vec_env("CartPole-v1", 1, 0))
     env.save("r/vecnormalize.pkl")
-    assert evaluate(["r", "--episodes", "1"]) == 0
+    capsys.readouterr()
+    assert evaluate(["r/model.zip", "--episodes", "1"]) == 0
+    assert "normalised by vecnormalize.pkl" in " ".join(capsys.readouterr().out.split())
     Path("damaged.pkl").write_bytes(b"x")
     assert evaluate(["r", "--episodes", "1", "--normalize", "damaged.pkl"]) == 2
     assert "damaged.pkl cannot be read" in capsys.readouterr().err

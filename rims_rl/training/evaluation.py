@@ -250,7 +250,8 @@ def record(
 
 
 def _print_table(summary: dict[str, Any], env_id: str, trained: Trained) -> None:
-    table = Table(title=f"{env_id}\n{trained.file.name}, games: {summary['episodes']}")
+    by = f"\nobservations normalised by {trained.scale.name}" if trained.scale else ""
+    table = Table(title=f"{env_id}\n{trained.file.name}, games: {summary['episodes']}{by}")
     for title in ("", "value", f"{CONFIDENCE:.0%} interval"):
         table.add_column(title, justify="left" if not title else "right")
     rows = {"mean return": "mean", "median": "median", "interquartile mean": "iqm"}
