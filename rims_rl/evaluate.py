@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rims_rl.envs import UnknownEnvError
-from rims_rl.runs.errors import exit_status
 from rims_rl.training.evaluation import evaluate, parse
+from rims_rl.training.playing import play_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,14 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0; 2 for a request that cannot be done; 130 after Ctrl-C.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    return exit_status(
-        "evaluate",
-        lambda: _evaluate(arguments),
-        "interrupted; nothing more is written",
-        UnknownEnvError,
-        OSError,
-    )
+    return play_command("evaluate", argv, _evaluate)
 
 
 def _evaluate(arguments: Sequence[str]) -> int:

@@ -12,10 +12,9 @@ from typing import Any
 
 import jsonargparse
 
-from rims_rl.envs import UnknownEnvError, family_of
+from rims_rl.envs import family_of
 from rims_rl.experiments.command import create_folder
 from rims_rl.experiments.output import write_picture
-from rims_rl.runs.errors import exit_status
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import safe_name
 from rims_rl.runs.options import at_least
@@ -31,7 +30,7 @@ from rims_rl.training.inspection import (
 )
 from rims_rl.training.inspection_picture import draw
 from rims_rl.training.loading import load_trained
-from rims_rl.training.playing import PlayOptions, make_play_parser
+from rims_rl.training.playing import PlayOptions, make_play_parser, play_command
 from rims_rl.training.video import check_video, write_video
 
 PICTURE, NUMBERS = "inspection.png", "inspection.json"
@@ -65,14 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0; 2 for a request that cannot be done; 130 after Ctrl-C.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    return exit_status(
-        "inspect",
-        lambda: _inspect(arguments),
-        "interrupted; nothing more is written",
-        UnknownEnvError,
-        OSError,
-    )
+    return play_command("inspect", argv, _inspect)
 
 
 def _inspect(arguments: Sequence[str]) -> int:

@@ -82,7 +82,7 @@ def _of_run(folder: Path) -> Record:
             total=float(settings["total_timesteps"]),
             hours=hours_at(progress, steps),
             settings=settings,
-            parameters=_parameters(folder / RESULTS),
+            parameters=_results(folder).get("param_count"),
             command=first_command(folder),
             trained=float(progress[STEPS].max()) if len(progress) else 0.0,
             exact=True,
@@ -97,18 +97,17 @@ def _identity(folder: Path) -> tuple[str, str, Mapping[str, Any]]:
         plan = AGENTS.stored_plan(folder / CONFIG, {})
     except UsageError:
         # A core of one's own need not be here: a run that is done says all that is compared.
-        if not (folder / RESULTS).exists():
+        results = _results(folder)
+        if not results:
             raise
         options = read_stored(folder / CONFIG)
-        return options["env"], read_results(folder)["model"], options
+        return options["env"], results["model"], options
     return plan.subject, plan.label(), plan.flat()
 
 
-def _parameters(results: Path) -> int | None:
-    if not results.exists():
-        return None
-    count: int | None = json.loads(results.read_text(encoding="utf-8")).get("param_count")
-    return count
+def _results(folder: Path) -> Mapping[str, Any]:
+    """All that a run says of itself at its end; nothing before."""
+    return read_results(folder) if (folder / RESULTS).exists() else {}
 
 
 def _published(folder: Path) -> Iterator[Record]:

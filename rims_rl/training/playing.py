@@ -1,13 +1,17 @@
-"""The options of commands that let a trained agent play, and how they are read."""
+"""Commands that let a trained agent play: their options, how they are read, how they end."""
 
 from __future__ import annotations
 
 import functools
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import jsonargparse
 
+from rims_rl.envs import UnknownEnvError
+from rims_rl.runs.errors import exit_status
 from rims_rl.runs.options import check_seed
 from rims_rl.runs.parser import add_options, make_parser
 
@@ -70,3 +74,21 @@ def _default_text(options: type[PlayOptions], name: str) -> str:
     """`` [100]``: the default of an option, if it has one to show."""
     default = getattr(options, name, None)
     return "" if default is None else f" [{default}]"
+
+
+def play_command(
+    name: str, argv: Sequence[str] | None, work: Callable[[Sequence[str]], int]
+) -> int:
+    """Runs such a command.
+
+    Args:
+        name: of the command, for messages.
+        argv: the arguments; those of the process if None.
+        work: takes them; returns the exit status.
+
+    Returns:
+        The exit status: that of `work`; 2 for a request that cannot be done; 130 after Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    interrupted = "interrupted; nothing more is written"
+    return exit_status(name, lambda: work(arguments), interrupted, UnknownEnvError, OSError)
