@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,14 @@ _PANELS = {
 }
 
 
-def _pong(runs: Runs) -> Drawing:
-    """One line for each run."""
-    models = {name: wanted(_OPTIONS, of, _QUICK) for name, of in CORES.items()}
+def _pong(runs: Runs, schedule: Mapping[str, Any]) -> Drawing:
+    """One line for each run.
+
+    Args:
+        runs: the store.
+        schedule: options of the learning rate that differ from the preset's.
+    """
+    models = {name: wanted({**_OPTIONS, **schedule}, of, _QUICK) for name, of in CORES.items()}
     runs.prepare(list(models.values()), numbers_only=True)
     found = runs.numbers_of(models)
     numbers = {name: [_at_the_end(run) for run in each] for name, each in found.items()}
@@ -129,4 +135,12 @@ def _draw_activity(axes: Axes, name: str, run: StoredRun) -> None:
     axes.figure.colorbar(image, ax=axes, label="share of steps active")
 
 
-FIGURES = (Figure("pong", "Pong: returns, and which RIMs are used", _pong),)
+FIGURES = (
+    Figure("pong", "Pong: returns, and which RIMs are used", partial(_pong, schedule={})),
+    # With the preset's learning rate, which falls to 0, no core passes the threshold.
+    Figure(
+        "pong-constant",
+        "Pong with a constant learning rate: returns, and which RIMs are used",
+        partial(_pong, schedule={"learning_rate_schedule": "constant"}),
+    ),
+)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rims_rl.figures import main
 from rims_rl.published import inputs, learning, object_picking, pong
@@ -110,10 +111,15 @@ def test_figure_4_is_of_the_suite(monkeypatch):
     assert 0 <= core["novel"]["success"]["interquartile mean"] <= 1
 
 
-def test_pong_says_how_rims_are_used(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("figure", "schedule"), [("pong", "linear"), ("pong-constant", "constant")]
+)
+def test_pong_says_how_rims_are_used(figure, schedule, monkeypatch, capsys):
     monkeypatch.setattr(pong, "CORES", {name: CORES[name] for name in ("no core", "RIM")})
-    assert main(["pong", "--quick", "--runs", "r", "--out", "o", "--jobs", "1"]) == 0
-    numbers = json.loads(Path("o/pong.json").read_text())["numbers"]
+    assert main([figure, "--quick", "--runs", "r", "--out", "o", "--jobs", "1"]) == 0
+    configs = [yaml.safe_load(path.read_text()) for path in Path("r").rglob("config.yaml")]
+    assert [config["learning_rate_schedule"] for config in configs] == [schedule] * 2
+    numbers = json.loads(Path(f"o/{figure}.json").read_text())["numbers"]
     (rim,) = numbers["RIM"]
     assert sum(rim["share of steps each RIM is active"]) == pytest.approx(4, abs=1e-3)
     assert numbers["no core"][0]["share of steps each RIM is active"] == []
