@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from rims_rl.experiments.command import create_folder
 from rims_rl.experiments.output import write_picture
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import safe_name
-from rims_rl.runs.options import at_least
+from rims_rl.runs.options import at_least, option
 from rims_rl.runs.parser import parsed
 from rims_rl.training.episodes import Episodes
 from rims_rl.training.evaluation import FPS, game_of
@@ -40,14 +40,9 @@ PICTURE, NUMBERS = "inspection.png", "inspection.json"
 class InspectOptions(PlayOptions):
     """The options of the command: what to look into, and where to put what is found."""
 
-    episodes: int = field(
-        default=16, metadata={"help": "games of each score with a RIM held inactive; 0: none"}
-    )
-    steps: int = field(default=2000, metadata={"help": "longest game shown, in agent steps"})
-    out: str | None = field(
-        default=None,
-        metadata={"help": "folder of the picture and numbers; default: RUN/inspection/ID"},
-    )
+    episodes: int = option(16, "games of each score with a RIM held inactive; 0: none")
+    steps: int = option(2000, "longest game shown, in agent steps")
+    out: str | None = option(None, "folder of the picture and numbers; default: RUN/inspection/ID")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import abc
+import copy
 import dataclasses
 import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from rims_rl.runs.errors import UsageError
 
 Track = Literal["auto", "online", "offline", "off"]
+Value = TypeVar("Value")
+
+
+def option(default: Value, text: str) -> Value:
+    """A field of a dataclass of options, with its default and its line in the help."""
+    made: object = (
+        field(default_factory=lambda: copy.copy(default), metadata={"help": text})
+        if isinstance(default, list | dict)
+        else field(default=default, metadata={"help": text})
+    )
+    return cast(Value, made)
 
 
 @dataclass(frozen=True)
 class PlaceOptions:
     """The place where a run is computed and what is kept of it."""
 
-    seed: int = field(default=0, metadata={"help": "seed of everything random"})
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
-    threads: int = field(default=0, metadata={"help": "CPU threads of torch; 0: torch's choice"})
-    run_dir: str | None = field(
-        default=None,
-        metadata={"help": "this run's folder; default runs/WHAT IS LEARNED/MODEL/seedS-TIME"},
+    seed: int = option(0, "seed of everything random")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N")
+    threads: int = option(0, "CPU threads of torch; 0: torch's choice")
+    run_dir: str | None = option(
+        None, "this run's folder; default runs/WHAT IS LEARNED/MODEL/seedS-TIME"
     )
-    track: Track = field(
-        default="auto",
-        metadata={"help": "Weights & Biases; auto: online when logged in, else offline"},
-    )
-    keep_checkpoints: int = field(default=3, metadata={"help": "how many checkpoints are kept"})
+    track: Track = option("auto", "Weights & Biases; auto: online when logged in, else offline")
+    keep_checkpoints: int = option(3, "how many checkpoints are kept")
 
     def __post_init__(self) -> None:
         at_least(self, 1, "keep_checkpoints")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rims_rl.core.precision import Precision
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.options import at_least, flag
+from rims_rl.runs.options import at_least, flag, option
 
 
 @dataclass(frozen=True)
 class EmbeddingOptions:
     """The embedding that a step of a sequence is turned into."""
 
-    embedding_size: int = field(default=64, metadata={"help": "features of a step before the core"})
+    embedding_size: int = option(64, "features of a step before the core")
 
     def __post_init__(self) -> None:
         at_least(self, 1, "embedding_size")
@@ -39,9 +39,7 @@ def not_empty(group: object, name: str) -> None:
 class CacheOptions:
     """The place where generated videos are kept."""
 
-    cache_dir: str | None = field(
-        default=None, metadata={"help": "folder of generated videos; default ~/.cache/rims_rl"}
-    )
+    cache_dir: str | None = option(None, "folder of generated videos; default ~/.cache/rims_rl")
 
     @property
     def cache(self) -> Path:
@@ -55,14 +53,11 @@ class CacheOptions:
 class RolloutOptions(CacheOptions):
     """The computation of frames, and the test of a model of them: true ones first, then its own."""
 
-    precision: Precision = field(
-        default="float32",
-        metadata={"help": "arithmetic of encoder and decoder; bfloat16 is faster on recent CPUs"},
+    precision: Precision = option(
+        "float32", "arithmetic of encoder and decoder; bfloat16 is faster on recent CPUs"
     )
-    given: int = field(default=15, metadata={"help": "true frames before a rollout"})
-    rollout_size: int = field(
-        default=256, metadata={"help": "sequences of a rollout in validation, at most"}
-    )
+    given: int = option(15, "true frames before a rollout")
+    rollout_size: int = option(256, "sequences of a rollout in validation, at most")
 
     def __post_init__(self) -> None:
         at_least(self, 1, "given", "rollout_size")

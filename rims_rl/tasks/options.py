@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from rims_rl.core.config import Variant
@@ -11,7 +11,7 @@ from rims_rl.core.options import SIZED, CoreOptions
 from rims_rl.core.registry import core_options
 from rims_rl.core.rmc import check_rmc_sizes
 from rims_rl.core.sizes import check_divisible
-from rims_rl.runs.options import PlaceOptions, Plan, above_zero, at_least, grouped
+from rims_rl.runs.options import PlaceOptions, Plan, above_zero, at_least, grouped, option
 from rims_rl.version import __version__
 
 TaskCoreName = Literal["rim", "lstm", "gru", "rmc", "transformer", "tto"]
@@ -21,20 +21,14 @@ TaskCoreName = Literal["rim", "lstm", "gru", "rmc", "transformer", "tto"]
 class ModelOptions(CoreOptions):
     """The sequence model between a task's encoder and its decoder."""
 
-    core: TaskCoreName = field(
-        default="rim", metadata={"help": "sequence model (tto: oracle of partial-view)"}
+    core: TaskCoreName = option("rim", "sequence model (tto: oracle of partial-view)")
+    variant: Variant = option("hard", "what a RIM cell computes; that of agents is default")
+    slots: int = option(6, "memory slots of the rmc")
+    heads: int = option(4, "attention heads of rmc and transformer")
+    keep_bias: float = option(
+        1.0, "bias of forget and update gates of rim, lstm and gru at the start"
     )
-    variant: Variant = field(
-        default="hard",  # here the better one, see docs/default_cell.md
-        metadata={"help": "what a RIM cell computes; that of agents is default"},
-    )
-    slots: int = field(default=6, metadata={"help": "memory slots of the rmc"})
-    heads: int = field(default=4, metadata={"help": "attention heads of rmc and transformer"})
-    keep_bias: float = field(
-        default=1.0,
-        metadata={"help": "bias of forget and update gates of rim, lstm and gru at the start"},
-    )
-    layers: int = field(default=2, metadata={"help": "layers of the transformer"})
+    layers: int = option(2, "layers of the transformer")
 
     def known(self) -> tuple[str, ...]:
         """The options that the model takes."""
@@ -75,13 +69,13 @@ def model_options(core: str) -> tuple[str, ...]:
 class LearningOptions:
     """The settings of the model's learning."""
 
-    epochs: int = field(default=100, metadata={"help": "passes over the training sequences"})
-    batch_size: int = field(default=64, metadata={"help": "sequences of an update"})
-    learning_rate: float = field(default=7e-4, metadata={"help": "Adam's step size"})
-    max_grad_norm: float = field(default=1.0, metadata={"help": "largest gradient norm"})
-    train_size: int = field(default=6_400, metadata={"help": "training sequences of an epoch"})
-    valid_size: int = field(default=640, metadata={"help": "sequences that choose the best model"})
-    test_size: int = field(default=1_280, metadata={"help": "sequences of each test"})
+    epochs: int = option(100, "passes over the training sequences")
+    batch_size: int = option(64, "sequences of an update")
+    learning_rate: float = option(7e-4, "Adam's step size")
+    max_grad_norm: float = option(1.0, "largest gradient norm")
+    train_size: int = option(6_400, "training sequences of an epoch")
+    valid_size: int = option(640, "sequences that choose the best model")
+    test_size: int = option(1_280, "sequences of each test")
 
     def __post_init__(self) -> None:
         at_least(self, 1, "epochs", "batch_size", "train_size", "valid_size", "test_size")
@@ -92,7 +86,7 @@ class LearningOptions:
 class RunOptions(PlaceOptions):
     """The place where a run is computed and what is kept of it."""
 
-    checkpoint_every: int = field(default=1, metadata={"help": "epochs between checkpoints"})
+    checkpoint_every: int = option(1, "epochs between checkpoints")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,7 +7,7 @@ import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import sha256, write_text
 from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_environment, safe_name
-from rims_rl.runs.options import Track, at_least
+from rims_rl.runs.options import Track, at_least, option
 from rims_rl.runs.parser import parsed
 from rims_rl.runs.wandb_run import WandbWriter, open_run, sync_hint
 from rims_rl.training.building import PLAYING, derived_seed, make_env, whole_games
@@ -48,12 +48,9 @@ FPS = {"atari": 15, "minigrid": 8, "minatar": 15, "popgym": 30, "gymnasium": 30}
 class EvaluateOptions(PlayOptions):
     """The options of the command: what to evaluate, and how."""
 
-    episodes: int = field(default=100, metadata={"help": "whole games to play"})
-    video_steps: int = field(default=1500, metadata={"help": "longest video, in agent steps"})
-    track: Track = field(
-        default="off",
-        metadata={"help": "Weights & Biases, as in training"},
-    )
+    episodes: int = option(100, "whole games to play")
+    video_steps: int = option(1500, "longest video, in agent steps")
+    track: Track = option("off", "Weights & Biases, as in training")
 
     def __post_init__(self) -> None:
         super().__post_init__()

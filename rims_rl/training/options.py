@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from rims_rl.core import core_names
@@ -17,6 +17,7 @@ from rims_rl.runs.options import (
     at_least,
     grouped,
     in_unit_interval,
+    option,
 )
 from rims_rl.version import __version__
 
@@ -28,24 +29,17 @@ Minibatches = Literal["sequences", "random"]
 class EnvOptions:
     """The environment the agent learns in."""
 
-    env: str = field(
-        default="", metadata={"help": "environment id: Atari, MiniGrid, BabyAI or any Gymnasium id"}
+    env: str = option("", "environment id: Atari, MiniGrid, BabyAI or any Gymnasium id")
+    n_envs: int = option(8, "environments stepped side by side")
+    env_kwargs: dict[str, Any] = option({}, "settings of the environment, as {key: value}")
+    normalize_reward: bool = option(
+        False, "divide rewards by the returns' deviation so far, for learning only"
     )
-    n_envs: int = field(default=8, metadata={"help": "environments stepped side by side"})
-    env_kwargs: dict[str, Any] = field(
-        default_factory=dict, metadata={"help": "settings of the environment, as {key: value}"}
+    normalize_observations: bool = option(
+        False, "scale observations to mean 0 and deviation 1, by those seen so far"
     )
-    normalize_reward: bool = field(
-        default=False,
-        metadata={"help": "divide rewards by the returns' deviation so far, for learning only"},
-    )
-    normalize_observations: bool = field(
-        default=False,
-        metadata={"help": "scale observations to mean 0 and deviation 1, by those seen so far"},
-    )
-    observe_last_action: bool = field(
-        default=False,
-        metadata={"help": "show the agent its last action and reward beside each observation"},
+    observe_last_action: bool = option(
+        False, "show the agent its last action and reward beside each observation"
     )
 
     def __post_init__(self) -> None:
@@ -58,28 +52,18 @@ class EnvOptions:
 class PolicyOptions(CoreOptions):
     """The recurrent core between features and heads of a policy, and what it reads."""
 
-    core: str = field(
-        default="rim",
-        metadata={"help": f"recurrent core: {', '.join(core_names())}, or module:name of your own"},
+    core: str = option(
+        "rim", f"recurrent core: {', '.join(core_names())}, or module:name of your own"
     )
-    shared_core: bool = field(
-        default=True, metadata={"help": "one core for policy and value, or one each"}
+    shared_core: bool = option(True, "one core for policy and value, or one each")
+    policy_kwargs: dict[str, Any] = option(
+        {}, "any other argument of the policy, such as net_arch, as {key: value}"
     )
-    policy_kwargs: dict[str, Any] = field(
-        default_factory=dict,
-        metadata={"help": "any other argument of the policy, such as net_arch, as {key: value}"},
+    features_dim: int = option(
+        0, "learned features that the core reads; 0: the policy's own, vectors as they are"
     )
-    features_dim: int = field(
-        default=0,
-        metadata={
-            "help": "learned features that the core reads; 0: the policy's own, vectors as they are"
-        },
-    )
-    spatial_input: bool = field(
-        default=False,
-        metadata={
-            "help": "RIMs attend to the places of an image or grid: one row of features for each"
-        },
+    spatial_input: bool = option(
+        False, "RIMs attend to the places of an image or grid: one row of features for each"
     )
 
     def __post_init__(self) -> None:
@@ -106,33 +90,23 @@ class PolicyOptions(CoreOptions):
 class PPOOptions:
     """PPO's settings."""
 
-    learning_rate: float = field(default=3e-4, metadata={"help": "Adam's step size"})
-    learning_rate_schedule: LearningRateSchedule = field(
-        default="constant",
-        metadata={"help": "keep the learning rate, or lower it to 0 over the run"},
+    learning_rate: float = option(3e-4, "Adam's step size")
+    learning_rate_schedule: LearningRateSchedule = option(
+        "constant", "keep the learning rate, or lower it to 0 over the run"
     )
-    n_steps: int = field(
-        default=128, metadata={"help": "steps of each environment between two updates"}
+    n_steps: int = option(128, "steps of each environment between two updates")
+    n_minibatches: int = option(4, "minibatches per epoch")
+    minibatches: Minibatches = option(
+        "sequences", "whole sequences, or sb3-contrib's pieces cut at random and padded"
     )
-    n_minibatches: int = field(default=4, metadata={"help": "minibatches per epoch"})
-    minibatches: Minibatches = field(
-        default="sequences",
-        metadata={"help": "whole sequences, or sb3-contrib's pieces cut at random and padded"},
-    )
-    n_epochs: int = field(default=4, metadata={"help": "passes over each batch"})
-    clip_range: float = field(
-        default=0.2, metadata={"help": "how far the probability ratio may move from 1"}
-    )
-    gamma: float = field(default=0.99, metadata={"help": "discount factor"})
-    gae_lambda: float = field(
-        default=0.95, metadata={"help": "lambda of generalised advantage estimation"}
-    )
-    ent_coef: float = field(default=0.01, metadata={"help": "weight of the entropy bonus"})
-    vf_coef: float = field(default=0.5, metadata={"help": "weight of the value loss"})
-    max_grad_norm: float = field(default=0.5, metadata={"help": "largest gradient norm"})
-    target_kl: float | None = field(
-        default=None, metadata={"help": "end an update early beyond this divergence"}
-    )
+    n_epochs: int = option(4, "passes over each batch")
+    clip_range: float = option(0.2, "how far the probability ratio may move from 1")
+    gamma: float = option(0.99, "discount factor")
+    gae_lambda: float = option(0.95, "lambda of generalised advantage estimation")
+    ent_coef: float = option(0.01, "weight of the entropy bonus")
+    vf_coef: float = option(0.5, "weight of the value loss")
+    max_grad_norm: float = option(0.5, "largest gradient norm")
+    target_kl: float | None = option(None, "end an update early beyond this divergence")
 
     def __post_init__(self) -> None:
         at_least(self, 1, "n_steps", "n_minibatches", "n_epochs")
@@ -145,23 +119,16 @@ class PPOOptions:
 class RunOptions(PlaceOptions):
     """The length and the place of a run, and what is kept of it."""
 
-    total_timesteps: int = field(
-        default=100_000, metadata={"help": "agent steps of all environments together"}
+    total_timesteps: int = option(100_000, "agent steps of all environments together")
+    precision: Precision = option(
+        "float32", "arithmetic of the images' CNN; bfloat16 is faster on recent processors"
     )
-    precision: Precision = field(
-        default="float32",
-        metadata={"help": "arithmetic of the images' CNN; bfloat16 is faster on recent processors"},
+    eval_every: int = option(25_000, "agent steps between evaluations; 0: never")
+    eval_episodes: int = option(16, "episodes of an evaluation")
+    eval_deterministic: bool = option(
+        False, "evaluate with the likeliest actions instead of sampling"
     )
-    eval_every: int = field(
-        default=25_000, metadata={"help": "agent steps between evaluations; 0: never"}
-    )
-    eval_episodes: int = field(default=16, metadata={"help": "episodes of an evaluation"})
-    eval_deterministic: bool = field(
-        default=False, metadata={"help": "evaluate with the likeliest actions instead of sampling"}
-    )
-    checkpoint_every: int = field(
-        default=25_000, metadata={"help": "agent steps between checkpoints"}
-    )
+    checkpoint_every: int = option(25_000, "agent steps between checkpoints")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import jsonargparse
 
 from rims_rl.envs import UnknownEnvError
 from rims_rl.runs.errors import exit_status
-from rims_rl.runs.options import check_seed
+from rims_rl.runs.options import check_seed, option
 from rims_rl.runs.parser import add_options, make_parser
 
 
@@ -20,31 +20,19 @@ from rims_rl.runs.parser import add_options, make_parser
 class PlayOptions:
     """The agent, the environment that it plays, and how."""
 
-    run: str = field(default="", metadata={"help": "run folder, or a model's zip file"})
-    env: str | None = field(
-        default=None, metadata={"help": "environment id; default: the one it was trained in"}
+    run: str = option("", "run folder, or a model's zip file")
+    env: str | None = option(None, "environment id; default: the one it was trained in")
+    env_kwargs: dict[str, Any] = option({}, "settings of the environment, as {key: value}")
+    checkpoint: str = option("final", "which model of the run: final, best or a zip file")
+    deterministic: bool = option(False, "take the likeliest action instead of sampling")
+    normalize: str | None = option(
+        None,
+        "what observations are normalised by: vecnormalize.pkl, or our JSON; default: "
+        "what lies beside the model",
     )
-    env_kwargs: dict[str, Any] = field(
-        default_factory=dict, metadata={"help": "settings of the environment, as {key: value}"}
-    )
-    checkpoint: str = field(
-        default="final", metadata={"help": "which model of the run: final, best or a zip file"}
-    )
-    deterministic: bool = field(
-        default=False, metadata={"help": "take the likeliest action instead of sampling"}
-    )
-    normalize: str | None = field(
-        default=None,
-        metadata={
-            "help": "what observations are normalised by: vecnormalize.pkl, or our JSON; default: "
-            "what lies beside the model"
-        },
-    )
-    seed: int = field(default=0, metadata={"help": "seed of environments, actions and intervals"})
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
-    video: str | None = field(
-        default=None, metadata={"help": "write a video of a game, .mp4 or .gif"}
-    )
+    seed: int = option(0, "seed of environments, actions and intervals")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N")
+    video: str | None = option(None, "write a video of a game, .mp4 or .gif")
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

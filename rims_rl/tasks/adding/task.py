@@ -5,7 +5,7 @@ Axes: T time, B batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rims_rl.runs.options import at_least
+from rims_rl.runs.options import at_least, option
 from rims_rl.tasks.adding import data as adding
 from rims_rl.tasks.common_options import EmbeddingOptions, all_at_least, not_empty
 from rims_rl.tasks.models import SequenceModel
@@ -25,14 +25,10 @@ from rims_rl.tasks.task import Batch, Task, final_rng, valid_rng
 class AddingOptions(EmbeddingOptions):
     """Options of the adding task."""
 
-    length: int = field(default=50, metadata={"help": "steps of a training stream"})
-    count: int = field(default=2, metadata={"help": "marked numbers of a training stream"})
-    test_lengths: list[int] = field(
-        default_factory=lambda: [200], metadata={"help": "further lengths of the test, e.g. [200]"}
-    )
-    test_counts: list[int] = field(
-        default_factory=list, metadata={"help": "further numbers of marks of the test, e.g. [3, 4]"}
-    )
+    length: int = option(50, "steps of a training stream")
+    count: int = option(2, "marked numbers of a training stream")
+    test_lengths: list[int] = option([200], "further lengths of the test, e.g. [200]")
+    test_counts: list[int] = option([], "further numbers of marks of the test, e.g. [3, 4]")
 
     def __post_init__(self) -> None:
         super().__post_init__()

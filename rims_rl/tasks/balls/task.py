@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import nn
 
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.options import at_least, check_seed
+from rims_rl.runs.options import at_least, check_seed, option
 from rims_rl.tasks.balls import data as balls
 from rims_rl.tasks.common_options import RolloutOptions, not_empty
 from rims_rl.tasks.seeding import Split
@@ -22,19 +22,15 @@ _KINDS = ("curtain", "coloured")
 class BallsOptions(RolloutOptions):
     """Options of bouncing balls."""
 
-    train_set: str = field(
-        default="4", metadata={"help": "balls, e.g. 4, 6-8, 4-curtain or 4-coloured"}
+    train_set: str = option("4", "balls, e.g. 4, 6-8, 4-curtain or 4-coloured")
+    test_sets: list[str] = option(
+        ["4", "6-8", "4-curtain"], "data sets of the test, e.g. '[\"4\", 6-8, 4-curtain]'"
     )
-    test_sets: list[str] = field(
-        default_factory=lambda: ["4", "6-8", "4-curtain"],
-        metadata={"help": "data sets of the test, e.g. '[\"4\", 6-8, 4-curtain]'"},
+    own_strips: bool = option(
+        False, "each RIM sees its own horizontal strip alone, by a head of its own"
     )
-    own_strips: bool = field(
-        default=False,
-        metadata={"help": "each RIM sees its own horizontal strip alone, by a head of its own"},
-    )
-    frames: int = field(default=balls.BallsSpec.frames, metadata={"help": "frames of a video"})
-    data_seed: int = field(default=0, metadata={"help": "seed of the videos"})
+    frames: int = option(balls.BallsSpec.frames, "frames of a video")
+    data_seed: int = option(0, "seed of the videos")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,14 +5,14 @@ Axes: T time, B batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rims_rl.runs.options import at_least
+from rims_rl.runs.options import at_least, option
 from rims_rl.tasks.common_options import EmbeddingOptions, all_at_least, not_empty
 from rims_rl.tasks.copying import data as copying
 from rims_rl.tasks.metrics import last_steps_cross_entropy
@@ -25,12 +25,8 @@ from rims_rl.tasks.task import Batch, Task, final_rng, valid_rng
 class CopyingOptions(EmbeddingOptions):
     """Options of the copying task."""
 
-    span: int = field(
-        default=50, metadata={"help": "steps from the digits to the answer, in training"}
-    )
-    test_spans: list[int] = field(
-        default_factory=lambda: [200], metadata={"help": "further spans of the test, e.g. [200]"}
-    )
+    span: int = option(50, "steps from the digits to the answer, in training")
+    test_spans: list[int] = option([200], "further spans of the test, e.g. [200]")
 
     def __post_init__(self) -> None:
         super().__post_init__()

