@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rims_rl.experiments.shipped import read_shipped
 from rims_rl.runs.errors import UsageError
+from rims_rl.runs.shipped import read_shipped
 from rims_rl.runs.trainee import Kind
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from rims_rl.comparison.naming import short_games
 from rims_rl.envs.registry import spec_of
-from rims_rl.experiments.shipped import read_shipped, shipped_names
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.published.cores import QUICK, Options, wanted
 from rims_rl.runs.errors import UsageError, did_you_mean
+from rims_rl.runs.shipped import read_shipped, shipped_names
 from rims_rl.training.trainee import AGENTS
 
 _SHIPPED = "suites"

@@ -8,7 +8,9 @@ import os
 import re
 import typing
 from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import MISSING
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jsonargparse
@@ -58,7 +60,8 @@ def add_start(parser: jsonargparse.ArgumentParser) -> Any:
 def add_options(
     arguments: Any,
     group: type,
-    note: Callable[[str], str] = lambda name: "",
+    below: Mapping[str, Any] = MappingProxyType({}),
+    presets: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     leave_out: Container[str] = (),
 ) -> None:
     """Adds a flag for every field of a dataclass to an argument group.
@@ -69,7 +72,8 @@ def add_options(
     Args:
         arguments: of jsonargparse.
         group: the dataclass, whose fields bring their help.
-        note: what follows the help of an option of this name.
+        below: defaults here, where they are not the dataclass's.
+        presets: by name; the help shows where they differ from the default.
         leave_out: fields that are no such flag.
     """
     types = typing.get_type_hints(group)
@@ -79,12 +83,22 @@ def add_options(
         kind = types[field.name]
         choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
         text = field.metadata["help"] + (f": {', '.join(choices)}" if choices else "")
-        text += note(field.name)
+        factory = field.default_factory
+        default = below.get(field.name, field.default if factory is MISSING else factory())
+        others = {name: preset.get(field.name, default) for name, preset in presets.items()}
+        text += _defaults(default, others)
         # A switch may stand alone: `--spatial-input` is `--spatial-input true`.
         alone = {"nargs": "?", "const": True} if kind is bool else {}
         arguments.add_argument(
             flag(field.name), type=kind, metavar=metavar(kind), help=text, **alone
         )
+
+
+def _defaults(default: Any, others: Mapping[str, Any]) -> str:
+    """`` [60; atari 510]``: the default of an option and the presets that differ from it."""
+    changes = [f"{preset} {value}" for preset, value in others.items() if value != default]
+    shown = [] if default in (None, "", {}, []) else [str(default)]
+    return f" [{'; '.join(shown + changes)}]" if shown or changes else ""
 
 
 def metavar(kind: Any) -> str:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
-import yaml
 
 from rims_rl.core.version_0_1 import upgraded_run
 from rims_rl.runs.errors import UsageError, did_you_mean
@@ -30,6 +27,7 @@ from rims_rl.runs.parser import (
     warn_if_shorter,
     without_its_folder,
 )
+from rims_rl.runs.shipped import preset
 from rims_rl.tasks.options import GROUPS, OF_MODELS, ModelOptions, TaskPlan, model_options
 from rims_rl.tasks.registry import TASKS
 
@@ -96,11 +94,11 @@ def plan(values: Mapping[str, Any]) -> TaskPlan[Any]:
     Raises:
         UsageError: values out of range or that do not go together.
     """
-    preset = _presets(values["task"], bool(values.get("quick")))
+    below = _presets(values["task"], bool(values.get("quick")))
     if values.get("core", ModelOptions.core) != "rim":  # a preset's core_kwargs are a RIM's
-        preset = {**preset, "core_kwargs": {}}
-    _refuse_heads_of_strips(preset, values)
-    return _plan(overlaid(preset, values))
+        below = {**below, "core_kwargs": {}}
+    _refuse_heads_of_strips(below, values)
+    return _plan(overlaid(below, values))
 
 
 def resumed_plan(saved: Mapping[str, Any], changes: Mapping[str, Any]) -> TaskPlan[Any]:
@@ -148,8 +146,8 @@ def check_task_options(task: str, values: Mapping[str, Any], source: str) -> dic
 @functools.cache
 def read_preset(name: str) -> Mapping[str, Any]:
     """The options that a preset shipped with the package sets, e.g. ``copying-quick``."""
-    with resources.as_file(resources.files("rims_rl") / "configs" / "tasks") as folder:
-        return read_config(folder / f"{name}.yaml", name.removesuffix("-quick"))
+    task = name.removesuffix("-quick")
+    return {"task": task, **check_task_options(task, preset(f"tasks/{name}"), f"{name}.yaml")}
 
 
 def run_title(plan: TaskPlan[Any]) -> str:
@@ -168,9 +166,9 @@ def _presets(task: str, quick: bool) -> Mapping[str, Any]:
     return overlaid(read_preset(task), read_preset(f"{task}-quick") if quick else {})
 
 
-def _refuse_heads_of_strips(preset: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+def _refuse_heads_of_strips(below: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Refuses a number of heads that would go unheard; the preset's stays in the run's name."""
-    heads, usual = (found.get("core_kwargs", {}).get("input_heads") for found in (values, preset))
+    heads, usual = (found.get("core_kwargs", {}).get("input_heads") for found in (values, below))
     if values.get("own_strips") and heads not in (None, usual):
         raise UsageError(
             f"--own-strips true: each RIM reads its strip by a head of its own, so {heads} "
@@ -205,33 +203,7 @@ def _parser(task: str) -> jsonargparse.ArgumentParser:
     start.add_argument("--quick", action="store_true", help="small sizes, to try things out")
     titles = {"model": "Model", "learning": "Learning", "run": "Run"}
     groups = {task.capitalize(): options, **{titles[name]: kind for name, kind in GROUPS.items()}}
+    usual, quick = preset(f"tasks/{task}"), preset(f"tasks/{task}-quick")
     for title, group in groups.items():
-        add_options(parser.add_argument_group(title), group, _Notes(task, group))
+        add_options(parser.add_argument_group(title), group, usual, {"quick": quick})
     return parser
-
-
-class _Notes:
-    """`` [600; quick 60]``: the default of an option here, and that of ``--quick``."""
-
-    def __init__(self, task: str, group: type) -> None:
-        self._defaults = {field.name: field for field in fields(group)}
-        self._task = task
-
-    def __call__(self, name: str) -> str:
-        default = _raw_preset(self._task).get(name, self._default(name))
-        quick = _raw_preset(f"{self._task}-quick").get(name, default)
-        shown = [] if default in (None, "", {}, []) else [str(default)]
-        shown += [f"quick {quick}"] if quick != default else []
-        return f" [{'; '.join(shown)}]" if shown else ""
-
-    def _default(self, name: str) -> Any:
-        field = self._defaults[name]
-        return field.default_factory() if callable(field.default_factory) else field.default
-
-
-@functools.cache
-def _raw_preset(name: str) -> Mapping[str, Any]:
-    """A preset as it stands in its file, for the help, which is there before a parser is."""
-    file = resources.files("rims_rl") / "configs" / "tasks" / f"{name}.yaml"
-    values: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return values

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from rims_rl.runs.parser import (
     warn_if_shorter,
     without_its_folder,
 )
+from rims_rl.runs.shipped import preset
 from rims_rl.training.options import GROUPS, PolicyOptions, TrainPlan
 
 #: The preset in ``rims_rl/configs`` of each family of environments.
@@ -93,8 +92,8 @@ def plan(values: Mapping[str, Any]) -> TrainPlan:
         UnknownEnvError: no such environment; the message names the nearest.
     """
     env_id = values.get("env")
-    preset = read_preset(PRESETS[family_of(env_id)]) if env_id else {}
-    return TrainPlan.from_flat(overlaid(preset, values))
+    below = read_preset(PRESETS[family_of(env_id)]) if env_id else {}
+    return TrainPlan.from_flat(overlaid(below, values))
 
 
 def resumed_plan(saved: Mapping[str, Any], values: Mapping[str, Any]) -> TrainPlan:
@@ -138,14 +137,7 @@ def read_stored(path: Path) -> dict[str, Any]:
 @functools.cache
 def read_preset(name: str) -> Mapping[str, Any]:
     """The options that a preset shipped with the package sets."""
-    return checked(_raw_preset(name), f"{name}.yaml")
-
-
-@functools.cache
-def _raw_preset(name: str) -> Mapping[str, Any]:
-    """A preset as it stands in its file, for the help, which is there before a parser is."""
-    with resources.as_file(resources.files("rims_rl") / "configs" / f"{name}.yaml") as path:
-        return read_mapping(path)
+    return checked(preset(name), f"{name}.yaml")
 
 
 @functools.cache
@@ -157,19 +149,8 @@ def _parser() -> jsonargparse.ArgumentParser:
     )
     parser.usage = "%(prog)s --env ID [options]"
     add_start(parser)
+    presets = {name: preset(name) for name in PRESETS.values()}
     titles = {"env": "Environment", "core": "Core", "ppo": "PPO", "run": "Run"}
     for name, title in titles.items():
-        group = GROUPS[name]
-        note = functools.partial(_defaults_text, group)
-        add_options(parser.add_argument_group(title), group, note)
+        add_options(parser.add_argument_group(title), GROUPS[name], presets=presets)
     return parser
-
-
-def _defaults_text(group: type, name: str) -> str:
-    """`` [60; atari 510]``: the default of an option and the presets that differ from it."""
-    field = next(f for f in dataclasses.fields(group) if f.name == name)
-    default = {} if field.default is dataclasses.MISSING else field.default
-    presets = {preset: _raw_preset(preset).get(name, default) for preset in PRESETS.values()}
-    changes = [f"{preset} {value}" for preset, value in presets.items() if value != default]
-    shown = [] if default in (None, "", {}) else [str(default)]
-    return f" [{'; '.join(shown + changes)}]" if shown or changes else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -52,16 +51,9 @@ def make_play_parser(
     parser.usage = "%(prog)s RUN [options]"
     help_of = {entry.name: entry.metadata["help"] for entry in fields(options)}
     parser.add_argument("run", type=str, metavar="RUN", help=help_of["run"])
-    note = functools.partial(_default_text, options)
-    add_options(parser, options, note, leave_out=("run", "deterministic"))
+    add_options(parser, options, leave_out=("run", "deterministic"))
     parser.add_argument("--deterministic", action="store_true", help=help_of["deterministic"])
     return parser
-
-
-def _default_text(options: type[PlayOptions], name: str) -> str:
-    """`` [100]``: the default of an option, if it has one to show."""
-    default = getattr(options, name, None)
-    return "" if default is None else f" [{default}]"
 
 
 def play_command(

@@ -1,7 +1,9 @@
-"""YAML that comes with the package by name, or that a user has as a file."""
+"""YAML that comes with the package: presets, suites, budgets; or that a user has as a file."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,17 @@ import yaml
 
 from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.runs.parser import load_yaml
+
+
+@functools.cache
+def preset(name: str) -> Mapping[str, Any]:
+    """The options of a preset as they stand in its file, neither names nor types checked.
+
+    Args:
+        name: of the file under ``configs``, e.g. ``atari`` or ``tasks/copying-quick``.
+    """
+    options: dict[str, Any] = load_yaml(_files(f"{name}.yaml").read_text(encoding="utf-8"))
+    return options
 
 
 def shipped_names(folder: str) -> list[str]:
@@ -46,5 +59,5 @@ def read_shipped(folder: str, name: str, what: str) -> Any:
         raise UsageError(f"{what} {name} is not YAML: {' '.join(str(error).split())}") from None
 
 
-def _files(folder: str) -> Any:
-    return resources.files("rims_rl") / "configs" / folder
+def _files(path: str) -> Any:
+    return resources.files("rims_rl") / "configs" / path
