@@ -10,9 +10,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
 
 from rims_rl.runs.errors import UsageError
+from rims_rl.version import __version__
 
 Track = Literal["auto", "online", "offline", "off"]
 Value = TypeVar("Value")
@@ -47,18 +48,37 @@ class PlaceOptions:
         check_seed(self.seed)
 
 
+class Model(Protocol):
+    """The options of the model that learns."""
+
+    @property
+    def core(self) -> str:
+        """Its kind."""
+
+    def label(self) -> str:
+        """A short name that tells the models of a subject apart."""
+
+    def cell(self) -> Mapping[str, Any]:
+        """Its options with today's defaults: with others it is another run."""
+
+    def tags(self) -> list[str]:
+        """Tags of its runs."""
+
+
 @dataclass(frozen=True)
 class Plan(abc.ABC):
     """All options of a run, resolved; its fields are groups of options.
 
     Attributes:
         run: where it is computed and what is kept.
+        model: what learns.
 
     Raises:
         UsageError: values that do not go together; the message says what would work.
     """
 
     run: PlaceOptions
+    model: Model
 
     #: Options that `identity` leaves out: the seed, which stands beside it, and where and how a run
     #: is computed.
@@ -74,27 +94,23 @@ class Plan(abc.ABC):
     def subject(self) -> str:
         """The subject of learning: an environment or a task."""
 
-    @abc.abstractmethod
     def label(self) -> str:
-        """A short name that tells the models of a subject apart."""
+        """A short name that tells the runs of a subject apart."""
+        return self.model.label()
 
-    @abc.abstractmethod
-    def cell(self) -> Mapping[str, Any]:
-        """The model's options with today's defaults: with others it is another run."""
+    def group(self) -> str:
+        """The common name of runs that differ in sizes and seed alone."""
+        return f"{self.subject}__{self.model.core}"
+
+    def tags(self) -> list[str]:
+        """The version, and the model's tags."""
+        return [f"v{__version__}", *self.model.tags()]
 
     @classmethod
     def is_in_identity(cls, name: str, value: Any) -> bool:
         """Tells whether an option at some value tells runs apart."""
         came_later = name in cls.CAME_LATER and value == cls.CAME_LATER[name]
         return name not in cls.NOT_IN_IDENTITY and not came_later
-
-    @abc.abstractmethod
-    def group(self) -> str:
-        """The common name of runs that differ in sizes and seed alone."""
-
-    @abc.abstractmethod
-    def tags(self) -> list[str]:
-        """The tags of the run."""
 
     def flat(self) -> dict[str, Any]:
         """All options by name: the content of a run's ``config.yaml``."""
@@ -110,7 +126,7 @@ class Plan(abc.ABC):
         chosen = {
             name: value for name, value in self.flat().items() if self.is_in_identity(name, value)
         }
-        cell = self.cell()
+        cell = self.model.cell()
         return json.dumps({**chosen, **({"cell": cell} if cell else {})}, sort_keys=True)
 
 

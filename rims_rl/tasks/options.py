@@ -12,7 +12,6 @@ from rims_rl.core.registry import core_options
 from rims_rl.core.rmc import check_rmc_sizes
 from rims_rl.core.sizes import check_divisible
 from rims_rl.runs.options import PlaceOptions, Plan, above_zero, at_least, grouped, option
-from rims_rl.version import __version__
 
 TaskCoreName = Literal["rim", "lstm", "gru", "rmc", "transformer", "tto"]
 
@@ -108,17 +107,17 @@ class TaskPlan(Plan, Generic[Options]):
 
     Attributes:
         run: seed, device, folder, tracking and checkpoints.
+        model: the sequence model.
         task: its name.
         options: the task's own options, a dataclass.
-        model: the sequence model.
         learning: data sizes and optimizer.
         quick: whether ``--quick`` gave the defaults.
     """
 
     run: RunOptions
+    model: ModelOptions
     task: str
     options: Options
-    model: ModelOptions
     learning: LearningOptions
     quick: bool = False
 
@@ -142,19 +141,3 @@ class TaskPlan(Plan, Generic[Options]):
     def subject(self) -> str:
         """The task."""
         return self.task
-
-    def label(self) -> str:
-        """See `ModelOptions.label`."""
-        return self.model.label()
-
-    def cell(self) -> Mapping[str, Any]:
-        """See `rims_rl.core.options.CoreOptions.cell`."""
-        return self.model.cell()
-
-    def group(self) -> str:
-        """The task and the model's name."""
-        return f"{self.task}__{self.model.core}"
-
-    def tags(self) -> list[str]:
-        """The version and the RIMs' numbers."""
-        return [f"v{__version__}", *self.model.tags()]

@@ -291,7 +291,7 @@ class TaskKind(Kind[TaskPlan[Any]]):
 
 def _model_of(plan: TaskPlan[Any]) -> dict[str, Any]:
     """A run's model as its checkpoints tell it, without names that depend on today's defaults."""
-    what = plan.cell() or plan.model.options()
+    what = plan.model.cell() or plan.model.options()
     return {"task": plan.task, "core": plan.model.core, **what, "seed": plan.run.seed}
 
 

@@ -135,7 +135,7 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
     Raises:
         UsageError: the model cannot be built, or the device is not there.
     """
-    core = plan.core
+    core = plan.model
     for name in core.policy_kwargs:
         if name not in POLICY_ARGUMENTS:
             choices = f"; choose from {', '.join(POLICY_ARGUMENTS)}"
@@ -213,7 +213,7 @@ def _extractor(
 ) -> tuple[type[BaseFeaturesExtractor] | None, dict[str, Any]]:
     """The extractor of features of observations, None for the policy's own, and its arguments."""
     policy = policy_class(space)
-    size, precision = plan.core.features_dim, plan.run.precision
+    size, precision = plan.model.features_dim, plan.run.precision
     extractor: type[BaseFeaturesExtractor] | None = None
     options: dict[str, Any] = {}
     if size and policy is MlpRimPolicy:
@@ -231,7 +231,7 @@ def _extractor(
             raise UsageError(
                 f"--precision {precision} is for image observations; leave it out for others"
             )
-    if plan.core.spatial_input:
+    if plan.model.spatial_input:
         if (extractor or policy.extractor_for(space)) not in _WITH_ROWS:
             raise UsageError(
                 "--spatial-input is for images and grids (--features-dim makes features of "

@@ -19,7 +19,6 @@ from rims_rl.runs.options import (
     in_unit_interval,
     option,
 )
-from rims_rl.version import __version__
 
 LearningRateSchedule = Literal["constant", "linear"]
 Minibatches = Literal["sequences", "random"]
@@ -138,7 +137,7 @@ class RunOptions(PlaceOptions):
 
 GROUPS: Mapping[str, type] = {
     "env": EnvOptions,
-    "core": PolicyOptions,
+    "model": PolicyOptions,
     "ppo": PPOOptions,
     "run": RunOptions,
 }
@@ -150,8 +149,8 @@ class TrainPlan(Plan):
 
     Attributes:
         run: length, place, tracking, evaluation and checkpoints.
+        model: the policy's recurrent core.
         env: the environment.
-        core: the policy's recurrent core.
         ppo: the learning algorithm.
 
     Raises:
@@ -159,8 +158,8 @@ class TrainPlan(Plan):
     """
 
     run: RunOptions
+    model: PolicyOptions
     env: EnvOptions
-    core: PolicyOptions
     ppo: PPOOptions
 
     NOT_IN_IDENTITY = Plan.NOT_IN_IDENTITY | {"keep_checkpoints"}
@@ -199,19 +198,7 @@ class TrainPlan(Plan):
 
     def label(self) -> str:
         """See `PolicyOptions.label`; with what else the agent observes."""
-        return self.core.label() + ("-last-action" if self.env.observe_last_action else "")
-
-    def cell(self) -> Mapping[str, Any]:
-        """See `CoreOptions.cell`."""
-        return self.core.cell()
-
-    def group(self) -> str:
-        """The environment and the core's name."""
-        return f"{self.subject}__{self.core.core}"
-
-    def tags(self) -> list[str]:
-        """The version and the RIMs' numbers."""
-        return [f"v{__version__}", *self.core.tags()]
+        return super().label() + ("-last-action" if self.env.observe_last_action else "")
 
     @property
     def batch_size(self) -> int:

@@ -150,7 +150,7 @@ def _parser() -> jsonargparse.ArgumentParser:
     parser.usage = "%(prog)s --env ID [options]"
     add_start(parser)
     presets = {name: preset(name) for name in PRESETS.values()}
-    titles = {"env": "Environment", "core": "Core", "ppo": "PPO", "run": "Run"}
+    titles = {"env": "Environment", "model": "Core", "ppo": "PPO", "run": "Run"}
     for name, title in titles.items():
         add_options(parser.add_argument_group(title), GROUPS[name], presets=presets)
     return parser

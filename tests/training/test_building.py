@@ -136,7 +136,7 @@ def test_a_saved_model_spells_its_cell_out(options: dict[str, Any]) -> None:
     options = {"env": "CartPole-v1", "hidden_size": 24, **options}
     policy = built(**options).policy_kwargs["core_kwargs"]
     assert set(policy) >= {f.name for f in fields(RIMConfig) if f.init} - {"input_size", "backend"}
-    assert RIMConfig(5, **policy) == RIMConfig(5, **plan(options).core.options())
+    assert RIMConfig(5, **policy) == RIMConfig(5, **plan(options).model.options())
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_default_below_preset_below_file_below_flags(tmp_path):
     config = resolved("--n-envs", "16", "--config", str(file))
     assert config.env.n_envs == 16
     assert config.ppo.clip_range == 0.3
-    assert config.core.hidden_size == 510
+    assert config.model.hidden_size == 510
     assert config.run.seed == 0
 
 
@@ -66,7 +66,7 @@ def test_a_configuration_saved_before_there_was_an_option_means_its_default():
     config = TrainPlan.from_flat(saved)
     del saved["features_dim"]
     assert TrainPlan.from_flat(saved) == config
-    assert config.core.features_dim == 0
+    assert config.model.features_dim == 0
 
 
 def test_options_that_came_later_tell_runs_apart_only_where_they_are_used():
@@ -91,15 +91,15 @@ def test_a_file_may_not_leave_values_empty(tmp_path, line, words):
 
 def test_core_kwargs_can_be_dotted_and_null():
     config = resolved("--env", "CartPole-v1", "--core-kwargs", "{communication: null}")
-    assert config.core.options()["communication"] is None
+    assert config.model.options()["communication"] is None
     config = resolved("--env", "CartPole-v1", "--core-kwargs.communication", "gated")
-    assert config.core.options()["communication"] == "gated"
+    assert config.model.options()["communication"] == "gated"
 
 
 def test_core_kwargs_of_flags_add_to_those_of_the_file(tmp_path):
     (tmp_path / "c.yaml").write_text("env: CartPole-v1\ncore_kwargs: {edge_width: 0.3}\n")
     argv = ("--config", str(tmp_path / "c.yaml"), "--core-kwargs", "{comm_heads: 1}")
-    assert resolved(*argv).core.core_kwargs == {"edge_width": 0.3, "comm_heads": 1}
+    assert resolved(*argv).model.core_kwargs == {"edge_width": 0.3, "comm_heads": 1}
 
 
 def test_fewer_steps_than_planned_are_told(capsys):
