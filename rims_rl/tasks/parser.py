@@ -132,15 +132,15 @@ def read_stored(path: Path, task: str | None = None) -> dict[str, Any]:
     return upgraded_run(read_config(path, task), folder_version(path.parent))
 
 
-def check_task_options(task: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Checks names and types of a task's options, and converts them.
+def check_task_options(subject: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Checks names and types of options of a task, and converts them.
 
     Raises:
         UsageError: an unknown task or key, or a wrong type.
     """
-    if task not in TASKS:
-        raise UsageError(f"{source}: unknown task {task!r}: choose from {', '.join(TASKS)}")
-    return check_options(_parser(task), values, source)
+    if subject not in TASKS:
+        raise UsageError(f"{source}: unknown task {subject!r}: choose from {', '.join(TASKS)}")
+    return check_options(_parser(subject), values, source)
 
 
 @functools.cache

@@ -19,7 +19,6 @@ from rims_rl.runs.checkpoints import Checkpoint, save_checkpoint
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import free_bytes
 from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, RESULTS, read_results
-from rims_rl.runs.parser import Request
 from rims_rl.runs.progress import Bar
 from rims_rl.runs.trainee import Kind, Run, Trainee
 from rims_rl.tasks import parser
@@ -216,23 +215,16 @@ class TaskKind(Kind[TaskPlan[Any]]):
     unit = "update"
     subject = "task"
     facts = TaskFacts.names()
-
-    def parse(self, argv: Sequence[str]) -> Request:
-        """See `rims_rl.tasks.parser.parse`."""
-        return parser.parse(argv)
-
-    def plan(self, values: Mapping[str, Any]) -> TaskPlan[Any]:
-        """See `rims_rl.tasks.parser.plan`."""
-        return parser.plan(values)
+    parse = staticmethod(parser.parse)
+    plan = staticmethod(parser.plan)
+    title = staticmethod(parser.run_title)
+    check_options = staticmethod(parser.check_task_options)
+    results = staticmethod(read_results)
 
     def stored_plan(self, file: Path, changes: Mapping[str, Any]) -> TaskPlan[Any]:
         """See `rims_rl.tasks.parser.resumed_plan`."""
         options = {name: value for name, value in changes.items() if name != "task"}
         return parser.resumed_plan(parser.read_stored(file, changes.get("task")), options)
-
-    def title(self, plan: TaskPlan[Any]) -> str:
-        """See `rims_rl.tasks.parser.run_title`."""
-        return parser.run_title(plan)
 
     def make(self, plan: TaskPlan[Any], folder: Path) -> TaskModel:
         """A fresh model."""
@@ -264,14 +256,6 @@ class TaskKind(Kind[TaskPlan[Any]]):
         if not (folder / RESULTS).exists():
             return False
         return bool(read_results(folder)["updates"] >= self.total(plan))
-
-    def results(self, folder: Path) -> dict[str, Any]:
-        """The content of ``results.json``."""
-        return read_results(folder)
-
-    def check_options(self, subject: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:
-        """See `rims_rl.tasks.parser.check_task_options`."""
-        return parser.check_task_options(subject, values, source)
 
     def require_room(self, plans: Sequence[TaskPlan[Any]]) -> None:
         """Counts the data sets of all runs that the disk does not have yet."""

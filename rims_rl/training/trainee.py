@@ -24,7 +24,6 @@ from rims_rl.runs.folder import (
     read_environment,
     read_results,
 )
-from rims_rl.runs.parser import Request
 from rims_rl.runs.trainee import Kind, Run, Trainee
 from rims_rl.training import parser
 from rims_rl.training.building import (
@@ -189,14 +188,8 @@ class AgentKind(Kind[TrainPlan]):
     subject = "env"
     facts = FACTS
     refusals = (UnknownEnvError,)
-
-    def parse(self, argv: Sequence[str]) -> Request:
-        """See `rims_rl.training.parser.parse`."""
-        return parser.parse(argv)
-
-    def plan(self, values: Mapping[str, Any]) -> TrainPlan:
-        """See `rims_rl.training.parser.plan`."""
-        return parser.plan(values)
+    parse = staticmethod(parser.parse)
+    plan = staticmethod(parser.plan)
 
     def stored_plan(self, file: Path, changes: Mapping[str, Any]) -> TrainPlan:
         """See `rims_rl.training.parser.resumed_plan`."""
