@@ -20,7 +20,7 @@ from rims_rl.comparison.record import Record
 from rims_rl.comparison.report import NoPlotlyError, write_report
 from rims_rl.comparison.sources import read_sources
 from rims_rl.comparison.summary import summarise
-from rims_rl.comparison.text import COLUMNS, as_text, beside_paper, rows, to_know
+from rims_rl.comparison.text import as_text, beside_paper, rows, to_know
 from rims_rl.comparison.wandb_report import check_project, make_report, send_report
 from rims_rl.experiments.command import Parser, create_folder, finite_number, run_command
 from rims_rl.experiments.output import write_picture
@@ -60,9 +60,7 @@ def _compare(options: argparse.Namespace, command: str) -> int:
         raise UsageError("--axis hours: no run says how long it took; steps and frames are known")
     create_folder(options.out, "--out")
     write_text(options.out / NUMBERS, json.dumps(finite(summary), indent=1, allow_nan=False) + "\n")
-    write_text(
-        options.out / TABLE, pd.DataFrame(rows(summary), columns=COLUMNS).to_csv(index=False)
-    )
+    write_text(options.out / TABLE, pd.DataFrame(rows(summary)).to_csv(index=False))
     text = as_text(summary, command)
     write_text(options.out / TEXT, text)
     for name, picture in _pictures(summary, options.axis).items():

@@ -14,14 +14,9 @@ from rims_rl.comparison.summary import WITHIN_SPREAD
 from rims_rl.experiments.statistics import between, with_interval
 from rims_rl.experiments.tables import Table, as_markdown
 
-#: Columns of `rows`.
-COLUMNS = ("env", "core", "seeds", "parameters", "steps_per_second", "final", "final_low",
-           "final_high", "score", "best", "area", "seeds_at_threshold",
-           "steps_to_threshold")  # fmt: skip
-
 
 def rows(summary: Summary) -> list[dict[str, Any]]:
-    """A row for each core in each game, with `COLUMNS`."""
+    """A row for each core in each game: the columns of the table as a file."""
     return [_row(arm) for arm in summary["arms"]]
 
 
@@ -160,22 +155,21 @@ def _row(arm: Mapping[str, Any]) -> dict[str, Any]:
     median = (
         np.median([math.inf if step is None else step for step in steps]) if steps else math.inf
     )
-    values = (
-        arm["env"],
-        arm["core"],
-        len(arm["seeds"]),
-        arm["parameters"],
-        arm["steps_per_second"],
-        arm["final"]["interquartile mean"],
-        low,
-        high,
-        arm["score"],
-        arm["best"]["interquartile mean"],
-        arm["area"]["interquartile mean"],
-        None if steps is None else sum(step is not None for step in steps),
-        float(median) if math.isfinite(median) else None,
-    )
-    return dict(zip(COLUMNS, values, strict=True))
+    return {
+        "env": arm["env"],
+        "core": arm["core"],
+        "seeds": len(arm["seeds"]),
+        "parameters": arm["parameters"],
+        "steps_per_second": arm["steps_per_second"],
+        "final": arm["final"]["interquartile mean"],
+        "final_low": low,
+        "final_high": high,
+        "score": arm["score"],
+        "best": arm["best"]["interquartile mean"],
+        "area": arm["area"]["interquartile mean"],
+        "seeds_at_threshold": None if steps is None else sum(step is not None for step in steps),
+        "steps_to_threshold": float(median) if math.isfinite(median) else None,
+    }
 
 
 def _estimate(estimate: Mapping[str, Any] | None) -> str:

@@ -223,12 +223,12 @@ def _column(rows: Sequence[Row], name: str) -> Array:
     return np.array([number(row, name) for row in rows])
 
 
-def _number(value: Any, default: float = math.nan) -> float:
+def _number(value: Any) -> float:
     """A value of W&B's JSON, which writes ``"NaN"`` and ``"Infinity"`` as text."""
     try:
         return float(value)
     except (TypeError, ValueError):
-        return default
+        return math.nan
 
 
 def _finite(value: Any) -> float | None:

@@ -163,13 +163,6 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def count(text: str) -> int:
-    """A number of things of which there may be none, from the command line."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text}")
-    return int(text)
-
-
 def finite_number(text: str) -> float:
     """A number from the command line that is neither NaN nor infinite."""
     with contextlib.suppress(ValueError):

@@ -22,8 +22,6 @@ from rims_rl.runs.trainee import Kind
 
 #: Where commands look for runs.
 STORE = Path("runs") / "figures"
-#: Seeds of every model in the paper.
-_SEEDS = 3
 #: In place of a pattern of titles: train nothing.
 NOTHING = "none"
 
@@ -93,7 +91,8 @@ class StoredRun:
         return metrics
 
 
-def _some_titles(jobs: Sequence[Job], most: int = 5) -> str:
+def _some_titles(jobs: Sequence[Job]) -> str:
+    most = 5
     more = f"; and {len(jobs) - most} more" if len(jobs) > most else ""
     return "; ".join(job.title for job in jobs[:most]) + more
 
@@ -103,53 +102,40 @@ def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name not in ("run_dir", "cache_dir")}
 
 
+@dataclass
 class Runs:
     """Finds stored runs by their exact settings and trains those that are not there.
 
     Attributes:
         root: folder of the store.
-        seeds: of every model.
+        asked: seeds of every model; None: as many as the paper has, or as a suite's budget.
         quick: whether budgets are small.
         budget: what is smaller than in the paper.
-        used: the runs that were handed out, by folder.
-
-    Args:
-        root: as above.
-        seeds: as above; None: as many as the paper has, or as a suite's budget.
-        quick: as above.
-        budget: as above.
         executor: trains what is missing.
         only: pattern of the titles of runs that may be trained, e.g. ``copying, lstm-*``, or
             `NOTHING`.
         published: folder of the results of runs that may lie on other machines, to which those of
             trained runs go as each ends; None: of none.
         track: whether trainings report to Weights & Biases, as ``--track`` of a run.
+        used: the runs that were handed out, by folder.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        seeds: Sequence[int] | None,
-        *,
-        quick: bool = False,
-        budget: Budget | None = None,
-        executor: Executor | None = None,
-        only: str = "*",
-        published: Path | None = None,
-        track: Track = "off",
-    ) -> None:
-        self.root, self.quick = root, quick
-        self.seeds = tuple(range(_SEEDS) if seeds is None else seeds)
-        self._are_seeds_open = seeds is None
-        self.budget = budget or Budget()
-        self.used: dict[Path, StoredRun] = {}
-        self._executor, self._only = executor or OneByOne(), only
-        self._published, self._track = published, track
+    root: Path
+    asked: Sequence[int] | None
+    quick: bool = False
+    budget: Budget = field(default_factory=Budget)
+    executor: Executor = field(default_factory=OneByOne)
+    only: str = "*"
+    published: Path | None = None
+    track: Track = "off"
+    #: How many seeds of every model there are unless some are asked for; so many has the paper.
+    usual_seeds: int = field(default=3, init=False)
+    used: dict[Path, StoredRun] = field(default_factory=dict, init=False)
 
-    def suggest_seeds(self, count: int) -> None:
-        """Takes so many seeds of every model, unless others were asked for."""
-        if self._are_seeds_open:
-            self.seeds = tuple(range(count))
+    @property
+    def seeds(self) -> Sequence[int]:
+        """The seeds of every model."""
+        return range(self.usual_seeds) if self.asked is None else self.asked
 
     def prepare(self, models: Sequence[Wanted], *, numbers_only: bool = False) -> None:
         """Trains what is missing of some models and may be trained, several at once.
@@ -171,18 +157,18 @@ class Runs:
         if self.budget.options and not any(map(self.budget.of, subjects)):
             raise UsageError(f"--budget {self.budget.name} says nothing of {', '.join(subjects)}")
         trainable = [job for job in jobs if self._may_train(job)]
-        if not trainable and self._only != NOTHING:
+        if not trainable and self.only != NOTHING:
             raise UsageError(
-                f"{self._only!r} matches none of: {_some_titles(jobs)}{self._hint(jobs)}"
+                f"{self.only!r} matches none of: {_some_titles(jobs)}{self._hint(jobs)}"
             )
         missing = [job for job in trainable if not self._has(job, numbers_only)]
         if missing:
             missing[0].kind.require_room([job.plan for job in missing])
-        if missing or isinstance(self._executor, DryRun):
-            train_all(missing, self._executor, self._publish)
+        if missing or isinstance(self.executor, DryRun):
+            train_all(missing, self.executor, self._publish)
         if not any(self._has(job, numbers_only) for job in jobs):
             raise UsageError(
-                f"nothing is stored, and {self._only!r} matches none of: {_some_titles(jobs)}"
+                f"nothing is stored, and {self.only!r} matches none of: {_some_titles(jobs)}"
             )
 
     def every_seed(self, model: Wanted) -> list[StoredRun]:
@@ -235,26 +221,26 @@ class Runs:
         digest = hashlib.sha256(plan.identity().encode()).hexdigest()[:8]
         model_folder = f"{safe_name(plan.label())}-{digest}"
         folder = self.root / safe_name(plan.subject) / model_folder / f"seed{seed}"
-        return Job(model.kind, values, plan, folder, self._track)
+        return Job(model.kind, values, plan, folder, self.track)
 
     def publish(self) -> None:
         """Publishes the results of all runs that were handed out, if any are to be."""
-        if self._published is not None:
+        if self.published is not None:
             for run in self.used.values():
                 run.publish()
 
     def _publish(self, job: Job) -> None:
         """Publishes the results of a run as soon as it is done, if any are to be."""
-        if self._published is not None:
+        if self.published is not None:
             self._read(job).publish()
 
     def _hint(self, jobs: Sequence[Job]) -> str:
-        within = f"*{self._only.strip('*')}*"
+        within = f"*{self.only.strip('*')}*"
         has_part = any(fnmatch.fnmatchcase(job.title, within) for job in jobs)
         return f"; a pattern is of the whole title: did you mean {within!r}?" if has_part else ""
 
     def _may_train(self, job: Job) -> bool:
-        return fnmatch.fnmatchcase(job.title, self._only)
+        return fnmatch.fnmatchcase(job.title, self.only)
 
     def _has(self, job: Job, numbers_only: bool) -> bool:
         return job.is_done or (numbers_only and self._publication(job).exists())
@@ -262,7 +248,7 @@ class Runs:
     def _publication(self, job: Job) -> Path:
         """The place where the results of a run are published; nowhere if nothing is."""
         place = job.folder.relative_to(self.root).with_suffix(".json")
-        return (self._published or self.root / "unpublished") / place
+        return (self.published or self.root / "unpublished") / place
 
     def _read(self, job: Job) -> StoredRun:
         if job.folder not in self.used:

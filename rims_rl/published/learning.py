@@ -143,12 +143,12 @@ def _learning(runs: Runs) -> Drawing:
     )
 
 
-def curve_of(run: StoredRun, windows: int = COARSE_WINDOWS) -> list[float | None]:
+def curve_of(run: StoredRun) -> list[float | None]:
     """Mean return of the episodes of a run, in fewer windows than the run kept.
 
     A window's mean is that of the kept windows in it in which episodes ended.
     """
-    kept = np.array(run.results["windows"]["return"], dtype=float).reshape(windows, -1)
+    kept = np.array(run.results["windows"]["return"], dtype=float).reshape(COARSE_WINDOWS, -1)
     means = [row[~np.isnan(row)] for row in kept]
     return [float(row.mean()) if len(row) else None for row in means]
 

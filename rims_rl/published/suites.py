@@ -78,7 +78,7 @@ def suite_of_figure(name: str, runs: Runs) -> Suite:
         UsageError: as `read_suite`.
     """
     suite = read_suite(name, "cpu" if runs.quick else runs.budget.name or None)
-    runs.suggest_seeds(suite.seeds)
+    runs.usual_seeds = suite.seeds
     return suite
 
 

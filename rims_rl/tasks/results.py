@@ -66,12 +66,11 @@ def write_results(
     return metrics
 
 
-def load_trained_task(folder: Path, file: Path | None = None) -> TrainedTask:
-    """Loads a model of a run, on the CPU.
+def load_trained_task(folder: Path) -> TrainedTask:
+    """Loads the best model of a run, on the CPU.
 
     Args:
         folder: of the run.
-        file: a checkpoint of the run; its best model by default.
 
     Raises:
         UsageError: there is no such run or model, or it cannot be read.
@@ -80,5 +79,5 @@ def load_trained_task(folder: Path, file: Path | None = None) -> TrainedTask:
         raise UsageError(f"{folder} holds no run of a task (it has no {CONFIG})")
     task = make_task(resumed_plan(read_stored(folder / CONFIG), {}))
     model = task.make_model()
-    load_weights(file or folder / BEST_MODEL, model)
+    load_weights(folder / BEST_MODEL, model)
     return TrainedTask(task, model.eval())

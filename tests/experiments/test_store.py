@@ -23,7 +23,7 @@ ROOT = Path("store")
 
 
 def store(seeds=(0,), executor=None):
-    return Runs(ROOT, seeds, quick=True, executor=executor)
+    return Runs(ROOT, seeds, quick=True, executor=executor or OneByOne())
 
 
 def trainings():

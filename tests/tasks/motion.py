@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from rims_rl.tasks.balls.physics import Trajectories
+from rims_rl.tasks.balls.physics import Discs
 from rims_rl.tasks.seeding import blocks
 
 
 def join(parts):
-    """Trajectories of several groups of boxes, with equal T and n, as one."""
-    return Trajectories(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    """The motion of several groups of boxes, with equal T and n, as one."""
+    return Discs(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def simulate(data, spec, split):

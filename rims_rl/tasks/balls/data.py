@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.options import check_seed
 from rims_rl.tasks import video_cache as cache
-from rims_rl.tasks.balls.physics import Discs, Trajectories, trajectories
+from rims_rl.tasks.balls.physics import Discs, trajectories
 from rims_rl.tasks.balls.placement import place, random_velocities
 from rims_rl.tasks.balls.render import render
 from rims_rl.tasks.seeding import Split, blocks, check_sizes, check_split
@@ -119,7 +119,7 @@ def _videos(spec: BallsSpec, split: Split) -> Iterator[NDArray[np.uint8]]:
         yield frames
 
 
-def _motion(spec: BallsSpec, sequences: int, rng: np.random.Generator) -> Trajectories:
+def _motion(spec: BallsSpec, sequences: int, rng: np.random.Generator) -> Discs:
     low, high = spec.counts()
     counts = rng.integers(low, high, size=(sequences, 1), endpoint=True)
     radii = np.where(
@@ -134,7 +134,7 @@ def _motion(spec: BallsSpec, sequences: int, rng: np.random.Generator) -> Trajec
     return trajectories(start, SIDE, spec.frames)
 
 
-def _colours(motion: Trajectories, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _colours(motion: Discs, rng: np.random.Generator) -> NDArray[np.uint8]:
     """(N, n, 3): a random order of the colours in each video."""
     order = rng.permuted(np.tile(np.arange(len(COLOURS)), (len(motion.radii), 1)), axis=1)
     colours: NDArray[np.uint8] = COLOURS[order[:, : motion.radii.shape[1]]]

@@ -17,11 +17,12 @@ Indices = NDArray[np.intp]
 
 
 class Discs(NamedTuple):
-    """The state of N boxes with up to n discs each.
+    """The state of N boxes with up to n discs each, or their motion: T states.
 
     Attributes:
-        positions: (N, n, 2): x to the right and y downwards, in [0, side]; NaN: no such disc.
-        velocities: (N, n, 2): distance in a unit of time.
+        positions: (N, n, 2), of a motion (N, T, n, 2): x to the right and y downwards, in
+            [0, side]; NaN: no such disc.
+        velocities: as positions: distance in a unit of time.
         radii: (N, n).
         masses: (N, n): infinite for a disc that never moves; its velocity is zero.
     """
@@ -32,23 +33,7 @@ class Discs(NamedTuple):
     masses: Floats
 
 
-class Trajectories(NamedTuple):
-    """The discs of N boxes at T moments.
-
-    Attributes:
-        positions: (N, T, n, 2), as in `Discs`.
-        velocities: (N, T, n, 2).
-        radii: (N, n).
-        masses: (N, n).
-    """
-
-    positions: Floats
-    velocities: Floats
-    radii: Floats
-    masses: Floats
-
-
-def trajectories(discs: Discs, side: float, frames: int) -> Trajectories:
+def trajectories(discs: Discs, side: float, frames: int) -> Discs:
     """Follows discs for some frames, a unit of time apart; the first is the state given.
 
     Args:
@@ -59,12 +44,9 @@ def trajectories(discs: Discs, side: float, frames: int) -> Trajectories:
     states = [discs]
     for _ in range(frames - 1):
         states.append(advance(states[-1], side))
-    return Trajectories(
-        np.stack([state.positions for state in states], axis=1),
-        np.stack([state.velocities for state in states], axis=1),
-        discs.radii,
-        discs.masses,
-    )
+    positions = np.stack([state.positions for state in states], axis=1)
+    velocities = np.stack([state.velocities for state in states], axis=1)
+    return discs._replace(positions=positions, velocities=velocities)
 
 
 def advance(discs: Discs, side: float, duration: float = 1.0) -> Discs:

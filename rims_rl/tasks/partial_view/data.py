@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rims_rl.runs.options import check_seed
 from rims_rl.tasks import video_cache as cache
-from rims_rl.tasks.balls.physics import Discs, Trajectories, trajectories
+from rims_rl.tasks.balls.physics import Discs, trajectories
 from rims_rl.tasks.balls.placement import place, random_velocities
 from rims_rl.tasks.balls.render import render
 from rims_rl.tasks.seeding import Split, blocks, check_sizes, check_split
@@ -130,7 +130,7 @@ def _videos(spec: PartialViewSpec, split: Split) -> Iterator[NDArray[np.uint8]]:
         yield render(motion.positions, motion.radii, SIDE)
 
 
-def _motion(spec: PartialViewSpec, sequences: int, rng: np.random.Generator) -> Trajectories:
+def _motion(spec: PartialViewSpec, sequences: int, rng: np.random.Generator) -> Discs:
     radii = np.full((sequences, 1 + spec.balls), _RADIUS)
     positions = place(radii, SIDE, rng, fixed=np.full(2, SIDE / 2))
     velocities = random_velocities(radii.shape, _SPEED, rng)
