@@ -64,7 +64,7 @@ class CoreStatistics(BaseCallback):
     def _on_step(self) -> bool:
         largest = self.locals["lstm_states"].pi[0].abs().max().item()
         self._largest_state = max(self._largest_state, largest)
-        mask = cast(CorePolicy, self.model.policy).active_mask
+        mask = cast(CorePolicy, self.model.policy).acted_mask
         if mask is not None:
             # (n_envs, K) -> (K,)
             active = mask.sum(dim=0, dtype=torch.float64)
@@ -100,11 +100,18 @@ class UpdateStatistics(BaseCallback):
     clipping. ``rim/active_set_changes_by_update``, for policies with RIMs only, is the share of
     the rollout's steps, of one environment in eight, at which the policy after the update would
     have other RIMs active than the policy before.
+
+    Where ``learn`` ends by an exception, `close` takes its hooks off the policy.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+
     def _on_training_start(self) -> None:
+        self.close()
         self._rollout: _Rollout | None = None
-        self._squares: list[Tensor] = []
+        self._squares: Tensor | float = 0.0
         self._minibatches = 0
         policy = cast(CorePolicy, self.model.policy)
         self._hooks = [
@@ -116,16 +123,16 @@ class UpdateStatistics(BaseCallback):
 
     def _add_gradient(self, parameter: Tensor) -> None:
         assert parameter.grad is not None
-        self._squares.append(torch.linalg.vector_norm(parameter.grad).square())
+        self._squares += torch.linalg.vector_norm(parameter.grad).square()
 
     def _add_minibatch(self, *step: Any) -> None:
         self._minibatches += 1
 
     def _on_rollout_start(self) -> None:
         if self._minibatches:
-            mean_square = torch.stack(self._squares).sum().item() / self._minibatches
+            mean_square = float(self._squares) / self._minibatches
             self.logger.record("train/grad_norm", math.sqrt(mean_square))
-            self._squares.clear()
+            self._squares = 0.0
             self._minibatches = 0
         if self._rollout is not None:
             changes = self._rollout.changes(cast(CorePolicy, self.model.policy))
@@ -141,8 +148,13 @@ class UpdateStatistics(BaseCallback):
             self._rollout = _Rollout.of(cast(RecurrentRolloutBuffer, buffer), policy)
 
     def _on_training_end(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes the hooks from the policy, so that it can be pickled or used elsewhere."""
         for hook in self._hooks:
             hook.remove()
+        self._hooks.clear()
 
 
 @dataclass(frozen=True)

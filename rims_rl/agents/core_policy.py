@@ -100,7 +100,13 @@ class CorePolicy(RecurrentActorCriticPolicy):
                 "with share_features_extractor=False"
             )
         self.core = core
-        sized = "hidden_size" in core_options(core)
+        options = core_options(core)
+        if misplaced := [name for name in kwargs if name in options]:
+            raise ValueError(
+                f"{', '.join(misplaced)}: an option of the core, give it in core_kwargs="
+                f"dict({misplaced[0]}={kwargs[misplaced[0]]!r})"
+            )
+        sized = "hidden_size" in options
         default = {"hidden_size": CoreOptions.hidden_size} if sized else {}
         self.core_kwargs = {**default, **(core_kwargs or {})}
         self.shared_core = shared_core
@@ -133,8 +139,11 @@ class CorePolicy(RecurrentActorCriticPolicy):
             **self.optimizer_kwargs,
         )
         #: What happened in the actor's RIMs in the latest step without gradient: parts (N, ...);
-        #: None before the first and with other cores. For statistics, videos and inspection.
+        #: None before the first and with other cores. For videos and inspection.
         self.latest_info: RIMInfo | None = None
+        #: As `active_mask`, of the latest call of `forward`: what training acted with, whatever
+        #: `predict` computed since.
+        self.acted_mask: Tensor | None = None
 
     @classmethod
     def load(cls, path: str, device: torch.device | str = "auto") -> Self:
@@ -198,9 +207,9 @@ class CorePolicy(RecurrentActorCriticPolicy):
             )
         return core
 
-    def _build_mlp_extractor(self) -> None:
+    def _build(self, lr_schedule: Schedule) -> None:
         self.lstm_output_dim = self._make_core().output_size
-        super()._build_mlp_extractor()
+        super()._build(lr_schedule)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
@@ -231,6 +240,11 @@ class CorePolicy(RecurrentActorCriticPolicy):
         """
         h, c = lstm_states
         num_sequences = h.shape[1]
+        if len(features) % num_sequences:
+            raise ValueError(
+                f"{len(features)} observations do not go with a state of {num_sequences} "
+                "environments: begin with state=None where their number changes"
+            )
         # (N * T, ...) -> (T, N, ...)
         sequences = features.unflatten(0, (num_sequences, -1)).swapaxes(0, 1)
         starts = episode_starts.reshape(num_sequences, -1).swapaxes(0, 1)
@@ -302,6 +316,7 @@ class CorePolicy(RecurrentActorCriticPolicy):
     ) -> tuple[Tensor, Tensor, Tensor, RNNStates]:
         """Acts: observations (N, ...) -> actions, values, log probabilities, new states."""
         latent_pi, latent_vf, states = self._latents(obs, lstm_states, episode_starts)
+        self.acted_mask = self.active_mask
         distribution = self._get_action_dist_from_latent(latent_pi)
         actions = distribution.get_actions(deterministic=deterministic)
         log_prob = distribution.log_prob(actions)
@@ -364,6 +379,8 @@ class CnnRimPolicy(CorePolicy):
             # As SB3 does for its own CNN: images of any numbers.
             given = kwargs.get("features_extractor_kwargs") or {}
             kwargs["features_extractor_kwargs"] = {"normalized_image": True, **given}
+        #: Whether SB3 takes the observations for an image, whose bytes are divided by 255.
+        self._is_image = is_image_space(observation_space)
         super().__init__(observation_space, *args, **kwargs)
 
     @staticmethod
@@ -374,11 +391,12 @@ class CnnRimPolicy(CorePolicy):
     def extract_features(  # type: ignore[override]
         self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor | None = None
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """As the parent's; our CNN gets the bytes, which it scales faster than SB3 does."""
+        """As the parent's; our CNN gets an image's bytes, which it scales faster than SB3 does."""
         features: Tensor | tuple[Tensor, Tensor]
         if self.share_features_extractor and self.normalize_images:
             extractor = features_extractor or self.features_extractor
-            if isinstance(extractor, AtariCnn):
+            is_bytes = isinstance(obs, Tensor) and obs.dtype == torch.uint8
+            if isinstance(extractor, AtariCnn) and is_bytes and self._is_image:
                 features = extractor(obs)
                 return features
         features = super().extract_features(obs, features_extractor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -12,6 +13,8 @@ from rims_rl.agents.rows import append, make_head
 
 _CHANNELS = 3
 """Type, colour and state: what a cell of a symbolic grid holds."""
+_MOST_SYMBOLS = 256
+"""More are no symbols but amounts."""
 _READ = ("grid", "target", "mission", "direction")
 """The entries of an observation that may be read."""
 
@@ -166,12 +169,18 @@ class GridExtractor(BaseFeaturesExtractor):
         """Tells whether the observations are of the kind that this extractor reads."""
         if not isinstance(space, spaces.Dict):
             return False
-        grid = space.spaces.get("grid")
-        if not isinstance(grid, spaces.Box) or grid.shape != (*grid.shape[:1] * 2, _CHANNELS):
+        entries = {key: space.spaces[key] for key in _READ if key in space.spaces}
+        if not all(map(_is_symbolic, entries.values())):
             return False
-        read = [space.spaces[key] for key in _READ if key in space.spaces]
-        has_one = ("target" in space.spaces) != ("mission" in space.spaces)
-        return has_one and all(isinstance(entry, spaces.Box) for entry in read)
+        shapes = {key: entry.shape or () for key, entry in entries.items()}
+        width = shapes.get("grid", ())[:1]
+        return (
+            shapes.get("grid") == (*width, *width, _CHANNELS)
+            and ("target" in shapes) != ("mission" in shapes)
+            and shapes.get("target", (2,)) == (2,)
+            and len(shapes.get("mission", (0,))) == 1
+            and shapes.get("direction", (1,)) == (1,)
+        )
 
     @staticmethod
     def not_read(space: spaces.Dict) -> list[str]:
@@ -207,6 +216,13 @@ class GridExtractor(BaseFeaturesExtractor):
             return self.symbols.kind(observations["target"])
         query: Tensor = self.words(observations["mission"])
         return query
+
+
+def _is_symbolic(space: spaces.Space[object]) -> bool:
+    """Tells whether a space is a box of symbols: whole numbers from 0."""
+    if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.integer):
+        return False
+    return bool((space.low == 0).all() and (space.high < _MOST_SYMBOLS).all())
 
 
 def _count(space: spaces.Space[object]) -> int:

@@ -135,4 +135,4 @@ def without(space: spaces.Dict, keys: Sequence[str]) -> spaces.Space[Any]:
 
 def gives_rows(extractor: BaseFeaturesExtractor) -> bool:
     """Tells whether an extractor gives a row of features for each position."""
-    return bool(getattr(extractor, "rows", False))
+    return getattr(extractor, "rows", False) is True  # others may count rows

@@ -61,6 +61,11 @@ class RecurrentPPO(sb3_contrib.RecurrentPPO):
                 f"{', '.join(map(str, sizes))}"
             )
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):  # its arguments are its own
+            cls.__signature__ = None  # type: ignore[attr-defined]
+
     def _setup_model(self) -> None:
         super()._setup_model()
         if isinstance(self.policy, CorePolicy):

@@ -107,6 +107,15 @@ def initial_state(x: Tensor, size: int) -> State:
     return zeros, zeros
 
 
+def is_exporting() -> bool:
+    """Tells whether `torch.export` traces the program; only the reference's operations bear it.
+
+    torch before 2.7 does not tell exporting from compiling.
+    """
+    told = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    return bool(told())
+
+
 def keep_factors(episode_starts: Tensor | None, x: Tensor) -> Tensor | None:
     """The factors of the state before each step: (T, B) -> (T, B), or None.
 
@@ -141,6 +150,8 @@ def check_sequence(
             shapes = f"(T, {size}), (T, B, {size}) or (T, B, R, {size})"
         raise ValueError(f"x must be {shapes} with T >= 1, got {tuple(x.shape)}")
     steps, batch = x.shape[:2]
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        raise ValueError("torch.jit.trace would record where episodes start: use torch.export")
     if state is not None and (isinstance(state, Tensor) or len(state) != 2):
         raise ValueError("state must be a pair (h, c)")
     for name, tensor in zip("hc", state or (), strict=False):

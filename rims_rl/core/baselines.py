@@ -9,7 +9,7 @@ import itertools
 
 from torch import Tensor, cat, nn
 
-from rims_rl.core.base import Core
+from rims_rl.core.base import Core, is_exporting
 from rims_rl.core.dynamics import State
 
 
@@ -43,10 +43,16 @@ class _TorchCore(Core):
 
     def run(self, x: Tensor, state: State, episode_starts: Tensor | None) -> tuple[Tensor, State]:
         """See `Core.run`."""
-        if episode_starts is None or not bool(episode_starts.any()):
+        if episode_starts is None:
             return self._run_piece(x, state)
-        reset_steps = episode_starts.any(dim=1).nonzero().flatten().tolist()
-        cuts = sorted({0, *reset_steps, x.shape[0]})
+        steps = x.shape[0]
+        if is_exporting():  # a program cannot depend on what is in a tensor
+            cuts = list(range(steps + 1))
+        elif bool(episode_starts.any()):
+            reset_steps = episode_starts.any(dim=1).nonzero().flatten().tolist()
+            cuts = sorted({0, *reset_steps, steps})
+        else:
+            return self._run_piece(x, state)
         outputs = []
         for start, stop in itertools.pairwise(cuts):
             keep = (1.0 - episode_starts[start].to(x.dtype)).unsqueeze(-1)

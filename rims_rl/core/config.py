@@ -245,7 +245,8 @@ class RIMConfig:
     def _check_whole(self) -> None:
         self._check_positive("input_size", "hidden_size", "num_rims", "input_heads")
         check_divisible(self.hidden_size, self.num_rims, f"num_rims {self.num_rims}")
-        if not 1 <= self.num_active <= self.num_rims:
+        is_whole = isinstance(self.num_active, Integral)
+        if is_whole and not 1 <= self.num_active <= self.num_rims:
             raise ValueError(
                 f"num_active must be between 1 and num_rims ({self.num_rims}), "
                 f"got {self.num_active}"

@@ -42,6 +42,10 @@ class Named(dict[str, Thing]):
         Raises:
             ValueError: there is none, or the module cannot be imported.
         """
+        if not isinstance(name, str):
+            raise ValueError(
+                f"a {self.kind} is given by its name, one of {', '.join(self)}, got {name!r}"
+            )
         module, colon, own_name = name.rpartition(":")
         if colon and own_name in self.built_in:
             raise ValueError(f"{self.kind} {own_name!r} comes with rims_rl: it needs no module")

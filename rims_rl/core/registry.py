@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any
 
 from torch import nn
@@ -80,7 +81,7 @@ def make_core(name: str, input_size: int, options: Mapping[str, Any]) -> Core:
     if not isinstance(core, Core):
         raise TypeError(f"core {name!r} must be a rims_rl.core.Core, got {type(core).__name__}")
     for size in ("input_size", "hidden_size", "output_size"):
-        if not isinstance(getattr(core, size, None), int):
+        if not isinstance(getattr(core, size, None), Integral):
             raise TypeError(f"core {name!r} must set self.{size}, a whole number")
     return core
 
@@ -97,7 +98,7 @@ def _parameters(factory: CoreFactory) -> tuple[str, ...]:
         named, is_open = [], True
         for parent in factory.__mro__:
             written = vars(parent)
-            if is_open and "__signature__" in written:
+            if is_open and written.get("__signature__"):
                 own, is_open = _named(written["__signature__"])
                 named += own
             elif is_open and "__init__" in written and parent is not object:

@@ -19,6 +19,7 @@ from rims_rl.core.base import (
     check_sequence,
     handed_on,
     initial_state,
+    is_exporting,
     keep_factors,
     without_batch,
 )
@@ -26,7 +27,7 @@ from rims_rl.core.communication import Communication
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.dynamics import GRUDynamics, LSTMDynamics, State
 from rims_rl.core.forms import SELECTIONS
-from rims_rl.core.scan.choice import choose_kernel, is_exporting, untraced
+from rims_rl.core.scan.choice import choose_kernel, untraced
 from rims_rl.core.scan.operation import (
     Kernel,
     ScanInputs,
@@ -299,6 +300,11 @@ class RIM(Core):
             weight_out=communication.output_weight if communication else None,
             bias_out=communication.output_bias if communication else None,
         )
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):  # its arguments are its own
+            cls.__signature__ = None  # type: ignore[attr-defined]
 
     def extra_repr(self) -> str:
         """The configuration, for `print(rim)`."""

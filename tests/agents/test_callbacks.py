@@ -4,6 +4,7 @@ import math
 from typing import Any, cast
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
@@ -39,6 +40,21 @@ def test_activation_entropy():
     assert activation_entropy(torch.tensor([0.75, 0.25])) == pytest.approx(expected)
 
 
+class Asks(BaseCallback):
+    """Predicts for another number of environments, as an evaluation does."""
+
+    def _on_step(self) -> bool:
+        self.model.predict(np.ones((3, 4), np.float32), deterministic=True)
+        return True
+
+
+class Interrupts(BaseCallback):
+    def _on_step(self) -> bool:
+        if self.num_timesteps == 24:
+            raise KeyboardInterrupt
+        return True
+
+
 class Spy(BaseCallback):
     """Keeps the latest logged values of the rollout."""
 
@@ -56,6 +72,11 @@ def test_statistics_of_a_rollout():
     shares = [spy.values[f"rim/active_{k}"] for k in (1, 2, 3, 4)]
     assert sum(shares) == pytest.approx(2)
     assert 0 <= spy.values["rim/activation_entropy"] <= 1
+    model, other = model_for(), Spy()
+    model.set_logger(Logger(None, []))
+    model.learn(16, [Asks(), CoreStatistics(), other])
+    names = [name for name in spy.values if name.startswith("rim/")]
+    assert [other.values[name] for name in names] == [spy.values[name] for name in names]
 
 
 def test_no_statistics_without_rims():
@@ -129,6 +150,16 @@ def test_the_gradients_norm_is_that_before_clipping():
 
 def test_watching_leaves_no_hooks():
     model, _, _ = watched(learning_rate=0.0)
+    assert not any(p._post_accumulate_grad_hooks for p in model.policy.parameters())
+
+
+def test_an_interrupted_watch_can_be_closed_and_begins_anew():
+    model, watch = model_for(), UpdateStatistics()
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            model.learn(64, [watch, Interrupts()])
+    assert {len(p._post_accumulate_grad_hooks) for p in model.policy.parameters()} == {1}
+    watch.close()
     assert not any(p._post_accumulate_grad_hooks for p in model.policy.parameters())
 
 

@@ -1,5 +1,6 @@
 """The policies in stock RecurrentPPO: spaces, states, gradients, saving."""
 
+import inspect
 import subprocess
 import sys
 from dataclasses import fields
@@ -13,8 +14,9 @@ import torch
 from gymnasium import spaces
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+from stable_baselines3.common.policies import BaseModel
 from stable_baselines3.common.save_util import load_from_zip_file
-from stable_baselines3.common.torch_layers import CombinedExtractor
+from stable_baselines3.common.torch_layers import CombinedExtractor, MlpExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
 import rims_rl
@@ -358,6 +360,10 @@ def test_images_are_taken_as_they_are_without_normalization(space, tmp_path):
         (MlpRimPolicy, {"core_kwargs": {"hidden_size": 13}}, "hidden_size 13 is not divisible"),
         (MlpRimPolicy, {"core_kwargs": {"num_actve": 2}}, "'rim' has no option num_actve"),
         (MlpRimPolicy, {"core": "rn"}, "unknown core 'rn'"),
+        (MlpRimPolicy, {"core": None}, "given by its name, one of rim, lstm"),
+        (MlpRimPolicy, {"core": rims_rl.RIM}, "given by its name"),
+        (MlpRimPolicy, {"num_rims": 3}, "give it in core_kwargs=dict(num_rims=3)"),
+        (MlpRimPolicy, {"core_kwargs": {"num_active": "2"}}, "num_active must be a whole number"),
         (MlpRimPolicy, {"lstm_hidden_size": 64}, "use core='lstm'"),
         (MlpRimPolicy, {"share_features_extractor": False}, "shared_core=False"),
         (CnnRimPolicy, {}, "CnnRimPolicy needs an image"),
@@ -384,6 +390,54 @@ def test_the_same_seed_begins_with_the_same_network_around_any_core():
         weights[-1].append(torch.rand(1))  # what is drawn next, too
     for others in weights[1:]:
         assert all(map(torch.equal, weights[0], others))
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_images_are_scaled_alike_whoever_asks(shift):
+    """Training and `predict` must see the same, whatever SB3 takes for an image."""
+    space = spaces.Box(0, 255 - shift, (3, 36, 36), np.uint8)
+    options = {"features_extractor_kwargs": {"normalized_image": bool(shift)}}
+    env = vec_env(space, spaces.Discrete(2))
+    policy = make_model("CnnRimPolicy", env, policy_kwargs=options).policy
+    for dtype in (torch.uint8, torch.float32):  # as the buffer has it, and as an environment may
+        obs = torch.as_tensor(np.stack([space.sample()])).to(dtype)
+        learned = policy.extract_features(obs)
+        predicted = BaseModel.extract_features(policy, obs, policy.features_extractor)
+        torch.testing.assert_close(learned, predicted)
+
+
+def test_heads_of_ones_own_know_the_size_of_the_cores_output():
+    class Wide(MlpRimPolicy):
+        def _build_mlp_extractor(self):
+            self.mlp_extractor = MlpExtractor(self.lstm_output_dim, [5], torch.nn.ReLU)
+
+    policy = Wide(VECTOR, spaces.Discrete(2), lambda _: 1e-3, core_kwargs=SMALL)
+    policy.predict(VECTOR.sample())
+
+
+def test_a_state_of_other_environments_is_refused():
+    policy = MlpRimPolicy(VECTOR, spaces.Discrete(2), lambda _: 1e-3, core_kwargs=SMALL)
+    three = np.stack([VECTOR.sample() for _ in range(3)])
+    _, state = policy.predict(three)
+    with pytest.raises(ValueError, match="2 observations do not go with a state of 3"):
+        policy.predict(three[:2], state)
+
+
+def test_subclasses_have_arguments_of_their_own():
+    class Algorithm(rims_rl.RecurrentPPO):
+        def __init__(self, *args, extra=1, **kwargs):
+            super().__init__(*args, **kwargs)
+
+    class Core(rims_rl.RIM):
+        def __init__(self, input_size, extra=1):
+            super().__init__(input_size, **SMALL)
+
+    class Same(rims_rl.RIM):
+        pass
+
+    assert "extra" in inspect.signature(Algorithm).parameters
+    assert list(inspect.signature(Core).parameters) == ["input_size", "extra"]
+    assert "num_rims" in inspect.signature(Same).parameters
 
 
 def test_grids_get_their_own_extractor():

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rims_rl import RIM
+from rims_rl.core import LSTM, RMC, make_core
 from rims_rl.core.attention import select_active
 from rims_rl.core.config import VARIANTS
 
@@ -399,8 +400,10 @@ class _Flat(torch.nn.Module):
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_an_exported_core_computes_the_same(strict):
-    rim = RIM(5, 12, 4, 2)
+@pytest.mark.parametrize("core", ["rim", "lstm", "gru", "rnn", "rmc"])
+def test_an_exported_core_computes_the_same(core, strict):
+    sizes = {"rim": {"num_rims": 4, "num_active": 2}, "rmc": {"slots": 3, "heads": 2}}
+    rim = make_core(core, 5, {"hidden_size": 12, **sizes.get(core, {})})
     starts = torch.zeros(6, 3)
     starts[2, 1] = 1
     inputs = torch.randn(6, 3, 5), torch.randn(1, 3, 12), torch.randn(1, 3, 12), starts
@@ -410,10 +413,11 @@ def test_an_exported_core_computes_the_same(strict):
     torch.testing.assert_close(exported(*other), _Flat(rim)(*other))
 
 
-def test_a_trace_of_torchscript_is_refused_instead_of_wrong():
-    rim, x = RIM(8, 12, 3, 2), torch.randn(5, 3, 8)
+@pytest.mark.parametrize("core", [RIM(8, 24, 3, 2), LSTM(8, 24), RMC(8, 24)])
+def test_a_trace_of_torchscript_is_refused_instead_of_wrong(core):
+    x = torch.randn(5, 3, 8)
     with torch.no_grad(), pytest.raises(ValueError, match=r"use torch\.export"):
-        torch.jit.trace(rim, (x,), check_trace=False)
+        torch.jit.trace(core, (x,), check_trace=False)
 
 
 def test_an_exported_core_takes_any_number_of_rows():

@@ -18,15 +18,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def is_exporting() -> bool:
-    """Tells whether `torch.export` traces the program; only the reference's operations bear it.
-
-    torch before 2.7 does not tell exporting from compiling.
-    """
-    told = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
-    return bool(told())
-
-
 def untraced(function: Callable[P, R]) -> Callable[P, R]:
     """Keeps a function out of what `torch.compile` traces.
 
@@ -48,11 +39,8 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
     """The kernel for such an input, or None for the reference.
 
     Raises:
-        ValueError: the configuration names a backend that cannot run it; the message says why. Or
-            `torch.jit.trace` records the program, which would see nothing of a kernel.
+        ValueError: the configuration names a backend that cannot run it; the message says why.
     """
-    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        raise ValueError("torch.jit.trace cannot record RIMs: use torch.export")
     if config.backend == "reference":
         return None
     spec = ScanSpec.of(config)
