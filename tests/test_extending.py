@@ -160,6 +160,9 @@ def test_what_is_registered_is_tried():
         rims_rl.register_communication(
             "short", rims_rl.core.CommunicationForm(lambda h, message: h[..., :1])
         )
+    for wrong in ({"outputs": 0}, {"gated": True}, {"outputs": 2, "gated": True, "own_maps": True}):
+        with pytest.raises(ValueError, match=r"outputs"):
+            rims_rl.core.CommunicationForm(keep, **wrong)
     with pytest.raises(ValueError, match=r"must give \(2, 3\) numbers"):
         rims_rl.register_selection("one", lambda attention, active, n, width: attention[:1])
     for factory in ("rim", rims_rl.RIM(4, 12)):
@@ -197,6 +200,17 @@ def test_a_selection_without_gradient_leaves_reading_to_teach_the_scores():
     assert gradient.abs().sum() > 0
     with pytest.raises(ValueError, match="read_null=False needs selection='soft'"):
         rims_rl.RIM(5, 12, 4, 2, selection="all the way", read_null=False)
+
+
+@pytest.mark.usefixtures("own_names")
+def test_a_selection_that_is_run_again_may_have_a_gradient_now():
+    for is_hard in (True, False):
+
+        def move(attention, active, num_active, width, is_hard=is_hard):
+            return active.to(attention.dtype) if is_hard else active * attention
+
+        rims_rl.register_selection("again", move)
+        assert rims_rl.RIM(5, 12, 4, 2, selection="again").config.read_null is is_hard
 
 
 class Halved(rims_rl.RIM):

@@ -35,7 +35,8 @@ class Core(nn.Module):
             x: (T, B, D).
             state: (h, c), each (1, B, S); a core that needs one tensor hands c on, zeroed where an
                 episode starts.
-            episode_starts: (T, B); where it is 1 the state is zeroed before that step. None: none.
+            episode_starts: (T, B), of the type of x; where it is 1 the state is zeroed before that
+                step. None: none.
 
         Returns:
             output (T, B, output_size) and the state after the last step.
@@ -59,12 +60,13 @@ class Core(nn.Module):
             ValueError: a shape does not fit.
         """
         if x.dim() == 2:
-            output, new_state = self(*add_batch(x, state, episode_starts))
+            output, new_state = self.forward(*add_batch(x, state, episode_starts))
             return output.squeeze(1), without_batch(new_state)
         check_sequence(self, x, state, episode_starts)
         if x.dim() == 4 and not self.reads_rows:
             raise ValueError(f"{type(self).__name__} reads one row a step, (T, B, D)")
-        output, after = self.run(x, state or initial_state(x, self.hidden_size), episode_starts)
+        starts = None if episode_starts is None else episode_starts.to(x.dtype)
+        output, after = self.run(x, state or initial_state(x, self.hidden_size), starts)
         self._check_results(x, output, after)
         return output, after
 
@@ -123,8 +125,9 @@ def keep_factors(episode_starts: Tensor | None, x: Tensor) -> Tensor | None:
     """
     if episode_starts is None:
         return None
-    # A traced program cannot depend on what is in a tensor.
-    if not torch.compiler.is_compiling() and not bool(episode_starts.any()):
+    # A traced program cannot depend on what is in a tensor, and one on "meta" has nothing in it.
+    may_look = not (torch.compiler.is_compiling() or episode_starts.is_meta)
+    if may_look and not bool(episode_starts.any()):
         return None
     return 1.0 - episode_starts.to(x.dtype)
 

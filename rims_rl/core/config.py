@@ -156,8 +156,8 @@ class RIMConfig:
             (the paper); ``"competition"``: softmax across the RIMs (the released Atari code);
             None: no attention, all RIMs are active and read the input directly (ablation).
         communication: what an active RIM does with the attended message o.
-            ``"bounded"``: h <- h + g * (tanh(o) - h), a gate that interpolates, so that the
-            state stays in [-1, 1]; ``"gated"``: h <- h + g * tanh(o) (the released code);
+            ``"bounded"``: h <- h + g * (tanh(o) - h), a gate that interpolates, so that h stays
+            in [-1, 1]; ``"gated"``: h <- h + g * tanh(o) (the released code);
             ``"residual"``: h <- h + o (the paper's equation); None: no communication (ablation).
             The two that add to the state let it grow without bound in long runs.
         read_inactive: what active RIMs read of inactive ones: their unchanged ``"state"``
@@ -174,7 +174,8 @@ class RIMConfig:
         comm_top_k: a reader attends to this many RIMs only; None: to all.
         dropout: probability of dropping an attention weight in training mode. Leave it at 0 in
             PPO, whose probability ratio must be 1 at the first update.
-        backend: how it is computed, for tests and benchmarks; the result is the same.
+        backend: how it is computed, for tests and benchmarks; the result is the same but for
+            rounding, which decides where attention is equal to the last digits.
             ``"reference"``: plain torch, step by step; ``"torch"``: hand-written backpropagation
             in torch; ``"native"``: compiled, on the CPU; ``"auto"``: the fastest that applies.
         selection: how an active RIM moves. ``"soft"``: the less, the closer its attention is to
@@ -252,6 +253,8 @@ class RIMConfig:
                 f"got {self.num_active}"
             )
         self._check_positive("num_active")
+        if self.comm_top_k is not None:
+            self._check_positive("comm_top_k")
         if self.comm_top_k is not None and not 1 <= self.comm_top_k <= self.num_rims:
             raise ValueError(
                 f"comm_top_k must be between 1 and num_rims ({self.num_rims}), "

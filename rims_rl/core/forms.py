@@ -69,9 +69,15 @@ class CommunicationForm:
     own_maps: bool = False
     gated: bool = False
 
+    def __post_init__(self) -> None:
+        if self.outputs < 1:
+            raise ValueError(f"outputs must be at least 1, got {self.outputs}")
+        if self.gated and (self.outputs < 2 or self.own_maps):
+            raise ValueError("gated=True needs outputs=2 and a map with bias, own_maps=False")
+
 
 def bounded_change(h: Tensor, message: Tensor) -> Tensor:
-    """A gate that interpolates: g * (tanh(o) - h), so that the state stays in [-1, 1]."""
+    """A gate that interpolates: g * (tanh(o) - h), so that h stays in [-1, 1]."""
     content, gate = message.chunk(2, dim=-1)
     return torch.sigmoid(gate) * (torch.tanh(content) - h)
 
@@ -127,8 +133,7 @@ def register_selection(name: str, form: Selection) -> None:
         moves = form(attention, attention > attention[:, :1], _PROBE[1] - 1, 0.5)
     _check_shape("selection", name, moves, _PROBE[:2])
     SELECTIONS.add(name, form)
-    if not moves.requires_grad:
-        WITHOUT_GRADIENT.add(name)
+    (WITHOUT_GRADIENT.discard if moves.requires_grad else WITHOUT_GRADIENT.add)(name)
 
 
 #: Sizes (B, K, H) that a new form is tried with.

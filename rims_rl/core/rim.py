@@ -27,6 +27,7 @@ from rims_rl.core.communication import Communication
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.dynamics import GRUDynamics, LSTMDynamics, State
 from rims_rl.core.forms import SELECTIONS
+from rims_rl.core.precision import is_under_autocast, without_autocast
 from rims_rl.core.scan.choice import choose_kernel, untraced
 from rims_rl.core.scan.operation import (
     Kernel,
@@ -143,12 +144,12 @@ class RIM(Core):
         Raises:
             ValueError: a shape does not fit, or the backend asked for cannot run here.
         """
-        device = x.device.type
-        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        if is_under_autocast(x.device):
             # Attention rounded to 16 bits would choose other RIMs.
-            with torch.autocast(device, enabled=False):
-                x = x.to(self.dynamics.weight_hh.dtype)
-                return self.forward(x, state, episode_starts, return_info)
+            dtype = self.dynamics.weight_hh.dtype
+            typed = None if state is None else (state[0].to(dtype), state[1].to(dtype))
+            with without_autocast(x.device):
+                return self.forward(x.to(dtype), typed, episode_starts, return_info)
         if x.dim() == 2:
             return self._run_without_batch(x, state, episode_starts, return_info)
         check_sequence(self, x, state, episode_starts)
@@ -160,7 +161,7 @@ class RIM(Core):
         h, c = (s.reshape(-1, self.config.num_rims, self.config.rim_size) for s in given)
         keep = keep_factors(episode_starts, x)
         kernel = None
-        if not (is_exporting() or self._holds_some()):
+        if not (is_exporting() or self._needs_reference(keep)):
             kernel = choose_kernel(self.config, x, self.training)
         if kernel is None:
             outputs, h, c, info = self._run_reference(x, h, c, keep)
@@ -172,17 +173,20 @@ class RIM(Core):
         output = outputs.flatten(-2)
         return (output, (new_h, new_c), info) if return_info else (output, (new_h, new_c))
 
-    def _holds_some(self) -> bool:
-        return self.input_attention is not None and self.input_attention.held is not None
+    def _needs_reference(self, keep: Tensor | None) -> bool:
+        """RIMs held inactive, starts that learn, hooks on the parts: kernels know none of them."""
+        holds_some = self.input_attention is not None and self.input_attention.held is not None
+        starts_learn = keep is not None and keep.requires_grad
+        return holds_some or starts_learn or any(map(_has_hooks, self.children()))
 
     def _run_without_batch(
         self, x: Tensor, state: State | None, episode_starts: Tensor | None, return_info: bool
     ) -> tuple[Tensor, State] | tuple[Tensor, State, RIMInfo]:
-        output, new_state, info = self(*add_batch(x, state, episode_starts), return_info=True)
-        results = output.squeeze(1), without_batch(new_state)
+        output, state, *info = self.forward(*add_batch(x, state, episode_starts), return_info)
+        results = output.squeeze(1), without_batch(state)
         if not return_info:
             return results
-        of_one = (None if part is None else part.squeeze(1) for part in info)
+        of_one = (None if part is None else part.squeeze(1) for part in info[0])
         return *results, RIMInfo._make(of_one)
 
     def _run_reference(
@@ -261,12 +265,13 @@ class RIM(Core):
             outputs, last_c, active_mask, attention, communication = scan(spec, kernel, inputs)
         else:
             record = kernel.forward(spec, inputs, save=return_info)
-            outputs, last_c = record.h, record.c[-1]
+            outputs, last_c = record.h, record.c[-1].clone()
             active_mask, attention, communication = record[2:-1]
         if attention is not None:  # a mean over one head would take as long as the attention
             attention = attention[:, :, 0] if attention.shape[2] == 1 else attention.mean(2)
         info = RIMInfo(active_mask, attention, communication)
-        return outputs, outputs[-1], last_c, info
+        # The state is a tensor of its own, so that nobody changes it with the output.
+        return outputs, outputs[-1].clone(), last_c, info
 
     def _scan_inputs(self, x: Tensor, h: Tensor, c: Tensor, keep: Tensor | None) -> ScanInputs:
         """Computes the input's part of gates and scores, before attention weighs it."""
@@ -313,6 +318,11 @@ class RIM(Core):
 
 # `help(RIM)` and editors show the real arguments, which stand once: in RIMConfig.
 RIM.__signature__ = inspect.signature(RIMConfig)  # type: ignore[attr-defined]
+
+
+def _has_hooks(module: torch.nn.Module) -> bool:
+    """Tells whether a call of the module does more than its `forward`, as pruned ones do."""
+    return bool(module._forward_pre_hooks or module._forward_hooks)
 
 
 def _stack_infos(infos: list[RIMInfo]) -> RIMInfo:

@@ -57,8 +57,6 @@ class RMC(Core):
         self.after_mlp = nn.LayerNorm(self.units)
         self.input_gates = nn.Linear(input_size, 3 * self.units)
         self.state_gates = nn.Linear(self.units, 3 * self.units, bias=False)
-        self.register_buffer("start", torch.eye(slots, self.units), persistent=False)
-        self.start: Tensor
 
     def run(self, x: Tensor, state: State, episode_starts: Tensor | None) -> tuple[Tensor, State]:
         """See `Core.run`: (T, B, D) -> (T, B, S)."""
@@ -66,12 +64,13 @@ class RMC(Core):
         keep = keep_factors(episode_starts, x)
         rows = self.row(x).unsqueeze(2)  # (T, B, 1, F)
         gates = self.input_gates(x).unsqueeze(2)  # (T, B, 1, 3F)
+        start = torch.eye(self.slots, self.units, dtype=c.dtype, device=c.device)
         outputs = []
         for t in range(x.shape[0]):
             if keep is not None:
                 h, c = h * keep[t, :, None, None], c * keep[t, :, None, None]
-            h, memory = self._step(rows[t], gates[t], h, self.start + c)
-            c = memory - self.start
+            h, memory = self._step(rows[t], gates[t], h, start + c)
+            c = memory - start
             outputs.append(h)
         last = h.flatten(1).unsqueeze(0), c.flatten(1).unsqueeze(0)
         return torch.stack(outputs).flatten(2), last

@@ -62,6 +62,9 @@ def test_a_sequence_without_a_batch_is_a_batch_of_one(name):
     for actual, wanted in zip(after, expected_after, strict=True):
         assert torch.equal(actual, wanted.squeeze(1))
     assert core(x)[0].shape == output.shape
+    assert torch.equal(core(x, state, starts.bool())[0], output)
+    core.register_forward_hook(lambda module, inputs, results: (2 * results[0], results[1]))
+    assert torch.equal(core(x, state, starts)[0], 2 * output)  # once
     with pytest.raises(ValueError, match="pair"):
         core(x, state[0])
 

@@ -66,6 +66,7 @@ def test_values_are_shared_out_to_heads():
         ({"num_active": 1.5}, ["num_active must be a whole number"]),
         ({"num_rims": 0}, ["num_rims must be a whole number of at least 1"]),
         ({"comm_top_k": 9}, ["comm_top_k"]),
+        ({"comm_top_k": 2.0}, ["comm_top_k must be a whole number"]),
         ({"dropout": 1.0}, ["dropout"]),
         ({"input_value_size": 0}, ["input_value_size"]),
         ({"variant": "papper"}, ["variant", "'paper'", "'papper'"]),

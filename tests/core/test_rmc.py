@@ -104,6 +104,14 @@ def test_a_sequence_in_two_calls_is_one():
     torch.testing.assert_close(state, last)
 
 
+def test_a_model_made_without_memory_is_filled_by_its_weights():
+    core, x = make(), torch.randn(4, 2, INPUTS, dtype=torch.float64)
+    with torch.device("meta"):
+        empty = make()
+    empty.to_empty(device="cpu").load_state_dict(core.state_dict())
+    torch.testing.assert_close(empty(x), core(x))
+
+
 def test_sizes_that_do_not_divide_are_refused_with_ones_that_work():
     with pytest.raises(ValueError, match="use 96 or 108"):
         RMC(INPUTS, 100, slots=3, heads=4)

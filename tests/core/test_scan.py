@@ -5,11 +5,17 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch._subclasses import FakeTensorMode
+from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.utils import prune
+from torch.utils.checkpoint import checkpoint
 
 from rims_rl import RIM
 from rims_rl.core.config import VARIANTS
@@ -268,6 +274,11 @@ def test_autocast_changes_nothing_but_the_type_of_the_input(backend):
         output, _ = rim(x)
     assert torch.equal(output, expected)
     output.sum().backward()
+    weight, state = rim.dynamics.weight_ih, torch.zeros(1, 3, 6, dtype=torch.bfloat16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # some call backward within it
+        (gradient,) = torch.autograd.grad(rim(x, (state, state))[0].sum(), weight)
+    if backend != "reference":  # whose backward pass is torch's own
+        assert torch.equal(gradient, cast(torch.Tensor, weight.grad))
 
 
 @pytest.mark.parametrize("backend", ["reference", *BACKENDS])
@@ -459,6 +470,114 @@ def test_a_backend_that_cannot_run_says_why_and_auto_falls_back(backend, options
     with pytest.raises(ValueError, match=rf"{backend}.*{words}; use 'auto'"):
         RIM(4, 6, backend=backend, **SMALL, **options)(torch.randn(2, 3, 4))
     RIM(4, 6, **SMALL, **options)(torch.randn(2, 3, 4))
+
+
+@pytest.mark.parametrize("backend", ["reference", *BACKENDS])
+@pytest.mark.parametrize("rims", [1, 2])
+def test_output_and_state_share_no_memory(backend, rims):
+    rim = RIM(4, 6, rims, 1, backend=backend)
+    with torch.no_grad():
+        output, (h, c) = rim(torch.randn(3, 2, 4))
+        kept = output.clone()
+        h.zero_(), c.zero_()
+        assert torch.equal(output, kept)
+        output, (h, _) = rim(torch.randn(1, 2, 4))
+        kept = h.clone()
+        output.zero_()
+        assert torch.equal(h, kept)
+    assert h.untyped_storage().nbytes() == h.nbytes
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_checkpoints_compute_the_same_gradients(backend):
+    rim, x = RIM(4, 6, backend=backend, **SMALL), torch.randn(3, 2, 4, requires_grad=True)
+    (expected,) = torch.autograd.grad(rim(x)[0].square().sum(), x)
+    output = checkpoint(lambda x: rim(x)[0], x, use_reentrant=False)
+    torch.testing.assert_close(torch.autograd.grad(output.square().sum(), x)[0], expected)
+
+
+def faked(rim, x):
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        return rim(mode.from_tensor(x))[0]
+
+
+WATCHED = {
+    "vmap": lambda rim, x: torch.func.vmap(lambda one: rim(one)[0])(x[None])[0],
+    "functionalize": lambda rim, x: torch.func.functionalize(lambda x: rim(x)[0])(x),
+    "make_fx": lambda rim, x: make_fx(lambda x: rim(x)[0])(x)(x),
+    "fake": faked,
+}
+
+
+@pytest.mark.parametrize("how", WATCHED)
+def test_where_torch_watches_each_operation_the_reference_runs(how):
+    rim, x = RIM(4, 6, **SMALL), torch.randn(3, 2, 4)
+    with torch.no_grad():
+        output = WATCHED[how](rim, x)
+        assert output.shape == (3, 2, 6)
+        if how != "fake":
+            torch.testing.assert_close(output, rim(x)[0])
+    for backend in BACKENDS:
+        named = RIM(4, 6, backend=backend, **SMALL)
+        with torch.no_grad(), pytest.raises(ValueError, match="torch must see each operation"):
+            WATCHED[how](named, x)
+
+
+def test_derivatives_taken_forwards_and_in_batches():
+    rim, reference = RIM(4, 6, **SMALL), RIM(4, 6, backend="reference", **SMALL)
+    reference.load_state_dict(rim.state_dict())
+    x, direction = torch.randn(2, 3, 2, 4)
+    tangents = []
+    for core in (rim, reference):
+        with torch.no_grad(), forward_ad.dual_level():
+            output = core(forward_ad.make_dual(x, direction))[0]
+            tangents.append(forward_ad.unpack_dual(output).tangent)
+    assert tangents[0].any()
+    torch.testing.assert_close(*tangents)
+    output = rim(x.requires_grad_())[0]
+    with pytest.raises(RuntimeError, match=r"no batches of gradients.*backend='reference'"):
+        torch.autograd.grad(output, x, torch.stack([output.detach()] * 2), is_grads_batched=True)
+
+
+@pytest.mark.parametrize("part", ["dynamics", "input_attention", "communication"])
+def test_hooks_of_the_parts_run(part):
+    rim, reference = RIM(4, 6, **SMALL), RIM(4, 6, backend="reference", **SMALL)
+    reference.load_state_dict(rim.state_dict())
+    for core in (rim, reference):
+        module = getattr(core, part)
+        name = next(name for name, _ in module.named_parameters())
+        prune.l1_unstructured(module, name, 0.5)
+        module.get_parameter(f"{name}_orig").data.mul_(3.0)
+    x = torch.randn(3, 2, 4)
+    torch.testing.assert_close(rim(x)[0], reference(x)[0])
+
+
+def test_starts_that_learn_get_their_gradient():
+    gradients = []
+    for backend in ("auto", "reference"):
+        torch.manual_seed(0)
+        rim, x = RIM(4, 6, backend=backend, **SMALL), torch.randn(3, 2, 4)
+        starts = torch.full((3, 2), 0.3, requires_grad=True)
+        rim(x, None, starts)[0].sum().backward()
+        gradients.append(starts.grad)
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("heads", [5, 7, 16])
+def test_ties_are_broken_alike_with_many_heads(backend, heads):
+    """RIMs that were not active since an episode began have equal scores without query bias."""
+    for seed in range(10):
+        torch.manual_seed(seed)
+        options = {"variant": "released", "input_heads": heads, "num_rims": 6, "num_active": 5}
+        rim = RIM(5, 42, backend=backend, **options).double()
+        reference = RIM(5, 42, backend="reference", **options).double()
+        reference.load_state_dict(rim.state_dict())
+        h = torch.randn(1, 13, 6, 7, dtype=torch.float64)
+        h[:, :, 4:] = 0
+        x, state = torch.randn(1, 13, 5, dtype=torch.float64), (h.flatten(2),) * 2
+        masks = [core(x, state, return_info=True)[2].active_mask for core in (rim, reference)]
+        assert torch.equal(*masks)
 
 
 WITHOUT_COMPILER = """

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.scan import compiled, cuda_graph, torch_forward
-from rims_rl.core.scan.operation import Kernel, ScanSpec
+from rims_rl.core.scan.operation import Kernel, ScanSpec, is_watched
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,6 +65,8 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
 
 def _why_not_scan(config: RIMConfig, x: Tensor, training: bool) -> str | None:
     """The reason why the core cannot run as one scan; None if there is none."""
+    if is_watched(x):
+        return "torch must see each operation here (torch.func, fake tensors, forward derivatives)"
     if x.shape[1] == 0:
         return "the batch is empty"
     if x.dim() == 4:

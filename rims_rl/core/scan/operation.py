@@ -18,8 +18,11 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn import Parameter
 
 from rims_rl.core.config import RIMConfig
+from rims_rl.core.precision import without_autocast
 
 #: The forms that kernels know, in the order of the compiled one's.
 FORMS: Mapping[str, Sequence[str]] = {
@@ -132,6 +135,29 @@ class Kernel(Protocol):
         """
 
 
+_BY_REFERENCE = "make the core with backend='reference'"
+
+
+def is_watched(x: Tensor) -> bool:
+    """Tells whether torch must see every operation on `x`, which a fast path would hide.
+
+    So it is in `torch.func`, in a dispatch mode such as that of fake tensors, where derivatives
+    are taken forwards, in batches of gradients, and for tensors of a class of their own.
+    """
+    if (
+        type(x) not in (Tensor, Parameter)
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+    ):
+        return True
+    try:
+        x.data_ptr()
+    except RuntimeError:  # it has no memory of its own
+        return True
+    return False
+
+
 class _NotTwice(torch.autograd.Function):
     """Hands gradients on, and says what to do when somebody differentiates them once more."""
 
@@ -144,20 +170,23 @@ class _NotTwice(torch.autograd.Function):
     def backward(ctx: Any, *_: Any) -> Any:
         """Refuses."""
         raise RuntimeError(
-            "the fast paths of a RIM give no second derivatives (double backward): "
-            "make the core with backend='reference'"
+            f"the fast paths of a RIM give no second derivatives (double backward): {_BY_REFERENCE}"
         )
 
 
 def _once(ctx: Any, gradients: Callable[..., Sequence[Tensor | None]], *grads: Tensor) -> Any:
-    """Runs a hand-written backward pass, whose results cannot be differentiated again."""
-    with torch.no_grad():
-        results = gradients(ctx, *grads)
+    """Runs a hand-written backward pass, whose results cannot be differentiated again.
+
+    Under autocast in the type of its tensors.
+    """
+    if is_watched(grads[0]):
+        raise RuntimeError(f"the fast paths of a RIM give no batches of gradients: {_BY_REFERENCE}")
+    saved = ctx.saved_tensors  # once: checkpoints compute them anew each time
+    with torch.no_grad(), without_autocast(grads[0].device):
+        results = gradients(ctx, saved, *grads)
     if not torch.is_grad_enabled():
         return results
-    depends_on = [
-        t for t in (*ctx.saved_tensors, *grads) if isinstance(t, Tensor) and t.requires_grad
-    ]
+    depends_on = [t for t in (*saved, *grads) if isinstance(t, Tensor) and t.requires_grad]
     return _NotTwice.apply(len(depends_on), *depends_on, *results)  # type: ignore[no-untyped-call]
 
 
@@ -182,10 +211,12 @@ class _Scan(torch.autograd.Function):
         return None, None, *_once(ctx, _Scan._gradients, grad_h, grad_c)
 
     @staticmethod
-    def _gradients(ctx: Any, grad_h: Tensor, grad_c: Tensor) -> Sequence[Tensor | None]:
+    def _gradients(
+        ctx: Any, saved: Sequence[Any], grad_h: Tensor, grad_c: Tensor
+    ) -> Sequence[Tensor | None]:
         ends = len(ScanInputs._fields), len(ScanInputs._fields) + len(ScanRecord._fields) - 1
-        inputs = ScanInputs(*ctx.saved_tensors[: ends[0]])
-        parts = (*ctx.saved_tensors[ends[0] : ends[1]], ctx.saved_tensors[ends[1] :])
+        inputs = ScanInputs(*saved[: ends[0]])
+        parts = (*saved[ends[0] : ends[1]], saved[ends[1] :])
         record = ScanRecord._make(parts)
         needed = ctx.needs_input_grad[2:]
         gradients: ScanInputs = ctx.kernel.backward(
@@ -220,8 +251,10 @@ class _ProjectForRims(torch.autograd.Function):
         return gradients
 
     @staticmethod
-    def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
+    def _gradients(
+        ctx: Any, saved: Sequence[Tensor], grad: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = saved
         heads, rims = grad.shape[:2]
         per_head = weight.unflatten(1, (heads, -1))
         grad_x = grad_weight = None

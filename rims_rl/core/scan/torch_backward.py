@@ -7,6 +7,7 @@ steps at once, before the loop and after it. The formulas are those of the compi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -60,6 +61,12 @@ class _Selection(NamedTuple):
 def by_step(hoisted: Tensor | None, batch: int, steps: int) -> Sequence[Tensor | None]:
     """(N, K, T * B, ...) -> T x (N, K, B, ...), or T times None."""
     return (None,) * steps if hoisted is None else hoisted.unflatten(2, (-1, batch)).unbind(2)
+
+
+def over_heads(attention: Tensor) -> Tensor:
+    """The mean over heads (N, ...) one by one: `mean` adds equal columns in different orders."""
+    total: Tensor = functools.reduce(torch.add, attention)
+    return total if len(attention) == 1 else total / len(attention)
 
 
 def by_head(spec: ScanSpec, x: Tensor) -> Tensor:
@@ -185,7 +192,8 @@ class _Backward:
         spec, attention = self.spec, self.attention
         if attention is None or spec.num_active == self.rims:
             return None
-        ranked = attention.mean(1).sort(dim=1, descending=True, stable=True).indices  # (T, K, B)
+        total = over_heads(attention.transpose(0, 1))  # (N, T, K, B) -> (T, K, B)
+        ranked = total.sort(dim=1, descending=True, stable=True).indices
         partly = self.on.squeeze(-1) * (move < 1)
         slope = partly / (spec.edge_width * attention.shape[1])
         way_c = self.cell.way_c

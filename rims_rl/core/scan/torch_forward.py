@@ -24,6 +24,7 @@ from rims_rl.core.scan.torch_backward import (
     by_head,
     by_step,
     out_of_each,
+    over_heads,
     reading_weights,
     reset_scales,
 )
@@ -166,7 +167,7 @@ def _attend(
     else:
         softmax = scores.softmax(1)
         attention = compete(softmax, spec.num_active, dim=1)
-    total = (attention[0] if len(attention) == 1 else attention.mean(0)).T
+    total = over_heads(attention).T
     active = select_active(total, spec.num_active)
     if spec.selection == "soft":
         move = soft_edge(total, active, spec.num_active, spec.edge_width).T
