@@ -195,6 +195,28 @@ def test_what_lies_beside_a_bare_model_may_be_anybodys(trained, tmp_path):
     assert main([*argv, "--track", "offline"]) == 2
 
 
+def test_a_checkpoint_of_a_run_says_its_environment(trained):
+    file = max(trained.glob("checkpoints/*.zip"))
+    assert main([str(file), "--episodes", "1"]) == 0
+    assert results(trained)["model"] == str(file)
+
+
+def test_a_copied_model_tells_that_it_needs_its_scales(tmp_path, capsys):
+    scaled = ["--env", "CartPole-v1", "--normalize-observations", *LEAST]
+    assert train([*scaled, "--run-dir", str(tmp_path / "r")]) == 0
+    shutil.copy(tmp_path / "r" / "model.zip", tmp_path / "copy.zip")
+    capsys.readouterr()
+    assert main([str(tmp_path / "copy.zip"), "--env", "CartPole-v1", "--episodes", "1"]) == 0
+    assert "was trained with normalised observations" in capsys.readouterr().err
+
+
+def test_a_reader_of_what_is_printed_may_have_enough(trained):
+    command = f"{sys.executable} -m rims_rl.inspect {trained} --episodes 1 --steps 5"
+    argv = ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"]
+    result = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
 class Remembering(gym.Wrapper):
     """CartPole that shows the last action and reward itself."""
 
@@ -240,6 +262,22 @@ def test_an_environment_that_shows_the_last_action_itself_is_played(tmp_path):
         folder = str(tmp_path / name)
         assert train([*argv, *LEAST, "--run-dir", folder]) == 0
         assert main([folder, "--episodes", "1"]) == 0
+
+
+class Headless(gym.Wrapper):
+    """CartPole that refuses to be drawn as Gymnasium's documentation has it."""
+
+    def __init__(self, render_mode=None):
+        assert render_mode in (None, "human")
+        super().__init__(gym.make("CartPole-v1"))
+
+
+def test_what_refuses_to_be_drawn_is_told(tmp_path, capsys):
+    gym.register("Headless-v0", lambda **kwargs: Headless(**kwargs))
+    assert train(["--env", "Headless-v0", *LEAST, "--run-dir", str(tmp_path / "r")]) == 0
+    capsys.readouterr()
+    assert main([str(tmp_path / "r"), "--video", str(tmp_path / "v.gif")]) == 2
+    assert "--video: Headless-v0 draws no pictures" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("says_so", [True, False])

@@ -165,6 +165,8 @@ def test_what_is_registered_is_tried():
             rims_rl.core.CommunicationForm(keep, **wrong)
     with pytest.raises(ValueError, match=r"must give \(2, 3\) numbers"):
         rims_rl.register_selection("one", lambda attention, active, n, width: attention[:1])
+    with pytest.raises(ValueError, match=r"must give numbers from 0 to 1"):
+        rims_rl.register_selection("far", lambda attention, active, n, width: 5 * attention)
     for factory in ("rim", rims_rl.RIM(4, 12)):
         with pytest.raises(TypeError, match="a class or function"):
             rims_rl.register_core("mine", cast(Any, factory))

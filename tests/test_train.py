@@ -331,9 +331,19 @@ REFUSED = {
     "policy key": ([*TINY, "--policy-kwargs", "{net_arc: [8]}"], "did you mean net_arch?"),
     "policy keys": ([*TINY, "--policy-kwargs", "{zzz: 1}"], "choose from net_arch, activation_fn"),
     "policy value": (
-        [*TINY, "--policy-kwargs", "{activation_fn: relu}"],
+        [*TINY, "--policy-kwargs", "{net_arch: relu}"],
         "in --policy-kwargs or --core-kwargs",
     ),
+    "policy class": ([*TINY, "--policy-kwargs", "{activation_fn: relu}"], "as torch.nn.ReLU or"),
+    "minatar value": (
+        ["--env", "MinAtar/Breakout-v1", "--env-kwargs", "{sticky_action_prob: 2}"],
+        "sticky_action_prob must be a number from 0 to 1, not 2",
+    ),
+    "minatar switch": (
+        ["--env", "MinAtar/Breakout-v1", "--env-kwargs", "{difficulty_ramping: maybe}"],
+        "difficulty_ramping must be true or false",
+    ),
+    "a module's env": (["--env", "mygame-v9"], "module:id imports the module that registers yours"),
     "space": (["--env", "Blackjack-v1"], "--env Blackjack-v1: Tuple("),
     "numbers": ([*TINY[2:], "--env", "FrozenLake-v1", *SCALED], "is for vectors of numbers"),
     "pixels": ([*TINY[2:], "--env", "PongNoFrameskip-v4", *SCALED], "is for vectors of numbers"),

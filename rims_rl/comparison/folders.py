@@ -24,7 +24,7 @@ from rims_rl.runs.folder import (
     read_results,
 )
 from rims_rl.training.parser import read_stored
-from rims_rl.training.results import STEPS, hours_at
+from rims_rl.training.results import STEPS, all_options, hours_at
 from rims_rl.training.trainee import AGENTS
 
 
@@ -101,8 +101,8 @@ def _identity(folder: Path) -> tuple[str, str, Mapping[str, Any]]:
         if not results:
             raise
         options = read_stored(folder / CONFIG)
-        return options["env"], results["model"], options
-    return plan.subject, plan.label(), plan.flat()
+        return options["env"], results["model"], all_options(folder, options)
+    return plan.subject, plan.label(), all_options(folder, plan.flat())
 
 
 def _results(folder: Path) -> Mapping[str, Any]:

@@ -11,13 +11,12 @@ from typing import Any
 from rims_rl.comparison.record import Record
 from rims_rl.core.options import SIZED
 from rims_rl.training.options import TrainPlan
+from rims_rl.training.results import NOT_LEARNED
 
 #: Options that may differ between the cores of a comparison: they say what is compared.
 OF_CORE = frozenset(("core", "shared_core", "core_kwargs", "spatial_input", *SIZED))
 #: Options that may differ between seeds: they change nothing that is compared, or stand apart.
-OF_RUN = TrainPlan.NOT_IN_IDENTITY | {
-    "eval_every", "eval_episodes", "eval_deterministic", "total_timesteps"
-}  # fmt: skip
+OF_RUN = NOT_LEARNED | {"total_timesteps"}
 
 
 def settings_of(record: Record) -> str:

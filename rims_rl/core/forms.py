@@ -126,12 +126,14 @@ def register_selection(name: str, form: Selection) -> None:
 
     Raises:
         ValueError: the name is taken or cannot be one, or the result has another shape than the
-            attention.
+            attention, or numbers below 0 or above 1.
     """
     attention = torch.linspace(0.1, 0.9, 6).view(_PROBE[:2]).requires_grad_()
     with torch.enable_grad():
         moves = form(attention, attention > attention[:, :1], _PROBE[1] - 1, 0.5)
     _check_shape("selection", name, moves, _PROBE[:2])
+    if not bool(((moves >= 0) & (moves <= 1)).all()):
+        raise ValueError(f"selection {name!r} must give numbers from 0 to 1, got {moves.tolist()}")
     SELECTIONS.add(name, form)
     (WITHOUT_GRADIENT.discard if moves.requires_grad else WITHOUT_GRADIENT.add)(name)
 

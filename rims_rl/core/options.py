@@ -84,7 +84,7 @@ class CoreOptions:
         if self.core == "rim":
             parts += [self.variant] if self.variant != type(self).variant else []
             parts += [f"k{self.num_rims}-{self.num_active}"]
-        parts += [f"h{self.hidden_size}"]
+        parts += [f"h{self.hidden_size}"] if "hidden_size" in self.known() else []
         parts += [f"{key}={value}" for key, value in sorted(self.core_kwargs.items())]
         return "-".join(parts)
 

@@ -74,6 +74,13 @@ def make_vec_env(
             env.seed(seed)
     else:
         env = make_monitored_vec_env(_maker(env_id, kwargs, render_mode), n_envs, seed)
+        actions = env.action_space
+        if isinstance(actions, gym.spaces.Discrete) and actions.start != 0:
+            env.close()
+            raise ValueError(
+                f"{env_id} numbers its actions from {actions.start}, and Stable-Baselines3 from 0: "
+                "wrap it in gymnasium.wrappers.TransformAction"
+            )
     return VecLastAction(env) if observe_last_action else env
 
 

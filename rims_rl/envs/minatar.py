@@ -102,9 +102,23 @@ def make_minatar(
 
     Returns:
         The game with observations (C, 10, 10) uint8 of 0 and 1.
+
+    Raises:
+        ValueError: If an argument has a value that does not work.
     """
+    _check(env_kwargs or {})
     kwargs = {"max_episode_steps": MAX_STEPS, **(env_kwargs or {})}
     return PlanesFirst(gym.make(env_id, render_mode=render_mode, **kwargs))
+
+
+def _check(env_kwargs: Mapping[str, Any]) -> None:
+    """Refuse values that the games take silently."""
+    sticky = env_kwargs.get("sticky_action_prob", 0.0)
+    if isinstance(sticky, bool) or not isinstance(sticky, int | float) or not 0 <= sticky <= 1:
+        raise ValueError(f"sticky_action_prob must be a number from 0 to 1, not {sticky!r}")
+    ramping = env_kwargs.get("difficulty_ramping", True)
+    if not isinstance(ramping, bool):
+        raise ValueError(f"difficulty_ramping must be true or false, not {ramping!r}")
 
 
 def _planes_first(cells: npt.NDArray[Any]) -> Planes:

@@ -99,7 +99,8 @@ def spec_of(env_id: str) -> EnvSpec:
     spec = gym.registry.get(name)
     if spec is None:
         near = nearest_ids(name)
-        hint = f"did you mean {_listed(near)}?" if near else "no registered id is like it"
+        own = "no registered id is like it; module:id imports the module that registers yours"
+        hint = f"did you mean {_listed(near)}?" if near else own
         raise UnknownEnvError(f"unknown environment {env_id!r}: {hint}")
     return spec
 

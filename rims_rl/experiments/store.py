@@ -161,6 +161,9 @@ class Runs:
             raise UsageError(
                 f"{self.only!r} matches none of: {_some_titles(jobs)}{self._hint(jobs)}"
             )
+        for job in jobs:
+            if job.is_done:  # a run of other settings is told before others are trained
+                self._read(job)
         missing = [job for job in trainable if not self._has(job, numbers_only)]
         if missing:
             missing[0].kind.require_room([job.plan for job in missing])

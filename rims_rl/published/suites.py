@@ -18,7 +18,12 @@ from rims_rl.training.trainee import AGENTS
 _SHIPPED = "suites"
 _KEYS = {"title", "games", "cores", "options", "budgets"}
 #: Options that a suite sets itself for each of its runs.
-_OF_SUITES = ("seed", "seeds", "run_dir", "track")
+_OF_SUITES = {
+    "seed": "seeds: N of a budget says how many there are",
+    "seeds": "seeds: N of a budget says how many there are",
+    "run_dir": "--runs says where they are",
+    "track": "--track says whether they are tracked",
+}
 #: What must be in a suite.
 _NEEDED = {
     "games": (list, "a list of ids"),
@@ -148,11 +153,10 @@ def _options(suite: str, of: object, options: Any) -> Options:
         raise UsageError(
             f"suite {suite}: {of}: give options by name, such as {{core: lstm}}, not {options}"
         )
-    for name in _OF_SUITES:
+    for name, instead in _OF_SUITES.items():
         if name in (options or {}):
             raise UsageError(
-                f"suite {suite}: {of}: {name} is chosen for each run; seeds: N of a budget says "
-                "how many there are"
+                f"suite {suite}: {of}: {name} is chosen for each run; {instead}: leave it out"
             )
     return AGENTS.check_options("", options or {}, f"suite {suite}, {of}")
 

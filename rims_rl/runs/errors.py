@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -52,11 +54,16 @@ def exit_status(
         *refusals: errors beside `UsageError` that say what the user should change.
 
     Returns:
-        That of the work; 2 for a request that cannot be done or a full disk; 130 after Ctrl-C.
+        That of the work; 2 for a request that cannot be done or a full disk; 130 after Ctrl-C; 1
+        where nobody reads what is printed.
     """
     refused: tuple[type[Exception], ...] = (UsageError, *refusals)
     try:
         return work()
+    except BrokenPipeError:  # the reader of what is printed, such as `head`, has enough
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except refused as error:
         report(command, error)
         return 2

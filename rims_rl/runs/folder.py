@@ -94,6 +94,12 @@ def first_command(folder: Path) -> str | None:
         return None
 
 
+def later_commands(folder: Path) -> list[str]:
+    """The command lines that resumed a run."""
+    history = folder / COMMAND
+    return history.read_text(encoding="utf-8").splitlines()[1:] if history.exists() else []
+
+
 def begun_with(folder: Path) -> str | None:
     """The command that began a run, such as ``train``; None if the folder does not say."""
     found = re.search(r"rims_rl\.(\w+)", first_command(folder) or "")

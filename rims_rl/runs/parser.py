@@ -104,8 +104,8 @@ def _defaults(default: Any, others: Mapping[str, Any]) -> str:
 def metavar(kind: Any) -> str:
     """The word that stands for a value of this type in the help."""
     names = {int: "N", float: "X", str: "TEXT", bool: "true|false"}
-    if typing.get_origin(kind) is dict:
-        return "{..}"
+    if typing.get_origin(kind) in (dict, list):
+        return "{..}" if typing.get_origin(kind) is dict else "[..]"
     return names.get(next(iter(typing.get_args(kind)), kind), names.get(kind, "NAME"))
 
 
@@ -193,6 +193,8 @@ def check_options(
         if key in values:
             raise UsageError(f"{source}: {key} belongs on the command line")
     said = f"{source}: "
+    if values.get("track") is False:  # what YAML makes of a bare `off`
+        values = {**values, "track": "off"}
     checked = parsed(parser, lambda: parser.parse_object(dict(values), defaults=False), said)
     # An object may hold None for anything; the command line takes it where it means something.
     empty = [name for name in values if values[name] is None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydoc
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ from rims_rl.envs import family_of, make_vec_env, shows_last_action
 from rims_rl.envs.last_action import LAST_ACTION, LAST_REWARD
 from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.training.options import PPOOptions, TrainPlan
+from rims_rl.training.scales import NORMALIZED
 
 #: Extractors that can give a row of features for each position, and the size of a row.
 _WITH_ROWS = (AtariCnn, GridExtractor, SmallGridCnn)
@@ -141,6 +143,7 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
             choices = f"; choose from {', '.join(POLICY_ARGUMENTS)}"
             hint = did_you_mean(name, POLICY_ARGUMENTS, otherwise=choices)
             raise UsageError(f"--policy-kwargs: unknown key {name!r}{hint}")
+    arguments = {name: _class_or_value(name, value) for name, value in core.policy_kwargs.items()}
     policy = policy_class(env.observation_space)
     try:
         model = algorithm(plan)(
@@ -150,7 +153,7 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
                 "core": core.core,
                 "core_kwargs": core.spelled_out(),
                 "shared_core": core.shared_core,
-                **_merged(_features(plan, env.observation_space), core.policy_kwargs),
+                **_merged(_features(plan, env.observation_space), arguments),
             },
             n_steps=plan.ppo.n_steps,
             batch_size=plan.batch_size,
@@ -158,6 +161,8 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
             device=plan.run.device,
             **ppo_settings(plan.ppo),
         )
+        # Saved with the model, which is of no use without its scales.
+        setattr(model, NORMALIZED, plan.env.normalize_observations)
         # What a backend cannot run shows in the first step.
         model.policy.predict(model.observation_space.sample(), deterministic=True)
         return model
@@ -172,6 +177,23 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
         ) from None
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _class_or_value(name: str, value: Any) -> Any:
+    """A value of ``--policy-kwargs``, the class itself where one is named.
+
+    Raises:
+        UsageError: there is no such class.
+    """
+    if not isinstance(value, str) or not (name.endswith("_class") or name == "activation_fn"):
+        return value
+    found = pydoc.locate(value.replace(":", "."))
+    if not isinstance(found, type):
+        raise UsageError(
+            f"--policy-kwargs: {name} must be a class with its module, such as torch.nn.ReLU or "
+            f"rims_rl.agents.SmallGridCnn, not {value!r}"
+        )
+    return found
 
 
 def _merged(ours: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -160,7 +160,12 @@ def make_games(
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     seed = derived_seed(seed, PLAYING)  # training began with the layouts of the seed itself
     render_mode = "rgb_array" if drawn else None
-    env = make_env(env_id, count, seed, env_kwargs, render_mode=render_mode)
+    try:
+        env = make_env(env_id, count, seed, env_kwargs, render_mode=render_mode)
+    except (UsageError, AssertionError) as error:
+        if not drawn:
+            raise
+        raise UsageError(f"--video: {env_id} draws no pictures ({error}); leave it out") from None
     if drawn:
         _require_pictures(env, env_id)
         env.seed(seed)  # the games are those that are played without pictures
@@ -178,7 +183,7 @@ def _require_pictures(env: VecEnv, env_id: str) -> None:
         with warnings.catch_warnings():  # SB3's, of an environment that has no render mode
             warnings.simplefilter("ignore")
             pictures = env.get_images()
-    except NotImplementedError:
+    except (NotImplementedError, AssertionError):
         pictures = [None]
     if any(picture is None for picture in pictures):
         env.close()

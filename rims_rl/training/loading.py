@@ -17,7 +17,7 @@ from rims_rl.runs.errors import UsageError, warn
 from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, CONFIG, MODEL, RESULTS, begun_with
 from rims_rl.training.checkpoints import FACTS
 from rims_rl.training.parser import read_yaml
-from rims_rl.training.scales import OBSERVATION_SCALE
+from rims_rl.training.scales import NORMALIZED, OBSERVATION_SCALE
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ def load_trained(run: Path, checkpoint: str, device: str, normalize: str | None 
         raise UsageError(f"--checkpoint {checkpoint}: {run} is a model, not the folder of a run")
     file = run if run.is_file() else _model_file(run, checkpoint)
     folder = run.parent if run.is_file() else run
+    if folder.name == CHECKPOINTS and (folder.parent / CONFIG).is_file():
+        folder = folder.parent
     if not zipfile.is_zipfile(file):
         raise UsageError(f"{file} is damaged or no model: it is not a zip file")
     model = load_model(file, device)
@@ -66,7 +68,7 @@ def load_trained(run: Path, checkpoint: str, device: str, normalize: str | None 
     ours = run.is_dir() or begun_with(folder) == "train"
     saved = read_yaml(folder / CONFIG) if ours and (folder / CONFIG).is_file() else {}
     scale = Path(normalize) if normalize else _scale_file(file)
-    if scale is None and saved.get("normalize_observations"):
+    if scale is None and (saved.get("normalize_observations") or getattr(model, NORMALIZED, False)):
         warn(
             f"{file} was trained with normalised observations, and what they were normalised by is "
             "not beside it: give it with --normalize FILE"

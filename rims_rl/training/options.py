@@ -28,7 +28,9 @@ Minibatches = Literal["sequences", "random"]
 class EnvOptions:
     """The environment the agent learns in."""
 
-    env: str = option("", "environment id: Atari, MiniGrid, BabyAI or any Gymnasium id")
+    env: str = option(
+        "", "environment id: Atari, MiniGrid or any Gymnasium id, or module:id of your own"
+    )
     n_envs: int = option(8, "environments stepped side by side")
     env_kwargs: dict[str, Any] = option({}, "settings of the environment, as {key: value}")
     normalize_reward: bool = option(

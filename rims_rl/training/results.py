@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,14 @@ from numpy.typing import NDArray
 
 from rims_rl.experiments.curves import window_means
 from rims_rl.runs.files import write_text
-from rims_rl.runs.folder import EPISODES, PROGRESS, RESULTS, first_command, read_environment
+from rims_rl.runs.folder import (
+    EPISODES,
+    PROGRESS,
+    RESULTS,
+    first_command,
+    later_commands,
+    read_environment,
+)
 from rims_rl.training.options import TrainPlan
 
 #: Columns of ``progress.csv``: agent steps; seconds and rollouts since the start or last resume.
@@ -32,6 +41,8 @@ STATISTICS = (
     "rim/active_set_changes_by_update",
     "core/largest_state",
 )
+#: Options that change nothing of what is learned.
+NOT_LEARNED = TrainPlan.NOT_IN_IDENTITY | {"eval_every", "eval_episodes", "eval_deterministic"}
 #: Columns of ``progress.csv`` of an evaluation, of which the last is kept.
 EVALUATION = ("eval/mean_reward", "eval/mean_ep_length", "eval/success_rate")
 
@@ -51,11 +62,26 @@ def write_results(folder: Path, plan: TrainPlan, param_count: int, best: float |
         "param_count": param_count,
         **summary(folder, plan.run.total_timesteps),
         "best_evaluation": best,
-        "config": plan.flat(),
+        "config": all_options(folder, plan.flat()),
         "command": _command(folder),
         "environment": read_environment(folder),
     }
     write_text(folder / RESULTS, json.dumps(results) + "\n")
+
+
+def all_options(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's options, with ``resumed_with``: those that changed on the way, if any did.
+
+    Args:
+        folder: of the run.
+        options: of the whole run, as they are at its end.
+    """
+    constant = options["learning_rate_schedule"] == "constant"
+    same = NOT_LEARNED | {"resume"} | ({"total_timesteps"} if constant else set())
+    flags = (flag for line in later_commands(folder) for flag in line.split(" --")[1:])
+    changed = [f for f in flags if re.split(r"[ =]", f)[0].replace("-", "_") not in same]
+    told = {"resumed_with": "--" + " --".join(dict.fromkeys(changed))} if changed else {}
+    return {**options, **told}
 
 
 def summary(folder: Path, total: int) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from rims_rl.runs.errors import UsageError
 
 #: The keys of the statistics in a checkpoint's description.
 REWARD_SCALE, OBSERVATION_SCALE = "reward_scale", "observation_scale"
+#: The attribute of a model that tells whether it learned from normalised observations.
+NORMALIZED = "observations_normalized"
 
 
 def reward_scale(env: VecNormalize | None) -> dict[str, Any] | None:

@@ -61,16 +61,24 @@ def write_video(path: Path, pictures: Sequence[Picture], active: Mask | None, fp
         pictures: T pictures of the same size.
         active: (T, K) which RIMs were active when the agent saw each picture; None without RIMs.
         fps: pictures per second.
+
+    Raises:
+        UsageError: the file cannot be written after all.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
         options: dict[str, Any] = {"duration": 1000 / fps, "loop": 0}
     else:
         options = {"fps": fps, "macro_block_size": 2, "quality": 8}
-    writer: Any = imageio.get_writer(path, **options)
-    with writer:
-        for frame in frames(pictures, active):
-            writer.append_data(frame)
+    try:
+        writer: Any = imageio.get_writer(path, **options)
+        with writer:
+            for frame in frames(pictures, active):
+                writer.append_data(frame)
+    except OSError as error:  # with all that ffmpeg has to say
+        raise UsageError(
+            f"--video {path} cannot be written: {str(error).splitlines()[0]}"
+        ) from None
 
 
 def frames(pictures: Sequence[Picture], active: Mask | None) -> Iterator[Picture]:

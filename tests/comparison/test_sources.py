@@ -45,6 +45,20 @@ def test_a_run_through_several_sources_is_read_once(stored, monkeypatch):
     Path("link").unlink()
 
 
+def test_what_changed_when_a_run_was_resumed_is_told(stored, tmp_path):
+    run = tmp_path / "changed"
+    shutil.copytree(stored / "CartPole-v1" / "rim" / "seed0", run)
+    longer = ("--resume", str(run), "--total-timesteps", str(5 * ROLLOUT), "--track", "off")
+    assert main([*longer, "--learning-rate", "0.5", "--checkpoint-every", "7"]) == 0
+    changed, before = read_sources([str(run), str(stored / "CartPole-v1")])
+    assert changed.settings["resumed_with"] == (
+        f"--total-timesteps {5 * ROLLOUT} --learning-rate 0.5"
+    )
+    assert "resumed_with" not in before.settings
+    published = json.loads((run / "results.json").read_text())
+    assert published["config"]["resumed_with"] == changed.settings["resumed_with"]
+
+
 def test_a_core_of_ones_own_need_not_be_here(stored, tmp_path):
     run = stored / "CartPole-v1" / "rim" / "seed0"
     shutil.copytree(run, tmp_path / "own")

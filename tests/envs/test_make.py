@@ -186,6 +186,16 @@ def test_an_unknown_keyword_is_one_clear_line(env_id: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_actions_that_do_not_begin_at_0_are_refused() -> None:
+    def shifted(**_: Any) -> Any:
+        env = gym.make("CartPole-v1")
+        return gym.wrappers.TransformAction(env, lambda a: a - 1, gym.spaces.Discrete(2, start=1))
+
+    gym.register("Shifted-v0", shifted)
+    with pytest.raises(ValueError, match="numbers its actions from 1, and Stable-Baselines3 from"):
+        make_vec_env("Shifted-v0")
+
+
 def test_some_environments_are_needed() -> None:
     with pytest.raises(ValueError, match="n_envs must be at least 1, not 0"):
         make_vec_env("CartPole-v1", 0)

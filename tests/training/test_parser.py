@@ -1,12 +1,15 @@
 """The command line: precedence, presets, and refusals in the words of the user."""
 
 import pytest
+import torch
 import yaml
 
+from rims_rl.agents import LinearFeatures
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.options import flag
 from rims_rl.runs.parser import to_yaml
 from rims_rl.runs.session import command_line
+from rims_rl.training.building import make_model, make_training_env
 from rims_rl.training.options import TrainPlan
 from rims_rl.training.parser import (
     PRESETS,
@@ -32,6 +35,22 @@ def test_every_preset_makes_a_configuration():
     for env in ("PongNoFrameskip-v4", "MiniGrid-Empty-5x5-v0", "MinAtar/Breakout-v1",
                 "popgym-RepeatPreviousEasy-v0", "CartPole-v1"):  # fmt: skip
         assert resolved("--env", env).env.env == env
+
+
+def test_off_is_a_word_in_a_file(tmp_path):
+    (tmp_path / "c.yaml").write_text("env: CartPole-v1\ntrack: off\n")
+    assert resolved("--config", str(tmp_path / "c.yaml")).run.track == "off"
+
+
+def test_classes_of_the_policy_are_named_with_their_module():
+    classes = (
+        "{activation_fn: torch.nn.ReLU, features_extractor_class: rims_rl.agents:LinearFeatures}"
+    )
+    configured = resolved("--env", "CartPole-v1", "--hidden-size", "12", "--policy-kwargs", classes)
+    env = make_training_env(configured, 0)
+    policy = make_model(configured, env).policy
+    assert policy.activation_fn is torch.nn.ReLU
+    assert isinstance(policy.features_extractor, LinearFeatures)
 
 
 def test_atari_preset_is_the_papers_ppo():
