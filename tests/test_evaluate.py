@@ -1,6 +1,7 @@
 """Evaluation from the command line: scores, files, videos, refusals."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -213,7 +214,8 @@ def test_a_copied_model_tells_that_it_needs_its_scales(tmp_path, capsys):
 def test_a_reader_of_what_is_printed_may_have_enough(trained):
     command = f"{sys.executable} -m rims_rl.inspect {trained} --episodes 1 --steps 5"
     argv = ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"]
-    result = subprocess.run(argv, capture_output=True, text=True, check=False)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    result = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
     assert (result.returncode, result.stderr) == (1, "")
 
 

@@ -5,6 +5,7 @@ Axes: T time, N sequences (environments), B = N * T samples ordered by sequence,
 
 from __future__ import annotations
 
+import functools
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
@@ -101,7 +102,7 @@ class CorePolicy(RecurrentActorCriticPolicy):
             )
         self.core = core
         options = core_options(core)
-        if misplaced := [name for name in kwargs if name in options]:
+        if misplaced := [n for n in kwargs if n in options and n not in POLICY_ARGUMENTS]:
             raise ValueError(
                 f"{', '.join(misplaced)}: an option of the core, give it in core_kwargs="
                 f"dict({misplaced[0]}={kwargs[misplaced[0]]!r})"
@@ -141,8 +142,7 @@ class CorePolicy(RecurrentActorCriticPolicy):
         #: What happened in the actor's RIMs in the latest step without gradient: parts (N, ...);
         #: None before the first and with other cores. For videos and inspection.
         self.latest_info: RIMInfo | None = None
-        #: As `active_mask`, of the latest call of `forward`: what training acted with, whatever
-        #: `predict` computed since.
+        #: As `active_mask`, of the latest step of the training, whatever `predict` computed since.
         self.acted_mask: Tensor | None = None
 
     @classmethod
@@ -240,11 +240,6 @@ class CorePolicy(RecurrentActorCriticPolicy):
         """
         h, c = lstm_states
         num_sequences = h.shape[1]
-        if len(features) % num_sequences:
-            raise ValueError(
-                f"{len(features)} observations do not go with a state of {num_sequences} "
-                "environments: begin with state=None where their number changes"
-            )
         # (N * T, ...) -> (T, N, ...)
         sequences = features.unflatten(0, (num_sequences, -1)).swapaxes(0, 1)
         starts = episode_starts.reshape(num_sequences, -1).swapaxes(0, 1)
@@ -255,6 +250,22 @@ class CorePolicy(RecurrentActorCriticPolicy):
         else:
             output, states = lstm(sequences, (h, c), starts)
         return output.swapaxes(0, 1).flatten(0, 1), states
+
+    def _predict(  # type: ignore[override]
+        self,
+        observation: Tensor,
+        lstm_states: tuple[Tensor, Tensor],
+        episode_starts: Tensor,
+        deterministic: bool = False,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """As the parent's, which would take observations for steps where their number changes."""
+        count, of_state = len(episode_starts), lstm_states[0].shape[1]
+        if count != of_state:
+            raise ValueError(
+                f"{count} observations do not go with a state of {of_state} environments: begin "
+                "with state=None where their number changes"
+            )
+        return super()._predict(observation, lstm_states, episode_starts, deterministic)
 
     @property
     def active_mask(self) -> Tensor | None:
@@ -298,6 +309,8 @@ class CorePolicy(RecurrentActorCriticPolicy):
         pi, pi_states = self._process_sequence(
             pi_features, lstm_states.pi, episode_starts, self.lstm_actor
         )
+        if not torch.is_grad_enabled():
+            self.acted_mask = self.active_mask
         vf, vf_states = pi, pi_states
         if self.lstm_critic is not None:
             vf, vf_states = self._process_sequence(
@@ -316,7 +329,6 @@ class CorePolicy(RecurrentActorCriticPolicy):
     ) -> tuple[Tensor, Tensor, Tensor, RNNStates]:
         """Acts: observations (N, ...) -> actions, values, log probabilities, new states."""
         latent_pi, latent_vf, states = self._latents(obs, lstm_states, episode_starts)
-        self.acted_mask = self.active_mask
         distribution = self._get_action_dist_from_latent(latent_pi)
         actions = distribution.get_actions(deterministic=deterministic)
         log_prob = distribution.log_prob(actions)
@@ -379,9 +391,12 @@ class CnnRimPolicy(CorePolicy):
             # As SB3 does for its own CNN: images of any numbers.
             given = kwargs.get("features_extractor_kwargs") or {}
             kwargs["features_extractor_kwargs"] = {"normalized_image": True, **given}
-        #: Whether SB3 takes the observations for an image, whose bytes are divided by 255.
-        self._is_image = is_image_space(observation_space)
         super().__init__(observation_space, *args, **kwargs)
+
+    @functools.cached_property
+    def _is_image(self) -> bool:
+        """Whether SB3 takes the observations for an image, whose bytes it divides by 255."""
+        return is_image_space(self.observation_space)
 
     @staticmethod
     def extractor_for(space: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -14,7 +16,7 @@ from rims_rl.agents.rows import append, make_head
 _CHANNELS = 3
 """Type, colour and state: what a cell of a symbolic grid holds."""
 _MOST_SYMBOLS = 256
-"""More are no symbols but amounts."""
+"""More are no symbols but amounts, but for words."""
 _READ = ("grid", "target", "mission", "direction")
 """The entries of an observation that may be read."""
 
@@ -169,17 +171,10 @@ class GridExtractor(BaseFeaturesExtractor):
         """Tells whether the observations are of the kind that this extractor reads."""
         if not isinstance(space, spaces.Dict):
             return False
-        entries = {key: space.spaces[key] for key in _READ if key in space.spaces}
-        if not all(map(_is_symbolic, entries.values())):
-            return False
-        shapes = {key: entry.shape or () for key, entry in entries.items()}
-        width = shapes.get("grid", ())[:1]
-        return (
-            shapes.get("grid") == (*width, *width, _CHANNELS)
-            and ("target" in shapes) != ("mission" in shapes)
-            and shapes.get("target", (2,)) == (2,)
-            and len(shapes.get("mission", (0,))) == 1
-            and shapes.get("direction", (1,)) == (1,)
+        read = {key: space.spaces[key] for key in _READ if key in space.spaces}
+        return _has_shapes(space) and all(
+            _is_symbolic(entry, math.inf if key == "mission" else _MOST_SYMBOLS)
+            for key, entry in read.items()
         )
 
     @staticmethod
@@ -218,11 +213,26 @@ class GridExtractor(BaseFeaturesExtractor):
         return query
 
 
-def _is_symbolic(space: spaces.Space[object]) -> bool:
-    """Tells whether a space is a box of symbols: whole numbers from 0."""
+def _has_shapes(space: spaces.Dict) -> bool:
+    """Tells whether the entries that are read are boxes of the right shapes."""
+    read = {key: space.spaces[key] for key in _READ if key in space.spaces}
+    shapes = {key: entry.shape for key, entry in read.items() if isinstance(entry, spaces.Box)}
+    width = shapes.get("grid", ())[:1]
+    return (
+        len(shapes) == len(read)
+        and shapes.get("grid") == (*width, *width, _CHANNELS)
+        and ("target" in shapes) != ("mission" in shapes)
+        and shapes.get("target", (2,)) == (2,)
+        and len(shapes.get("mission", (0,))) == 1
+        and shapes.get("direction", (1,)) == (1,)
+    )
+
+
+def _is_symbolic(space: spaces.Space[object], most: float) -> bool:
+    """Tells whether a box has symbols: whole numbers from 0, at most so many."""
     if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.integer):
         return False
-    return bool((space.low == 0).all() and (space.high < _MOST_SYMBOLS).all())
+    return bool((space.low == 0).all() and (space.high < most).all())
 
 
 def _count(space: spaces.Space[object]) -> int:
@@ -232,7 +242,7 @@ def _count(space: spaces.Space[object]) -> int:
 
 
 def _check_space(space: spaces.Dict) -> None:
-    if not GridExtractor.fits(space):
+    if not isinstance(space, spaces.Dict) or not _has_shapes(space):
         raise ValueError(
             "GridExtractor needs a Dict observation with a box 'grid' (W, W, 3) of symbols and"
             " either 'target' or 'mission', as rims_rl's MiniGrid environments give"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from rims_rl.core.dynamics import State
 
@@ -60,7 +61,7 @@ class Core(nn.Module):
             ValueError: a shape does not fit.
         """
         if x.dim() == 2:
-            output, new_state = self.forward(*add_batch(x, state, episode_starts))
+            output, new_state = Core.forward(self, *add_batch(x, state, episode_starts))
             return output.squeeze(1), without_batch(new_state)
         check_sequence(self, x, state, episode_starts)
         if x.dim() == 4 and not self.reads_rows:
@@ -109,6 +110,11 @@ def initial_state(x: Tensor, size: int) -> State:
     return zeros, zeros
 
 
+def is_tracing() -> bool:
+    """Tells whether `torch.jit.trace` records the program."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
 def is_exporting() -> bool:
     """Tells whether `torch.export` traces the program; only the reference's operations bear it.
 
@@ -118,6 +124,35 @@ def is_exporting() -> bool:
     return bool(told())
 
 
+def is_transformed(x: Tensor) -> bool:
+    """Tells whether `x` stands for something else: in `torch.func`, or of a class of its own."""
+    if type(x) not in (Tensor, nn.Parameter):
+        return True
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return True
+    try:
+        x.data_ptr()
+    except RuntimeError:  # it has no memory of its own
+        return True
+    return False
+
+
+def is_watched(x: Tensor) -> bool:
+    """Tells whether torch must see every operation on `x`, which a fast path would hide.
+
+    So it is where `x` is transformed, in a dispatch mode such as that of fake tensors, and where
+    derivatives are taken forwards.
+    """
+    in_mode = torch._C._len_torch_dispatch_stack() > 0
+    return in_mode or forward_ad._current_level >= 0 or is_transformed(x)
+
+
+def may_look_into(x: Tensor) -> bool:
+    """Tells whether what a program does may depend on the numbers in a tensor."""
+    exporting = getattr(torch.compiler, "is_exporting", bool)()
+    return not (exporting or x.is_meta or is_watched(x))
+
+
 def keep_factors(episode_starts: Tensor | None, x: Tensor) -> Tensor | None:
     """The factors of the state before each step: (T, B) -> (T, B), or None.
 
@@ -125,8 +160,8 @@ def keep_factors(episode_starts: Tensor | None, x: Tensor) -> Tensor | None:
     """
     if episode_starts is None:
         return None
-    # A traced program cannot depend on what is in a tensor, and one on "meta" has nothing in it.
-    may_look = not (torch.compiler.is_compiling() or episode_starts.is_meta)
+    # A look would break what `torch.compile` traces.
+    may_look = not torch.compiler.is_compiling() and may_look_into(episode_starts)
     if may_look and not bool(episode_starts.any()):
         return None
     return 1.0 - episode_starts.to(x.dtype)
@@ -153,7 +188,7 @@ def check_sequence(
             shapes = f"(T, {size}), (T, B, {size}) or (T, B, R, {size})"
         raise ValueError(f"x must be {shapes} with T >= 1, got {tuple(x.shape)}")
     steps, batch = x.shape[:2]
-    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+    if episode_starts is not None and is_tracing():
         raise ValueError("torch.jit.trace would record where episodes start: use torch.export")
     if state is not None and (isinstance(state, Tensor) or len(state) != 2):
         raise ValueError("state must be a pair (h, c)")

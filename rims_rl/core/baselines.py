@@ -9,7 +9,7 @@ import itertools
 
 from torch import Tensor, cat, nn
 
-from rims_rl.core.base import Core, is_exporting
+from rims_rl.core.base import Core, may_look_into
 from rims_rl.core.dynamics import State
 
 
@@ -46,7 +46,7 @@ class _TorchCore(Core):
         if episode_starts is None:
             return self._run_piece(x, state)
         steps = x.shape[0]
-        if is_exporting():  # a program cannot depend on what is in a tensor
+        if not may_look_into(episode_starts):
             cuts = list(range(steps + 1))
         elif bool(episode_starts.any()):
             reset_steps = episode_starts.any(dim=1).nonzero().flatten().tolist()

@@ -135,7 +135,9 @@ def register_selection(name: str, form: Selection) -> None:
     if not bool(((moves >= 0) & (moves <= 1)).all()):
         raise ValueError(f"selection {name!r} must give numbers from 0 to 1, got {moves.tolist()}")
     SELECTIONS.add(name, form)
-    (WITHOUT_GRADIENT.discard if moves.requires_grad else WITHOUT_GRADIENT.add)(name)
+    WITHOUT_GRADIENT.discard(name)
+    if not moves.requires_grad:
+        WITHOUT_GRADIENT.add(name)
 
 
 #: Sizes (B, K, H) that a new form is tried with.

@@ -149,7 +149,7 @@ class RIM(Core):
             dtype = self.dynamics.weight_hh.dtype
             typed = None if state is None else (state[0].to(dtype), state[1].to(dtype))
             with without_autocast(x.device):
-                return self.forward(x.to(dtype), typed, episode_starts, return_info)
+                return RIM.forward(self, x.to(dtype), typed, episode_starts, return_info)
         if x.dim() == 2:
             return self._run_without_batch(x, state, episode_starts, return_info)
         check_sequence(self, x, state, episode_starts)
@@ -182,7 +182,8 @@ class RIM(Core):
     def _run_without_batch(
         self, x: Tensor, state: State | None, episode_starts: Tensor | None, return_info: bool
     ) -> tuple[Tensor, State] | tuple[Tensor, State, RIMInfo]:
-        output, state, *info = self.forward(*add_batch(x, state, episode_starts), return_info)
+        batched = add_batch(x, state, episode_starts)
+        output, state, *info = RIM.forward(self, *batched, return_info=return_info)
         results = output.squeeze(1), without_batch(state)
         if not return_info:
             return results
@@ -322,7 +323,8 @@ RIM.__signature__ = inspect.signature(RIMConfig)  # type: ignore[attr-defined]
 
 def _has_hooks(module: torch.nn.Module) -> bool:
     """Tells whether a call of the module does more than its `forward`, as pruned ones do."""
-    return bool(module._forward_pre_hooks or module._forward_hooks)
+    before, after = module._forward_pre_hooks, module._forward_hooks
+    return bool(before or after or module._backward_pre_hooks or module._backward_hooks)
 
 
 def _stack_infos(infos: list[RIMInfo]) -> RIMInfo:

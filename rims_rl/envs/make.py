@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from stable_baselines3.common.env_util import make_vec_env as make_monitored_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -74,12 +75,12 @@ def make_vec_env(
             env.seed(seed)
     else:
         env = make_monitored_vec_env(_maker(env_id, kwargs, render_mode), n_envs, seed)
-        actions = env.action_space
-        if isinstance(actions, gym.spaces.Discrete) and actions.start != 0:
+        first = getattr(env.action_space, "start", 0)  # of Discrete and MultiDiscrete
+        if np.any(first):
             env.close()
             raise ValueError(
-                f"{env_id} numbers its actions from {actions.start}, and Stable-Baselines3 from 0: "
-                "wrap it in gymnasium.wrappers.TransformAction"
+                f"{env_id} numbers its actions from {first}, and Stable-Baselines3 from 0: wrap it "
+                "in gymnasium.wrappers.TransformAction"
             )
     return VecLastAction(env) if observe_last_action else env
 

@@ -161,9 +161,8 @@ class Runs:
             raise UsageError(
                 f"{self.only!r} matches none of: {_some_titles(jobs)}{self._hint(jobs)}"
             )
-        for job in jobs:
-            if job.is_done:  # a run of other settings is told before others are trained
-                self._read(job)
+        for job in jobs:  # a run of other settings is told before others are trained
+            _stored_plan(job)
         missing = [job for job in trainable if not self._has(job, numbers_only)]
         if missing:
             missing[0].kind.require_room([job.plan for job in missing])
@@ -255,14 +254,22 @@ class Runs:
 
     def _read(self, job: Job) -> StoredRun:
         if job.folder not in self.used:
-            plan = job.plan
-            if job.is_done:
-                plan = job.kind.stored_plan(job.folder / CONFIG, {})
-            if plan.identity() != job.plan.identity():
-                raise UsageError(
-                    f"{job.folder} holds a run of other settings (was it continued?): move it "
-                    "away, or choose another --runs"
-                )
             publication = self._publication(job)
+            plan = _stored_plan(job)
             self.used[job.folder] = StoredRun(job.kind, plan, job.folder, publication)
         return self.used[job.folder]
+
+
+def _stored_plan(job: Job) -> Plan:
+    """The plan of a run as it is stored, or as it is wanted where it is not done.
+
+    Raises:
+        UsageError: another run is stored there.
+    """
+    plan: Plan = job.kind.stored_plan(job.folder / CONFIG, {}) if job.is_done else job.plan
+    if plan.identity() != job.plan.identity():
+        raise UsageError(
+            f"{job.folder} holds a run of other settings (was it continued?): move it away, or "
+            "choose another --runs"
+        )
+    return plan

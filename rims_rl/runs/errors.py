@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -59,10 +59,13 @@ def exit_status(
     """
     refused: tuple[type[Exception], ...] = (UsageError, *refusals)
     try:
-        return work()
-    except BrokenPipeError:  # the reader of what is printed, such as `head`, has enough
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = work()
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        if not _is_stdout_closed():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except refused as error:
         report(command, error)
@@ -75,6 +78,16 @@ def exit_status(
     except KeyboardInterrupt:
         report(command, interrupted)
         return 130
+
+
+def _is_stdout_closed() -> bool:
+    """Tells whether the reader of what is printed, such as `head`, has enough."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):  # no file: a test's, or a notebook's
+        return False
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def warn(message: object) -> None:

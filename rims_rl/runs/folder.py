@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from rims_rl.version import __version__
 
 CONFIG = "config.yaml"
 COMMAND = "command.txt"
+CHANGES = "changes.json"
 ENVIRONMENT = "environment.json"
 PROGRESS = "progress.csv"
 EPISODES = "episodes.csv"
@@ -94,10 +95,13 @@ def first_command(folder: Path) -> str | None:
         return None
 
 
-def later_commands(folder: Path) -> list[str]:
-    """The command lines that resumed a run."""
-    history = folder / COMMAND
-    return history.read_text(encoding="utf-8").splitlines()[1:] if history.exists() else []
+def read_changes(folder: Path) -> list[dict[str, Any]]:
+    """The options that changed each time a run was resumed: their values before and after."""
+    try:
+        changes: list[dict[str, Any]] = json.loads((folder / CHANGES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    return changes
 
 
 def begun_with(folder: Path) -> str | None:
@@ -189,8 +193,17 @@ def _create(folder: Path) -> None:
         ) from None
 
 
-def describe_run(folder: Path, config_yaml: str, command: str) -> None:
-    """Writes what is run; each command that worked on the run stays in ``command.txt``."""
+def describe_run(folder: Path, config_yaml: str, command: str, changed: Mapping[str, Any]) -> None:
+    """Writes what is run; each command that worked on the run stays in ``command.txt``.
+
+    Args:
+        folder: of the run.
+        config_yaml: its options.
+        command: as typed.
+        changed: options that differ from those before, see `read_changes`.
+    """
+    if changed:
+        write_text(folder / CHANGES, json.dumps([*read_changes(folder), changed]) + "\n")
     history = folder / COMMAND
     earlier = history.read_text(encoding="utf-8") if history.exists() else ""
     write_text(history, f"{earlier}{command}\n")

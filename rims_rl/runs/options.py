@@ -142,10 +142,10 @@ def grouped(kinds: Mapping[str, type], values: Mapping[str, Any]) -> dict[str, A
     """
     groups = {}
     for name, kind in kinds.items():
-        own = {option: values[option] for option in option_names(kind) if option in values}
-        for option, value in own.items():
+        own = {key: values[key] for key in option_names(kind) if key in values}
+        for key, value in own.items():
             if isinstance(value, float) and not math.isfinite(value):
-                raise UsageError(f"{flag(option)} must be a finite number, got {value}")
+                raise UsageError(f"{flag(key)} must be a finite number, got {value}")
         try:
             groups[name] = kind(**own)
         except ValueError as error:

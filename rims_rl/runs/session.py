@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
 
@@ -34,6 +34,7 @@ class Session(Generic[PlanType]):
         folder: of the run.
         trainee: fresh or from a checkpoint.
         rng: random states of the checkpoint, None for a new run.
+        changed: options that a resumed run has otherwise than before: their values then and now.
     """
 
     kind: Kind[PlanType]
@@ -41,6 +42,7 @@ class Session(Generic[PlanType]):
     folder: Path
     trainee: Trainee
     rng: dict[str, Any] | None = None
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def resumed(self) -> bool:
@@ -116,7 +118,9 @@ def resumed_session(
     Raises:
         UsageError: there is nothing to continue, or not as asked.
     """
+    before = kind.stored_plan(folder / files.CONFIG, {}).flat()
     plan = kind.stored_plan(folder / files.CONFIG, changes)
+    changed = {key: [before[key], now] for key, now in plan.flat().items() if now != before[key]}
     checkpoint = newest_checkpoint(folder / files.CHECKPOINTS, kind.facts)
     if checkpoint is None:
         raise UsageError(
@@ -125,7 +129,7 @@ def resumed_session(
         )
     _prepare(plan)
     trainee = kind.restore(plan, folder, checkpoint)
-    return Session(kind, plan, folder, trainee, checkpoint.facts["rng"])
+    return Session(kind, plan, folder, trainee, checkpoint.facts["rng"], changed)
 
 
 def _prepare(plan: Plan) -> None:
@@ -145,7 +149,7 @@ def run_session(session: Session[PlanType], command: str) -> int:
         The exit status: 0; 130 or 143 after Ctrl-C or SIGTERM; 1 where a tensor is not finite.
     """
     kind, trainee, folder = session.kind, session.trainee, session.folder
-    files.describe_run(folder, to_yaml(session.plan), command)
+    files.describe_run(folder, to_yaml(session.plan), command, session.changed)
     _print_head(session)
     tracked = open_run(session.plan, folder, trainee.wandb_id, _facts(session))
     if tracked is not None:

@@ -32,7 +32,6 @@ from rims_rl.envs import family_of, make_vec_env, shows_last_action
 from rims_rl.envs.last_action import LAST_ACTION, LAST_REWARD
 from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.training.options import PPOOptions, TrainPlan
-from rims_rl.training.scales import NORMALIZED
 
 #: Extractors that can give a row of features for each position, and the size of a row.
 _WITH_ROWS = (AtariCnn, GridExtractor, SmallGridCnn)
@@ -161,8 +160,6 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
             device=plan.run.device,
             **ppo_settings(plan.ppo),
         )
-        # Saved with the model, which is of no use without its scales.
-        setattr(model, NORMALIZED, plan.env.normalize_observations)
         # What a backend cannot run shows in the first step.
         model.policy.predict(model.observation_space.sample(), deterministic=True)
         return model
@@ -187,7 +184,10 @@ def _class_or_value(name: str, value: Any) -> Any:
     """
     if not isinstance(value, str) or not (name.endswith("_class") or name == "activation_fn"):
         return value
-    found = pydoc.locate(value.replace(":", "."))
+    try:
+        found = pydoc.locate(value.replace(":", "."))
+    except pydoc.ErrorDuringImport as error:
+        raise UsageError(f"--policy-kwargs: cannot import {value!r} of {name}: {error}") from None
     if not isinstance(found, type):
         raise UsageError(
             f"--policy-kwargs: {name} must be a class with its module, such as torch.nn.ReLU or "
@@ -200,6 +200,10 @@ def _merged(ours: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
     """Arguments of a policy; what the user gives wins, also within those of the extractor."""
     name = "features_extractor_kwargs"
     of_extractor = {**ours.get(name, {}), **given.get(name, {})}
+    own = given.get("features_extractor_class")
+    if own and ours.get("features_extractor_class") is AppendingExtractor:
+        of_extractor["extractor"] = own
+        given = {**given, "features_extractor_class": AppendingExtractor}
     return {**ours, **given, **({name: of_extractor} if of_extractor else {})}
 
 

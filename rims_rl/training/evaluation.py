@@ -165,6 +165,7 @@ def make_games(
     except (UsageError, AssertionError) as error:
         if not drawn:
             raise
+        make_env(env_id, count, seed, env_kwargs).close()  # or this says what is wrong
         raise UsageError(f"--video: {env_id} draws no pictures ({error}); leave it out") from None
     if drawn:
         _require_pictures(env, env_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from rims_rl.runs.folder import (
     PROGRESS,
     RESULTS,
     first_command,
-    later_commands,
+    read_changes,
     read_environment,
 )
 from rims_rl.training.options import TrainPlan
@@ -76,12 +75,11 @@ def all_options(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
         folder: of the run.
         options: of the whole run, as they are at its end.
     """
-    constant = options["learning_rate_schedule"] == "constant"
-    same = NOT_LEARNED | {"resume"} | ({"total_timesteps"} if constant else set())
-    flags = (flag for line in later_commands(folder) for flag in line.split(" --")[1:])
-    changed = [f for f in flags if re.split(r"[ =]", f)[0].replace("-", "_") not in same]
-    told = {"resumed_with": "--" + " --".join(dict.fromkeys(changed))} if changed else {}
-    return {**options, **told}
+    constant = options.get("learning_rate_schedule") == "constant"
+    same = NOT_LEARNED | ({"total_timesteps"} if constant else set())
+    changes = (change for changed in read_changes(folder) for change in changed.items())
+    told = [f"{name} {old} -> {new}" for name, (old, new) in changes if name not in same]
+    return {**options, **({"resumed_with": ", ".join(told)} if told else {})}
 
 
 def summary(folder: Path, total: int) -> dict[str, Any]:

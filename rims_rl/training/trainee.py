@@ -42,7 +42,7 @@ from rims_rl.training.options import TrainPlan
 from rims_rl.training.progress import ProgressReport
 from rims_rl.training.recording import EpisodeLog, Recorder
 from rims_rl.training.results import summary, write_results
-from rims_rl.training.scales import observation_scale, restore_scales
+from rims_rl.training.scales import NORMALIZED, observation_scale, restore_scales
 
 
 class Agent(Trainee):
@@ -66,6 +66,8 @@ class Agent(Trainee):
     ) -> None:
         self._plan, self._folder = plan, folder
         self._env, self._model = env, model
+        # Saved with the model, which is of no use without its scales.
+        setattr(model, NORMALIZED, plan.env.normalize_observations)
         self._resumed = progress is not None
         progress = progress or AgentFacts()
         self.wandb_id = progress.wandb_id

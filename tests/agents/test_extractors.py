@@ -160,6 +160,8 @@ def test_symbols_that_are_no_boxes_are_left_to_others(space):
     assert not GridExtractor.fits(spaces.Dict({**space.spaces, "direction": spaces.Discrete(4)}))
     for amounts in (spaces.Box(0, 1, (7, 7, 3)), spaces.Box(-1, 9, (7, 7, 3), np.int64)):
         assert not GridExtractor.fits(spaces.Dict({**space.spaces, "grid": amounts}))
+    words = {"grid": space["grid"], "mission": spaces.Box(0, 9_999, (4,), np.int64)}
+    assert GridExtractor.fits(spaces.Dict(words))
     goal = {"grid": space["grid"], "target": spaces.Box(0, 9, (3,), np.uint8)}
     assert not GridExtractor.fits(spaces.Dict(goal))
     oblong = spaces.Box(0, 9, (3, 5, 3), np.uint8)

@@ -49,10 +49,14 @@ def test_what_changed_when_a_run_was_resumed_is_told(stored, tmp_path):
     run = tmp_path / "changed"
     shutil.copytree(stored / "CartPole-v1" / "rim" / "seed0", run)
     longer = ("--resume", str(run), "--total-timesteps", str(5 * ROLLOUT), "--track", "off")
-    assert main([*longer, "--learning-rate", "0.5", "--checkpoint-every", "7"]) == 0
+    changes = ("--learning-rate", "0.5", "--checkpoint-every", "7", "--n-epochs", "1")
+    assert main([*longer, *changes]) == 0
+    assert main([*longer[:3], str(6 * ROLLOUT)]) == 0
     changed, before = read_sources([str(run), str(stored / "CartPole-v1")])
+    rate = before.settings["learning_rate"]
     assert changed.settings["resumed_with"] == (
-        f"--total-timesteps {5 * ROLLOUT} --learning-rate 0.5"
+        f"total_timesteps {4 * ROLLOUT} -> {5 * ROLLOUT}, learning_rate {rate} -> 0.5, "
+        f"total_timesteps {5 * ROLLOUT} -> {6 * ROLLOUT}"
     )
     assert "resumed_with" not in before.settings
     published = json.loads((run / "results.json").read_text())

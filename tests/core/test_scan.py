@@ -18,6 +18,7 @@ from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
 
 from rims_rl import RIM
+from rims_rl.core import LSTM
 from rims_rl.core.config import VARIANTS
 from rims_rl.core.scan import compiled
 
@@ -498,13 +499,14 @@ def test_checkpoints_compute_the_same_gradients(backend):
 
 def faked(rim, x):
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        return rim(mode.from_tensor(x))[0]
+        return rim(mode.from_tensor(x), None, mode.from_tensor(STARTS))[0]
 
 
+STARTS = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
 WATCHED = {
-    "vmap": lambda rim, x: torch.func.vmap(lambda one: rim(one)[0])(x[None])[0],
-    "functionalize": lambda rim, x: torch.func.functionalize(lambda x: rim(x)[0])(x),
-    "make_fx": lambda rim, x: make_fx(lambda x: rim(x)[0])(x)(x),
+    "vmap": lambda rim, x: torch.func.vmap(lambda one: rim(one, None, STARTS)[0])(x[None])[0],
+    "functionalize": lambda rim, x: torch.func.functionalize(lambda x: rim(x, None, STARTS)[0])(x),
+    "make_fx": lambda rim, x: make_fx(lambda x: rim(x, None, STARTS)[0])(x)(x),
     "fake": faked,
 }
 
@@ -516,7 +518,9 @@ def test_where_torch_watches_each_operation_the_reference_runs(how):
         output = WATCHED[how](rim, x)
         assert output.shape == (3, 2, 6)
         if how != "fake":
-            torch.testing.assert_close(output, rim(x)[0])
+            torch.testing.assert_close(output, rim(x, None, STARTS)[0])
+        if how != "vmap":  # which torch's own LSTM has not
+            assert WATCHED[how](LSTM(4, 6), x).shape == (3, 2, 6)
     for backend in BACKENDS:
         named = RIM(4, 6, backend=backend, **SMALL)
         with torch.no_grad(), pytest.raises(ValueError, match="torch must see each operation"):
@@ -537,6 +541,8 @@ def test_derivatives_taken_forwards_and_in_batches():
     output = rim(x.requires_grad_())[0]
     with pytest.raises(RuntimeError, match=r"no batches of gradients.*backend='reference'"):
         torch.autograd.grad(output, x, torch.stack([output.detach()] * 2), is_grads_batched=True)
+    with forward_ad.dual_level():  # a level alone changes nothing for a gradient
+        torch.autograd.grad(output.sum(), x)
 
 
 @pytest.mark.parametrize("part", ["dynamics", "input_attention", "communication"])
@@ -552,6 +558,13 @@ def test_hooks_of_the_parts_run(part):
     torch.testing.assert_close(rim(x)[0], reference(x)[0])
 
 
+def test_backward_hooks_of_the_parts_run():
+    rim, heard = RIM(4, 6, **SMALL), []
+    rim.dynamics.register_full_backward_hook(lambda *_: heard.append(1))
+    rim(torch.randn(3, 2, 4))[0].sum().backward()
+    assert len(heard) == 3
+
+
 def test_starts_that_learn_get_their_gradient():
     gradients = []
     for backend in ("auto", "reference"):
@@ -564,7 +577,7 @@ def test_starts_that_learn_get_their_gradient():
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("heads", [5, 7, 16])
+@pytest.mark.parametrize("heads", [2, 3, 4, 5, 7, 16])
 def test_ties_are_broken_alike_with_many_heads(backend, heads):
     """RIMs that were not active since an episode began have equal scores without query bias."""
     for seed in range(10):

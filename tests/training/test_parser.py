@@ -4,7 +4,7 @@ import pytest
 import torch
 import yaml
 
-from rims_rl.agents import LinearFeatures
+from rims_rl.agents import AppendingExtractor, LinearFeatures
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.options import flag
 from rims_rl.runs.parser import to_yaml
@@ -43,14 +43,27 @@ def test_off_is_a_word_in_a_file(tmp_path):
 
 
 def test_classes_of_the_policy_are_named_with_their_module():
-    classes = (
-        "{activation_fn: torch.nn.ReLU, features_extractor_class: rims_rl.agents:LinearFeatures}"
-    )
+    features = "features_extractor_class: rims_rl.agents:LinearFeatures"
+    classes = f"{{activation_fn: torch.nn.ReLU, {features}}}"
     configured = resolved("--env", "CartPole-v1", "--hidden-size", "12", "--policy-kwargs", classes)
     env = make_training_env(configured, 0)
     policy = make_model(configured, env).policy
     assert policy.activation_fn is torch.nn.ReLU
     assert isinstance(policy.features_extractor, LinearFeatures)
+    named = f"{{{features}}}"
+    configured = resolved("--env", "CartPole-v1", "--observe-last-action", "--policy-kwargs", named)
+    extractor = make_model(configured, make_training_env(configured, 0)).policy.features_extractor
+    assert isinstance(extractor, AppendingExtractor)
+    assert isinstance(extractor.extractor, LinearFeatures)
+
+
+def test_a_module_of_a_class_that_breaks_is_told(tmp_path, monkeypatch):
+    (tmp_path / "broken_classes.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = "{activation_fn: broken_classes.A}"
+    configured = resolved("--env", "CartPole-v1", "--policy-kwargs", broken)
+    with pytest.raises(UsageError, match=r"cannot import 'broken_classes.A'.*division by zero"):
+        make_model(configured, make_training_env(configured, 0))
 
 
 def test_atari_preset_is_the_papers_ppo():

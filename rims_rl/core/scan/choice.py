@@ -10,9 +10,10 @@ from typing import ParamSpec, TypeVar, cast
 import torch
 from torch import Tensor
 
+from rims_rl.core.base import is_tracing, is_watched
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.scan import compiled, cuda_graph, torch_forward
-from rims_rl.core.scan.operation import Kernel, ScanSpec, is_watched
+from rims_rl.core.scan.operation import Kernel, ScanSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,6 +42,8 @@ def choose_kernel(config: RIMConfig, x: Tensor, training: bool) -> Kernel | None
     Raises:
         ValueError: the configuration names a backend that cannot run it; the message says why.
     """
+    if is_tracing():  # it would see nothing of a kernel
+        raise ValueError("torch.jit.trace cannot record RIMs: use torch.export")
     if config.backend == "reference":
         return None
     spec = ScanSpec.of(config)

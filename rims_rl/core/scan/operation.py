@@ -18,9 +18,8 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
-from torch.nn import Parameter
 
+from rims_rl.core.base import is_transformed
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.precision import without_autocast
 
@@ -138,26 +137,6 @@ class Kernel(Protocol):
 _BY_REFERENCE = "make the core with backend='reference'"
 
 
-def is_watched(x: Tensor) -> bool:
-    """Tells whether torch must see every operation on `x`, which a fast path would hide.
-
-    So it is in `torch.func`, in a dispatch mode such as that of fake tensors, where derivatives
-    are taken forwards, in batches of gradients, and for tensors of a class of their own.
-    """
-    if (
-        type(x) not in (Tensor, Parameter)
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or forward_ad._current_level >= 0
-    ):
-        return True
-    try:
-        x.data_ptr()
-    except RuntimeError:  # it has no memory of its own
-        return True
-    return False
-
-
 class _NotTwice(torch.autograd.Function):
     """Hands gradients on, and says what to do when somebody differentiates them once more."""
 
@@ -179,7 +158,7 @@ def _once(ctx: Any, gradients: Callable[..., Sequence[Tensor | None]], *grads: T
 
     Under autocast in the type of its tensors.
     """
-    if is_watched(grads[0]):
+    if is_transformed(grads[0]):
         raise RuntimeError(f"the fast paths of a RIM give no batches of gradients: {_BY_REFERENCE}")
     saved = ctx.saved_tensors  # once: checkpoints compute them anew each time
     with torch.no_grad(), without_autocast(grads[0].device):
