@@ -395,7 +395,7 @@ class CnnRimPolicy(CorePolicy):
 
     @functools.cached_property
     def _is_image(self) -> bool:
-        """Whether SB3 takes the observations for an image, whose bytes it divides by 255."""
+        """Tells whether SB3 takes the observations for an image, whose bytes it divides by 255."""
         return is_image_space(self.observation_space)
 
     @staticmethod

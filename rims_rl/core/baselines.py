@@ -9,8 +9,9 @@ import itertools
 
 from torch import Tensor, cat, nn
 
-from rims_rl.core.base import Core, may_look_into
+from rims_rl.core.base import Core
 from rims_rl.core.dynamics import State
+from rims_rl.core.tracing import may_look_into
 
 
 class _TorchCore(Core):

@@ -19,7 +19,6 @@ from rims_rl.core.base import (
     check_sequence,
     handed_on,
     initial_state,
-    is_exporting,
     keep_factors,
     without_batch,
 )
@@ -37,6 +36,7 @@ from rims_rl.core.scan.operation import (
     scan,
     score_scale,
 )
+from rims_rl.core.tracing import is_exporting
 
 
 class RIMInfo(NamedTuple):

@@ -142,6 +142,8 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
     happened: list[dict[str, bool]] = []
     has_lives = family_of(stage.env_id) == "atari"
     map_shape, score = stage.map_shape, None
+    if map_shape == (1, 1):  # there is nothing to weigh
+        map_shape = None
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(env.close)
         if map_shape is not None and stage.rim.input_attention is not None:
@@ -160,7 +162,6 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
                 "life lost": has_lives and bool(env.get_attr("life_lost")[0][0]),
                 "room": score is None and rooms[-1] != rooms[-2],
             })  # fmt: skip
-    # A single place is not weighed: `RIM` reads it as a vector.
     maps = np.stack(places).reshape(len(places), -1, *map_shape) if map_shape and places else None
     return _as_trace(infos, rewards, score, happened, maps, pictures)
 

@@ -10,10 +10,10 @@ from typing import ParamSpec, TypeVar, cast
 import torch
 from torch import Tensor
 
-from rims_rl.core.base import is_tracing, is_watched
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.scan import compiled, cuda_graph, torch_forward
 from rims_rl.core.scan.operation import Kernel, ScanSpec
+from rims_rl.core.tracing import is_tracing, is_watched
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from rims_rl.core.base import is_transformed
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.precision import without_autocast
+from rims_rl.core.tracing import is_transformed
 
 #: The forms that kernels know, in the order of the compiled one's.
 FORMS: Mapping[str, Sequence[str]] = {
