@@ -171,10 +171,10 @@ class GridExtractor(BaseFeaturesExtractor):
         """Tells whether the observations are of the kind that this extractor reads."""
         if not isinstance(space, spaces.Dict):
             return False
-        read = {key: space.spaces[key] for key in _READ if key in space.spaces}
         return _has_shapes(space) and all(
-            _is_symbolic(entry, math.inf if key == "mission" else _MOST_SYMBOLS)
-            for key, entry in read.items()
+            _is_symbolic(space[key], math.inf if key == "mission" else _MOST_SYMBOLS)
+            for key in _READ
+            if key in space.spaces
         )
 
     @staticmethod
@@ -228,11 +228,11 @@ def _has_shapes(space: spaces.Dict) -> bool:
     )
 
 
-def _is_symbolic(space: spaces.Space[object], most: float) -> bool:
-    """Tells whether a box has symbols: whole numbers from 0, at most so many."""
-    if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.integer):
-        return False
-    return bool((space.low == 0).all() and (space.high < most).all())
+def _is_symbolic(box: spaces.Space[object], most: float) -> bool:
+    """Tells whether a box has symbols: whole numbers from 0, below so many."""
+    assert isinstance(box, spaces.Box)
+    is_whole = np.issubdtype(box.dtype, np.integer)
+    return bool(is_whole and (box.low == 0).all() and (box.high < most).all())
 
 
 def _count(space: spaces.Space[object]) -> int:

@@ -246,20 +246,9 @@ class RIMConfig:
     def _check_whole(self) -> None:
         self._check_positive("input_size", "hidden_size", "num_rims", "input_heads")
         check_divisible(self.hidden_size, self.num_rims, f"num_rims {self.num_rims}")
-        is_whole = isinstance(self.num_active, Integral)
-        if is_whole and not 1 <= self.num_active <= self.num_rims:
-            raise ValueError(
-                f"num_active must be between 1 and num_rims ({self.num_rims}), "
-                f"got {self.num_active}"
-            )
-        self._check_positive("num_active")
+        self._check_up_to_rims("num_active")
         if self.comm_top_k is not None:
-            self._check_positive("comm_top_k")
-        if self.comm_top_k is not None and not 1 <= self.comm_top_k <= self.num_rims:
-            raise ValueError(
-                f"comm_top_k must be between 1 and num_rims ({self.num_rims}), "
-                f"got {self.comm_top_k}"
-            )
+            self._check_up_to_rims("comm_top_k")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         if not self.edge_width > 0.0:
@@ -289,6 +278,15 @@ class RIMConfig:
                 f"read_null=False needs selection='soft': with {self.selection!r} nothing would "
                 "ever teach the RIMs which of them is to be active"
             )
+
+    def _check_up_to_rims(self, name: str) -> None:
+        value: Any = getattr(self, name)
+        is_whole = isinstance(value, Integral)
+        if is_whole and not 1 <= value <= self.num_rims:
+            raise ValueError(
+                f"{name} must be between 1 and num_rims ({self.num_rims}), got {value}"
+            )
+        self._check_positive(name)
 
     def _check_positive(self, *names: str) -> None:
         for name in names:

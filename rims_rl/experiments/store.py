@@ -161,12 +161,12 @@ class Runs:
             raise UsageError(
                 f"{self.only!r} matches none of: {_some_titles(jobs)}{self._hint(jobs)}"
             )
-        for job in jobs:  # a run of other settings is told before others are trained
-            _stored_plan(job)
         missing = [job for job in trainable if not self._has(job, numbers_only)]
         if missing:
             missing[0].kind.require_room([job.plan for job in missing])
         if missing or isinstance(self.executor, DryRun):
+            for job in jobs:  # a run of other settings is told before others are trained
+                _stored_plan(job)
             train_all(missing, self.executor, self._publish)
         if not any(self._has(job, numbers_only) for job in jobs):
             raise UsageError(

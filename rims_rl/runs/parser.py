@@ -104,8 +104,9 @@ def _defaults(default: Any, others: Mapping[str, Any]) -> str:
 def metavar(kind: Any) -> str:
     """The word that stands for a value of this type in the help."""
     names = {int: "N", float: "X", str: "TEXT", bool: "true|false"}
-    if typing.get_origin(kind) in (dict, list):
-        return "{..}" if typing.get_origin(kind) is dict else "[..]"
+    nested = {dict: "{..}", list: "[..]"}
+    if (origin := typing.get_origin(kind)) in nested:
+        return nested[origin]
     return names.get(next(iter(typing.get_args(kind)), kind), names.get(kind, "NAME"))
 
 

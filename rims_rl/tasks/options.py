@@ -21,6 +21,7 @@ class ModelOptions(CoreOptions):
     """The sequence model between a task's encoder and its decoder."""
 
     core: TaskCoreName = option("rim", "sequence model (tto: oracle of partial-view)")
+    # Here the better one, see docs/default_cell.md.
     variant: Variant = option("hard", "what a RIM cell computes; that of agents is default")
     slots: int = option(6, "memory slots of the rmc")
     heads: int = option(4, "attention heads of rmc and transformer")

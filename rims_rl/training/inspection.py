@@ -97,9 +97,10 @@ class Stage:
 
     @property
     def map_shape(self) -> tuple[int, int] | None:
-        """Height and width of what RIMs attend to, place by place; None for one vector."""
+        """Height and width of what RIMs attend to, place by place; None for one vector or place."""
         modules = self.policy.features_extractor.modules()
-        return next((m.map_shape for m in modules if isinstance(m, PositionedRows)), None)
+        shapes = (m.map_shape for m in modules if isinstance(m, PositionedRows))
+        return next((shape for shape in shapes if shape != (1, 1)), None)
 
     @property
     def rim(self) -> RIM:
@@ -142,8 +143,6 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
     happened: list[dict[str, bool]] = []
     has_lives = family_of(stage.env_id) == "atari"
     map_shape, score = stage.map_shape, None
-    if map_shape == (1, 1):  # there is nothing to weigh
-        map_shape = None
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(env.close)
         if map_shape is not None and stage.rim.input_attention is not None:

@@ -76,9 +76,8 @@ def write_video(path: Path, pictures: Sequence[Picture], active: Mask | None, fp
             for frame in frames(pictures, active):
                 writer.append_data(frame)
     except OSError as error:  # with all that ffmpeg has to say
-        raise UsageError(
-            f"--video {path} cannot be written: {str(error).splitlines()[0]}"
-        ) from None
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"--video {path} cannot be written: {reason}") from None
 
 
 def frames(pictures: Sequence[Picture], active: Mask | None) -> Iterator[Picture]:
