@@ -21,6 +21,7 @@ from torch import Tensor
 
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.precision import without_autocast
+from rims_rl.core.scan.product import multiply, multiply_and_sum
 from rims_rl.core.tracing import is_transformed
 
 #: The forms that kernels know, in the order of the compiled one's.
@@ -205,13 +206,12 @@ class _Scan(torch.autograd.Function):
 
 
 def _project(x: Tensor, weight: Tensor) -> Tensor:
-    heads = x.shape[1]
-    if heads == 1:  # `matmul` would take several operations more
-        return torch.bmm(x.squeeze(1).expand(len(weight), -1, -1), weight).unsqueeze(0)
-    projected: Tensor = x.transpose(0, 1).unsqueeze(1) @ weight.unflatten(1, (heads, -1)).transpose(
-        0, 1
-    )
-    return projected
+    per_head = weight.unflatten(1, (x.shape[1], -1)).unbind(1)
+    projected = [
+        multiply(rows.expand(len(weight), -1, -1), maps)
+        for rows, maps in zip(x.unbind(1), per_head, strict=True)
+    ]
+    return projected[0].unsqueeze(0) if len(projected) == 1 else torch.stack(projected)
 
 
 class _ProjectForRims(torch.autograd.Function):
@@ -234,18 +234,14 @@ class _ProjectForRims(torch.autograd.Function):
         ctx: Any, saved: Sequence[Tensor], grad: Tensor
     ) -> tuple[Tensor | None, Tensor | None]:
         x, weight = saved
-        heads, rims = grad.shape[:2]
-        per_head = weight.unflatten(1, (heads, -1))
+        rims = len(weight)
+        per_head = weight.unflatten(1, (x.shape[1], -1)).transpose(-1, -2).unbind(1)
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
-            grad_x = torch.empty_like(x)
-            for n in range(heads):
-                total = grad[n, 0] @ per_head[0, n].T
-                for k in range(1, rims):
-                    total.addmm_(grad[n, k], per_head[k, n].T)
-                grad_x[:, n] = total
+            grad_x = torch.stack([*map(multiply_and_sum, grad, per_head)], dim=1)
         if ctx.needs_input_grad[1]:
-            grad_weight = (x.permute(1, 2, 0).unsqueeze(1) @ grad).transpose(0, 1).flatten(1, 2)
+            columns = x.permute(1, 2, 0).unsqueeze(1).expand(-1, rims, -1, -1)
+            grad_weight = torch.stack([*map(multiply, columns, grad)], dim=1).flatten(1, 2)
         return grad_x, grad_weight
 
 
