@@ -44,7 +44,7 @@ def _is_for_onednn(a: Tensor, b: Tensor) -> bool:
         a.dtype == torch.float32
         and a.device.type == "cpu"
         and a.shape[-2] * b.shape[-2] * b.shape[-1] >= _LARGE
-        and torch.backends.mkldnn.enabled
+        and bool(torch.backends.mkldnn.enabled)
         and _is_onednn_faster()
     )
 
