@@ -12,7 +12,7 @@ from typing import Protocol
 
 import torch
 
-from rims_rl.experiments.job import Job
+from rims_rl.experiments.job import Job, require_locks
 from rims_rl.runs.progress import Bar
 
 #: Runs that ended, each with the exit status of its training.
@@ -56,7 +56,9 @@ def train_all(jobs: Sequence[Job], executor: Executor, done: Callable[[Job], Non
         TrainingStoppedError: a signal came, or a training failed; the other runs are trained
             before the latter is raised.
         NothingTrained: the executor is a dry run.
+        UsageError: see `require_locks`.
     """
+    require_locks()
     failed = {}
     with contextlib.closing(executor.endings(jobs)) as endings:
         titles = "".join(f"\n  {job.title}" for job in jobs)

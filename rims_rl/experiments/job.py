@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -15,6 +15,7 @@ from typing import Any
 
 from rims_rl.runs import session
 from rims_rl.runs.checkpoints import newest_checkpoint
+from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import CHECKPOINTS, CONFIG, MODEL, PROGRESS, RESULTS, is_locked
 from rims_rl.runs.options import Plan, Track
 from rims_rl.runs.trainee import Kind
@@ -154,8 +155,16 @@ class Job:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def require_locks() -> None:
+    """Raises a UsageError on a system that has no locks of the kind that runs are held by."""
+    if importlib.util.find_spec("fcntl") is None:
+        raise UsageError("experiments are trained on Linux and macOS")
+
+
 def _is_held(file: int) -> bool:
     """Tells whether another process has locked an open file; if not, it is ours now."""
+    import fcntl  # not on Windows, where reading stored runs works
+
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

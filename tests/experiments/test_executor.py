@@ -22,6 +22,7 @@ from rims_rl.experiments.executor import (
 from rims_rl.experiments.job import Job
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.runs import session
+from rims_rl.runs.errors import UsageError
 from rims_rl.runs.wandb_run import tagged
 from rims_rl.tasks.trainee import TASK_RUNS
 from rims_rl.tasks.wanted import planned, wanted
@@ -210,3 +211,9 @@ def test_ray_tells_what_cannot_be_trained_and_gives_its_runs_tags(tiny, capsys):
     assert "seed 0: [Errno 17] File exists" in capsys.readouterr().err
     _, runs = history_steps(tracked.folder / "wandb")
     assert "of-a-suite" in runs[0]["tags"]
+
+
+def test_a_system_without_such_locks_is_told_so(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="experiments are trained on Linux and macOS"):
+        store(OneByOne()).prepare([some_seconds()])
