@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 #: Multiplications from which on oneDNN gains more than it takes to lay the matrices out for it.
-_LARGE = 2**21
+_LARGE = 3 * 2**19
 
 
 def _by_onednn(a: Tensor, b: Tensor) -> Tensor:
