@@ -1,11 +1,16 @@
 """Settings for all tests, and the place where those of a command run."""
 
+import hypothesis
 import pytest
 import torch
 
 from rims_rl.tasks import parser
 from rims_rl.tasks.wanted import wanted
 from tests.tiny_runs import LEAST, TINY
+
+# No test may fail because the machine is slow.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True, scope="session")

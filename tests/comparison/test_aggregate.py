@@ -29,7 +29,7 @@ PAIRS = st.lists(st.tuples(GAME, GAME), min_size=1, max_size=5).map(
 LOCATIONS = [pooled_iqm, mean_of_games, median_of_games]
 STATISTICS = pytest.mark.parametrize("statistic", AGGREGATES.values(), ids=list(AGGREGATES))
 RESAMPLES = 200
-FEW = settings(max_examples=50, deadline=None)
+FEW = settings(max_examples=50)
 
 
 def interval(statistic, *groups, seed=0):

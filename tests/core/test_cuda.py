@@ -44,7 +44,7 @@ def assert_same_on_cuda(reference, fast, sizes, resets, tolerance):
         torch.testing.assert_close(actual, quiet, rtol=tolerance, atol=tolerance)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases())
 def test_equal_to_the_reference_in_float64(case):
     options, sizes, resets, seed = case

@@ -13,7 +13,7 @@ from rims_rl.core.scan.operation import ScanSpec
 from tests.core.test_scan import SMALL, assert_same, cases, resets_of, run, twins
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases(), save=st.booleans())
 @torch.no_grad()
 def test_the_loop_in_torch_depends_on_shapes_alone(case, save):
@@ -60,7 +60,7 @@ def graphs(monkeypatch):
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(case=cases())
 def test_equal_to_the_reference(graphs, case):

@@ -45,7 +45,7 @@ rim_options = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(options=rim_options, steps=st.integers(1, 5), batch=st.integers(1, 3), data=st.data())
 def test_a_sequence_is_the_same_as_its_steps_with_states_zeroed_by_hand(
     options, steps, batch, data
@@ -71,7 +71,7 @@ def test_a_sequence_is_the_same_as_its_steps_with_states_zeroed_by_hand(
     assert output.shape == (steps, batch, 12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(options=rim_options)
 def test_inactive_rims_keep_their_state_to_the_bit_and_num_active_change(options):
     rim = make(**options)

@@ -122,7 +122,7 @@ def assert_same(actual, expected, tolerance=1e-10):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(case=cases())
 def test_equal_to_the_reference_in_float64(backend, case):
     assert_equal_to_the_reference(backend, case)
@@ -197,7 +197,7 @@ def isa(request):
 
 
 @pytest.mark.usefixtures("isa")
-@settings(max_examples=30, deadline=None, suppress_health_check=[FIXTURE])
+@settings(max_examples=30, suppress_health_check=[FIXTURE])
 @given(case=cases())
 def test_every_instruction_set_is_equal_to_the_reference(case):
     assert_equal_to_the_reference("native", case)
@@ -632,7 +632,7 @@ def test_a_bias_of_queries_learns_alone(backend):
     torch.testing.assert_close(*gradients)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(case=cases(), data=st.data())
 def test_rims_held_inactive_never_move(case, data):
     options, sizes, resets, seed = case

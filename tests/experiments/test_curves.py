@@ -44,7 +44,7 @@ def test_progress_values(runs):
     assert progress_values(runs[0], "nothing").size == 0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(values=arrays(float, st.integers(2, 8), elements=st.floats(-100, 100)))
 def test_an_interval_brackets_its_estimate_and_is_reproducible(values):
     interval = bootstrap_interval(values, interquartile_mean, np.random.default_rng(0))

@@ -9,7 +9,7 @@ from rims_rl.runs.errors import UsageError
 from rims_rl.tasks.adding import data as adding
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(5, 200), st.integers(1, 20), st.integers(1, 5), st.integers(0, 2**32))
 def test_adding_sums_the_marked(length, n, count, seed):
     inputs, targets = adding.sample(n, length, np.random.default_rng(seed), count)

@@ -43,7 +43,7 @@ def smallest_gap(positions, radii):
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds, st.integers(1, 8), st.sampled_from([0.5, 3.0, 200.0]), st.booleans())
 def test_discs_stay_apart_and_inside_and_keep_their_energy(seed, count, fastest, fixed):
     discs = random_discs(seed, count, fastest, fixed=fixed)
@@ -59,7 +59,7 @@ def test_discs_stay_apart_and_inside_and_keep_their_energy(seed, count, fastest,
         assert np.all(path.positions[:, :, 0] == path.positions[:, :1, 0])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seeds, st.integers(2, 8))
 def test_momentum_is_conserved_where_no_wall_is_met(seed, count):
     discs = random_discs(seed, count)
@@ -70,7 +70,7 @@ def test_momentum_is_conserved_where_no_wall_is_met(seed, count):
     np.testing.assert_allclose(now, before, atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seeds, st.integers(1, 6))
 def test_running_backwards_leads_back(seed, count):
     discs = random_discs(seed, count)
@@ -150,7 +150,7 @@ def test_a_missing_disc_stays_missing_and_touches_nothing():
     assert np.isnan(many[:, :, 2]).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seeds, st.integers(1, 8))
 def test_discs_start_apart_and_inside(seed, count):
     discs = random_discs(seed, count)

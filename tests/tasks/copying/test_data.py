@@ -16,7 +16,7 @@ def test_a_copying_sequence_by_hand():
     assert targets[:, 0].tolist() == [0] * 13 + digits.tolist()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 300), st.integers(1, 20), st.integers(0, 2**32))
 def test_copying_has_its_shape_and_alphabet(span, n, seed):
     inputs, targets = copying.sample(n, span, np.random.default_rng(seed))
