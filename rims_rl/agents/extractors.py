@@ -232,7 +232,8 @@ def _is_symbolic(box: spaces.Space[object], most: float) -> bool:
     """Tells whether a box has symbols: whole numbers from 0, below so many."""
     assert isinstance(box, spaces.Box)
     is_whole = np.issubdtype(box.dtype, np.integer)
-    return bool(is_whole and (box.low == 0).all() and (box.high < most).all())
+    # An array of bytes in some memory layouts, compared with 256, crashes NumPy 2.0 and 2.1.
+    return bool(is_whole and not box.low.any() and int(box.high.max(initial=0)) < most)
 
 
 def _count(space: spaces.Space[object]) -> int:
