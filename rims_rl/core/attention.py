@@ -63,9 +63,10 @@ class InputAttention(nn.Module):
         self.query_bias: nn.Parameter | None = None
         self.key_bias: nn.Parameter | None = None
         if config.query_bias:
-            self.query_bias = nn.Parameter(torch.randn(config.num_rims, keys))
+            of_each = torch.randn(config.num_rims, keys)
+            self.query_bias = nn.Parameter(config.score_bias_std * of_each)
         if config.key_bias:
-            self.key_bias = nn.Parameter(torch.randn(keys))
+            self.key_bias = nn.Parameter(config.score_bias_std * torch.randn(keys))
 
     def project(self, x: Tensor) -> InputRows:
         """Computes keys and values of all steps at once, (..., R, D) -> (..., R, N, E or V)."""

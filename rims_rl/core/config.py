@@ -62,6 +62,7 @@ _PUBLISHED: Mapping[str, Any] = {
     "selection": "hard",
     "query_bias": False,
     "key_bias": False,
+    "score_bias_std": 1.0,
     "comm_gate_bias": 0.0,
     "comm_output_map": True,
     "read_null": True,
@@ -84,6 +85,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "read_inactive": "state",
         "query_bias": True,
         "key_bias": True,
+        "score_bias_std": 2.0,
         "comm_gate_bias": -6.0,
         "input_key_size": 16,
         "input_value_size": None,
@@ -187,6 +189,8 @@ class RIMConfig:
             the input, too (not in the paper).
         key_bias: whether keys of real rows have a bias, so that attention is not decided by the
             input's direction alone (not in the paper). The null row's key stays zero.
+        score_bias_std: standard deviation of these two biases at the start, 2 by default: the
+            larger, the further RIMs are ahead of one another, and the further they move.
         read_null: whether the null row takes part in what a RIM reads: an active RIM then reads
             the input times its attention on it (the paper). Otherwise it reads the input in full,
             or the mean of its rows weighed by attention, and the null row, which counts as often
@@ -222,6 +226,7 @@ class RIMConfig:
     edge_width: float = 0.6
     query_bias: bool = _FROM_VARIANT
     key_bias: bool = _FROM_VARIANT
+    score_bias_std: float = _FROM_VARIANT
     read_null: bool = _FROM_VARIANT
     comm_gate_bias: float = _FROM_VARIANT
     comm_output_map: bool = _FROM_VARIANT
@@ -255,6 +260,8 @@ class RIMConfig:
             raise ValueError(f"edge_width must be above 0, got {self.edge_width}")
 
     def _check_sizes(self) -> None:
+        if not 0.0 < self.score_bias_std < math.inf:
+            raise ValueError(f"score_bias_std must be above 0, got {self.score_bias_std}")
         self._check_positive("input_key_size", "comm_key_size", "comm_value_size")
         if self.input_value_size is not None:
             self._check_positive("input_value_size")

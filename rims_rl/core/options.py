@@ -71,7 +71,11 @@ class CoreOptions:
         if self.core != "rim":
             return {}
         resolved = asdict(RIMConfig(input_size=1, **self.options()))
-        return {name: value for name, value in resolved.items() if name not in _NO_CELL}
+        return {
+            name: value
+            for name, value in resolved.items()
+            if name not in _NO_CELL and (name, value) not in _AS_BEFORE
+        }
 
     def spelled_out(self) -> dict[str, Any]:
         """As `options`, with today's defaults, so that later ones change nothing."""
@@ -95,3 +99,5 @@ class CoreOptions:
 
 #: Fields of `RIMConfig` that say how large an input is or how something is computed.
 _NO_CELL = ("input_size", "backend")
+#: What fields stood for before they could be chosen: runs of then keep their names.
+_AS_BEFORE = {("score_bias_std", 1.0)}

@@ -16,6 +16,10 @@ from rims_rl.training.trainee import AGENTS
 Options = Mapping[str, Any]
 
 NO_CORE, LSTM, GRU, RIM, OLD_RIM = "no core", "LSTM", "GRU", "RIM", "RIM of version 0.1"
+NARROW_RIM = "RIM, biases of deviation 1"
+
+#: The default on the way to today's, of which parts were taken away.
+NARROW: Options = {"core_kwargs": {"score_bias_std": 1.0}}
 
 CORES: Mapping[str, Options] = {
     NO_CORE: {"core": "none"},
@@ -23,6 +27,7 @@ CORES: Mapping[str, Options] = {
     GRU: {"core": "gru"},
     RIM: {},
     OLD_RIM: {"variant": "hard"},
+    NARROW_RIM: NARROW,
 }
 
 #: The same in every picture, whichever cores are in it.
@@ -30,10 +35,10 @@ COLOURS: Mapping[str, str] = {name: f"C{number}" for number, name in enumerate(C
 
 
 def _rim(**changes: Any) -> Options:
-    return {"core_kwargs": changes}
+    return overlaid(NARROW, {"core_kwargs": changes})
 
 
-#: The default RIM with one part of it taken away or as it was, and what this part asks for: hard
+#: `NARROW_RIM` with one part of it taken away or as it was, and what this part asks for: hard
 #: selection reads the null row, heads that read no message have an output map.
 PARTS: Mapping[str, Options] = {
     "RIM, null row read": _rim(read_null=True),
@@ -49,7 +54,7 @@ PARTS: Mapping[str, Options] = {
     "RIM, output map": _rim(comm_output_map=True),
     "RIM, gate bias -2": _rim(comm_gate_bias=-2.0),
     "RIM, no communication": _rim(communication=None),
-    "RIM, all active": {"num_active": 6},
+    "RIM, all active": {"num_active": 6, **NARROW},
 }
 #: What others wrote, to the letter.
 OTHERS: Mapping[str, Options] = {

@@ -8,16 +8,16 @@ import numpy as np
 
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs
-from rims_rl.published.cores import LSTM, RIM, Options
+from rims_rl.published.cores import LSTM, NARROW, NARROW_RIM, Options
 from rims_rl.published.learning import LearningTask, draw, learned, task_table
 from rims_rl.published.object_picking import SMALL
 
 _LAST_ACTION: Options = {"observe_last_action": True}
 #: By the names under which their results stand.
 INPUTS: Mapping[str, Options] = {
-    RIM: {},
-    "RIM, last action and reward": _LAST_ACTION,
-    "RIM, places": {"spatial_input": True},
+    NARROW_RIM: NARROW,
+    "RIM, last action and reward": {**NARROW, **_LAST_ACTION},
+    "RIM, places": {**NARROW, "spatial_input": True},
     LSTM: {"core": "lstm"},
     "LSTM, last action and reward": {"core": "lstm", **_LAST_ACTION},
 }

@@ -75,6 +75,7 @@ def test_values_are_shared_out_to_heads():
         ({"input_attention": "both"}, ["input_attention", "'null'"]),
         ({"selection": "softer"}, ["selection", "'hard', 'soft'"]),
         ({"edge_width": 0.0}, ["edge_width", "above 0"]),
+        ({"score_bias_std": -1.0}, ["score_bias_std", "above 0"]),
         ({"comm_heads": 0}, ["comm_heads must be a whole number of at least 1"]),
         (
             {"variant": "paper", "comm_output_map": False},

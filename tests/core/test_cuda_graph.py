@@ -59,9 +59,7 @@ def graphs(monkeypatch):
     return cuda_graph._graphs
 
 
-@settings(
-    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases())
 def test_equal_to_the_reference(graphs, case):
     options, sizes, resets, seed = case

@@ -180,7 +180,7 @@ def test_a_soft_edge_does_not_jump_where_two_rims_change_places():
     h = torch.randn(1, 1, 12, dtype=torch.float64)
 
     def largest_step(selection):
-        rim = make(selection=selection)
+        rim = make(selection=selection, score_bias_std=1.0)
         way = torch.linspace(0, 1, 20_001, dtype=torch.float64).view(1, -1, 1)
         with torch.no_grad():
             state = (h.expand(-1, 20_001, -1),) * 2
@@ -190,6 +190,18 @@ def test_a_soft_edge_does_not_jump_where_two_rims_change_places():
 
     assert largest_step("soft") < 1e-2
     assert largest_step("hard") > 0.1
+
+
+def test_biases_of_the_scores_begin_with_the_deviation_asked_for():
+    def attention(std):
+        torch.manual_seed(0)
+        return RIM(5, 400, num_rims=100, num_active=50, score_bias_std=std).input_attention
+
+    once, thrice = attention(1.0), attention(3.0)
+    assert 0.9 < once.query_bias.std() < 1.1
+    assert torch.equal(3 * once.query_bias, thrice.query_bias)
+    assert torch.equal(3 * once.key_bias, thrice.key_bias)
+    assert torch.equal(once.key_value_weight, thrice.key_value_weight)
 
 
 def test_a_soft_edge_carries_a_gradient_to_winners_and_to_the_first_loser():

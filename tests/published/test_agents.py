@@ -69,7 +69,8 @@ def test_inputs_are_compared(monkeypatch):
     results = json.loads(Path("o/inputs.json").read_text())["numbers"]["tasks"]["Breakout"]
     assert list(results) == list(cores)
     labels = {json.loads(path.read_text())["model"] for path in Path("r").rglob("results.json")}
-    assert labels == {"rim-k6-4-h12-last-action", "rim-k6-4-h12-spatial"}
+    narrow = "rim-k6-4-h12-score_bias_std=1.0"
+    assert labels == {f"{narrow}-last-action", f"{narrow}-spatial"}
     assert "| RIM, places | " in Path("o/inputs.md").read_text()
 
 

@@ -10,8 +10,10 @@ from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.tasks import parser
 from rims_rl.tasks.wanted import fewer_units, wanted
 
-#: The default RIM of agents, for comparison.
-AGENTS_CELL: dict[str, Any] = {"num_rims": 6, "num_active": 4, "variant": "default"}
+#: The default RIM of agents, for comparison, with biases as they were when it was trained.
+AGENTS_CELL: dict[str, Any] = {
+    "num_rims": 6, "num_active": 4, "variant": "default", "core_kwargs": {"score_bias_std": 1.0}
+}  # fmt: skip
 _SOLVED = {"span 50": 0.00, "span 200": 0.00}
 
 
