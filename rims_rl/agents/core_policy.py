@@ -259,7 +259,7 @@ class CorePolicy(RecurrentActorCriticPolicy):
         deterministic: bool = False,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """As the parent's, which would take observations for steps where their number changes."""
-        count, of_state = len(episode_starts), lstm_states[0].shape[1]
+        count, of_state = episode_starts.shape[0], lstm_states[0].shape[1]
         if count != of_state:
             raise ValueError(
                 f"{count} observations do not go with a state of {of_state} environments: begin "

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.init import scaled_normal
+from rims_rl.core.ranking import from_largest
 
 #: The released code's guard against an empty competition (``blocks_core.py``).
 SPARSIFY_EPSILON = 1e-7
@@ -159,7 +160,7 @@ def compete(softmax: Tensor, num_active: int, dim: int) -> Tensor:
     """
     if softmax.shape[dim] <= num_active + 1:
         return softmax
-    ranked = softmax.sort(dim=dim, descending=True, stable=True).values
+    ranked = softmax.gather(dim, from_largest(softmax, dim))
     left = (softmax - (ranked.narrow(dim, num_active, 1) + SPARSIFY_EPSILON)).clamp(min=0.0)
     return left / (left.sum(dim=dim, keepdim=True) + SPARSIFY_EPSILON)
 
@@ -182,6 +183,6 @@ def select_active(attention: Tensor, num_active: int) -> Tensor:
     Returns:
         bool mask (B, K) with exactly num_active RIMs set in each row.
     """
-    ranked = attention.detach().sort(dim=1, descending=True, stable=True).indices
+    ranked = from_largest(attention, dim=1)
     mask = torch.zeros_like(attention, dtype=torch.bool)
     return mask.scatter(1, ranked[:, :num_active], True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from rims_rl.core.config import RIMConfig
 from rims_rl.core.forms import COMMUNICATIONS
 from rims_rl.core.init import orthogonal_per_rim, scaled_normal
+from rims_rl.core.ranking import from_largest
 
 
 class Communication(nn.Module):
@@ -78,7 +79,7 @@ class Communication(nn.Module):
     def _sparsify(self, attention: Tensor) -> Tensor:
         if self.top_k is None:
             return attention
-        ranked = attention.detach().sort(dim=-1, descending=True, stable=True).indices
+        ranked = from_largest(attention, dim=-1)
         kept = torch.zeros_like(attention).scatter(-1, ranked[..., : self.top_k], 1.0)
         attention = attention * kept
         return attention / attention.sum(dim=-1, keepdim=True)

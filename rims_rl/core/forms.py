@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from rims_rl.core.named import Named
+from rims_rl.core.ranking import from_largest
 
 #: From the attention on the input (B, K), the active RIMs (B, K), their number and the width of the
 #: edge to how far each RIM moves (B, K), from 0 to 1, 0 for inactive ones.
@@ -39,8 +40,8 @@ def soft_edge(attention: Tensor, active: Tensor, num_active: int, width: float) 
     """
     if num_active == attention.shape[1]:
         return torch.ones_like(attention)
-    ranked = attention.sort(dim=1, descending=True, stable=True).values
-    margin = (attention - ranked[:, num_active : num_active + 1]) / width
+    first_loser = from_largest(attention, dim=1)[:, num_active : num_active + 1]
+    margin = (attention - attention.gather(1, first_loser)) / width
     return torch.where(active, torch.where(margin < 1, margin, 1.0), 0.0)
 
 

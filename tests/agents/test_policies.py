@@ -487,3 +487,29 @@ def test_adam_is_fused_unless_another_way_is_chosen(given):
 def test_arguments_of_sb3_are_given_by_name(policy):
     with pytest.raises(TypeError, match="positional argument"):
         policy(IMAGE, spaces.Discrete(2), lambda _: 1e-3, [8])
+
+
+@pytest.mark.parametrize("core", ["rim", "gru"])
+def test_an_exported_policy_acts_for_any_number_of_environments(core, monkeypatch):
+    class Act(torch.nn.Module):
+        def __init__(self, policy):
+            super().__init__()
+            self.policy = policy
+
+        def forward(self, obs, h, c, starts):
+            actions, (h, c) = self.policy._predict(obs, (h, c), starts, deterministic=True)
+            return actions, h, c
+
+    env = rims_rl.make_vec_env("CartPole-v1", 1, seed=0)
+    model = make_model("MlpRimPolicy", env, core=core)
+    act, units = Act(model.policy.eval()), model.policy.lstm_actor.hidden_size
+
+    def inputs(count):
+        state = torch.randn(1, count, units)
+        return torch.randn(count, 4), state, state, torch.zeros(count)
+
+    count = torch.export.Dim("count", min=2, max=64)
+    axes = {"obs": {0: count}, "h": {1: count}, "c": {1: count}, "starts": {0: count}}
+    monkeypatch.setattr(torch.distributions.Distribution, "_validate_args", False)
+    exported = torch.export.export(act, inputs(4), dynamic_shapes=axes).module()
+    torch.testing.assert_close(exported(*(given := inputs(7))), act(*given))
