@@ -31,7 +31,8 @@ class RecurrentPPO(sb3_contrib.RecurrentPPO):
     environments into whole sequences, and one sequence where these are longer.
 
     Raises:
-        ValueError: batch_size does not divide the environments into whole sequences.
+        ValueError: batch_size does not divide the environments into whole sequences, or a
+            minibatch is one step.
     """
 
     def __init__(self, *args: Any, _init_setup_model: bool = True, **kwargs: Any) -> None:
@@ -59,6 +60,11 @@ class RecurrentPPO(sb3_contrib.RecurrentPPO):
                 f"batch_size {self.batch_size} does not divide {self.n_envs} environments of "
                 f"{self.n_steps} steps into whole sequences: use one of "
                 f"{', '.join(map(str, sizes))}"
+            )
+        if self.batch_size == 1 and self.normalize_advantage:
+            raise ValueError(
+                "the advantage of a minibatch of one step cannot be normalised: use more n_steps "
+                "or environments, or normalize_advantage=False"
             )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

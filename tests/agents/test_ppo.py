@@ -1,5 +1,7 @@
 """RecurrentPPO with minibatches of whole sequences."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sb3_contrib
@@ -100,3 +102,16 @@ def test_the_same_seed_gives_the_same_training():
         weights.append(model.policy.state_dict())
     for name in weights[0]:
         assert (weights[0][name] == weights[1][name]).all()
+
+
+def test_a_minibatch_of_one_step_is_refused_where_advantages_are_normalised():
+    options: dict[str, Any] = {
+        "n_steps": 1,
+        "policy_kwargs": {"core": "gru", "core_kwargs": {"hidden_size": 4}},
+    }
+    with pytest.raises(ValueError, match="one step cannot be normalised"):
+        rims_rl.RecurrentPPO("MlpRimPolicy", "CartPole-v1", **options)
+    whole = rims_rl.RecurrentPPO(
+        "MlpRimPolicy", "CartPole-v1", normalize_advantage=False, **options
+    )
+    whole.learn(4)
