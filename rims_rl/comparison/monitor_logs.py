@@ -18,7 +18,9 @@ import pandas as pd
 import yaml
 from stable_baselines3.common.monitor import Monitor
 
+from rims_rl.comparison.dictionaries import evaluated
 from rims_rl.comparison.games import atari_game
+from rims_rl.comparison.naming import split_off_core
 from rims_rl.comparison.record import Array, Record, whole_rows
 from rims_rl.runs.errors import UsageError
 from rims_rl.training.results import running_hours
@@ -72,10 +74,11 @@ def _run(source: Path, called: Path, logs: Sequence[Path]) -> Record:
     total, command = _planned(args, settings), zoo / "command.txt"
     lengths, returns, seconds = _episodes(logs, heads)
     lengths, notes = _in_agent_steps(lengths, env, settings, total)
+    label, settings = split_off_core(settings)
     return Record(
         source=str(source),
         env=env,
-        core=args.get("algo") or (parent if stem in ("", zoo.name) else stem),
+        core=label or args.get("algo") or (parent if stem in ("", zoo.name) else stem),
         seed=args.get("seed", int(number[1]) if number else None),
         steps=np.cumsum(lengths),
         returns=returns,
@@ -199,4 +202,6 @@ def _zoo_settings(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         reason = f"{error}".partition("\n")[0]
         raise UsageError(f"{file} cannot be read: {reason}") from None
-    return settings if isinstance(settings, dict) else {}
+    if not isinstance(settings, dict):
+        return {}
+    return {name: evaluated(value) for name, value in settings.items()}

@@ -8,13 +8,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rims_rl.comparison.dictionaries import evaluated
 from rims_rl.comparison.record import Record
+from rims_rl.core import RIMConfig, core_names
 from rims_rl.core.options import SIZED
-from rims_rl.training.options import TrainPlan
+from rims_rl.training.options import PolicyOptions, TrainPlan
 from rims_rl.training.results import NOT_LEARNED
 
 #: Options that may differ between the cores of a comparison: they say what is compared.
 OF_CORE = frozenset(("core", "shared_core", "core_kwargs", "spatial_input", *SIZED))
+_SAID_BY_LABEL = ("core", "core_kwargs", "shared_core")
 #: Options that may differ between seeds: they change nothing that is compared, or stand apart.
 OF_RUN = NOT_LEARNED | {"total_timesteps"}
 
@@ -33,6 +36,33 @@ def _compared(record: Record) -> dict[str, Any]:
     }
     settings: dict[str, Any] = json.loads(json.dumps(chosen, default=str), parse_int=float)
     return settings
+
+
+def split_off_core(settings: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The label of a policy of ours that others trained, from its ``policy_kwargs``.
+
+    Args:
+        settings: of the run.
+
+    Returns:
+        the label that `rims_rl.train` gives it, e.g. ``lstm-h120``, and the settings without what
+        it says; None and all settings where the policy is not ours.
+    """
+    kwargs = evaluated(settings.get("policy_kwargs"))
+    if not isinstance(kwargs, Mapping) or kwargs.get("core") not in core_names():
+        return None, dict(settings)
+    others = {name: value for name, value in kwargs.items() if name not in _SAID_BY_LABEL}
+    core, given = kwargs["core"], dict(kwargs.get("core_kwargs") or {})
+    sized = {name: given.pop(name) for name in SIZED if name in given}
+    shared = kwargs.get("shared_core", PolicyOptions.shared_core)
+    try:
+        if core == "rim":  # models spell out their defaults
+            usual = RIMConfig(1, **{"hidden_size": PolicyOptions.hidden_size, **sized}).options()
+            given = {name: value for name, value in given.items() if value != usual[name]}
+        label = PolicyOptions(core=core, core_kwargs=given, shared_core=shared, **sized).label()
+    except (KeyError, TypeError, ValueError):
+        return None, dict(settings)
+    return label, {**settings, "policy_kwargs": others}
 
 
 def short_games(envs: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rims_rl.comparison.naming import split_off_core
 from rims_rl.comparison.record import Array, Record
 from rims_rl.runs.errors import UsageError, listed, warn
 from rims_rl.runs.options import option_names
@@ -111,16 +112,19 @@ def record_of(run: Logged, names: Names) -> Record:
     steps, hours = _column(rows, axis), _hours(rows)
     order = np.argsort(steps, kind="stable")
     trained = float(np.nanmax([number(row, axis) for row in (*run.rows, run.last)]))
+    label, settings = split_off_core(_settings(run.config))
+    if label is None or names.core is not None:
+        label = _said(run, "core or algorithm", names.core, CORE_KEYS, "cen")
     return Record(
         source=run.source,
         env=_said(run, "environment", names.env, ENV_KEYS, "ceik"),
-        core=_said(run, "core or algorithm", names.core, CORE_KEYS, "cen"),
+        core=label,
         seed=_whole(run.config.get("seed")),
         steps=steps[order],
         returns=_column(rows, run.metric)[order],
         total=_finite(run.config.get("total_timesteps")),
         hours=None if hours is None else hours[order],
-        settings=_settings(run.config),
+        settings=settings,
         parameters=_whole(run.config.get("param_count")),
         command=run.command,
         trained=trained,
@@ -197,7 +201,8 @@ def own(names: Iterable[str]) -> Iterator[str]:
 
 
 def _is_object(value: Any) -> bool:
-    return isinstance(value, str) and _OBJECT.search(value) is not None
+    """Tells whether a value is the text of an object, such as the lines of a network's layers."""
+    return isinstance(value, str) and ("\n" in value or _OBJECT.search(value) is not None)
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from stable_baselines3.common.monitor import Monitor
 from rims_rl.compare import main
 from rims_rl.comparison.comparison import compare
 from rims_rl.comparison.folders import read_folder
+from rims_rl.comparison.naming import settings_of
 from rims_rl.runs.errors import UsageError
 from tests.comparison.records import record
 
@@ -62,6 +63,29 @@ def test_settings_of_the_zoo_that_name_pythons_objects_differ_where_those_do(tmp
         "net_arch": "tuple [1, 64]", "activation_fn": "name:torch.nn.modules.activation.Tanh"
     }  # fmt: skip
     assert said[1]["net_arch"] == "tuple [2, 64]"
+
+
+def test_our_policies_that_the_zoo_trained_have_our_labels_however_they_were_said(tmp_path):
+    said = {
+        1: "\"dict(core='gru', core_kwargs=dict(hidden_size=32), net_arch=[8], optimizer=Adam)\"",
+        2: "{core: gru, core_kwargs: {hidden_size: 32}, net_arch: [8], optimizer: Adam}",
+        3: "\"{'core': 'rim', 'core_kwargs': {'num_active': 3}, 'shared_core': False}\"",
+        4: "\"dict(core='none')\"",
+        5: '"dict(net_arch=[8)"',
+        6: "\"dict(core='rim', core_kwargs=dict(unknown=1))\"",
+    }
+    for number, kwargs in said.items():
+        folder = tmp_path / "ppo_lstm" / f"CartPole-v1_{number}"
+        write_log(folder, HEADER + "r,l,t\n1,2,3\n")
+        (folder / "CartPole-v1").mkdir()
+        (folder / "CartPole-v1" / "args.yml").write_text("{algo: ppo_lstm, seed: 0}")
+        (folder / "CartPole-v1" / "config.yml").write_text(f"policy_kwargs: {kwargs}\n")
+    runs = read_folder(tmp_path)
+    cores = ["gru-h32", "gru-h32", "rim-k6-3-h252-separate", "none", "ppo_lstm", "ppo_lstm"]
+    assert [run.core for run in runs] == cores
+    assert settings_of(runs[0]) == settings_of(runs[1])
+    assert runs[0].settings["policy_kwargs"] == {"net_arch": [8], "optimizer": "Adam"}
+    assert runs[4].settings["policy_kwargs"] == "dict(net_arch=[8)"
 
 
 def test_a_folders_name_is_no_pattern(tmp_path):

@@ -9,6 +9,7 @@ import wandb
 from stable_baselines3 import PPO
 from wandb.integration.sb3 import WandbCallback
 
+from rims_rl.agents import RecurrentPPO
 from rims_rl.comparison import wandb_runs
 from rims_rl.comparison.comparison import compare
 from rims_rl.comparison.wandb_runs import read_wandb
@@ -132,6 +133,22 @@ def test_seeds_of_wandbs_own_callback_are_one_core(serve):
     comparison = compare(read_wandb("wandb:them/games"), "PPO")
     (arm,) = comparison.arms.values()
     assert (arm.env, arm.core, len(arm.records)) == ("CartPole-v1", "PPO", 2)
+
+
+def test_our_policies_that_wandbs_own_callback_logged_have_our_labels(serve):
+    runs = []
+    for core in ("rim", "gru"):
+        with wandb.init(mode="disabled", config={"env_name": "CartPole-v1"}) as run:
+            options = {"core": core, "core_kwargs": {"hidden_size": 12}}
+            model = RecurrentPPO("MlpRimPolicy", "CartPole-v1", n_steps=8, policy_kwargs=options)
+            _, callback = model._setup_learn(1500, WandbCallback())
+            callback.init_callback(model)
+            rows = sb3_rows(**{"time/total_timesteps": 500})
+            runs.append(StoredRun(core, dict(run.config), rows))
+    assert "\n" in str(runs[0].config["policy"])
+    serve(*runs)
+    comparison = compare(read_wandb("wandb:them/games"), "gru")
+    assert sorted(arm.core for arm in comparison.arms.values()) == ["gru", "rim-k6-4"]
 
 
 def test_a_run_that_says_too_little_is_told_beside_others(serve, capsys):
