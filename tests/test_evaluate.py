@@ -12,7 +12,9 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 from sb3_contrib import RecurrentPPO
+from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.envs import FakeImageEnv
+from stable_baselines3.common.vec_env import VecNormalize
 
 from rims_rl.evaluate import main
 from rims_rl.runs.wandb_log import log_records
@@ -209,6 +211,30 @@ def test_a_copied_model_tells_that_it_needs_its_scales(tmp_path, capsys):
     capsys.readouterr()
     assert main([str(tmp_path / "copy.zip"), "--env", "CartPole-v1", "--episodes", "1"]) == 0
     assert "was trained with normalised observations" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("normalizes", [True, False])
+def test_models_of_others_tell_that_they_may_need_their_scales(normalizes, tmp_path, capsys):
+    plain = make_vec_env("CartPole-v1", 2)
+    env = VecNormalize(plain)
+    used = env if normalizes else plain
+    model = RecurrentPPO("MlpLstmPolicy", used, n_steps=8, policy_kwargs={"lstm_hidden_size": 4})
+    model.learn(16)
+    zoo = tmp_path / "ppo_lstm" / "CartPole-v1_1"
+    model.save(zoo / "CartPole-v1")
+    argv = [str(zoo / "CartPole-v1.zip"), "--env", "CartPole-v1", "--episodes", "1"]
+    assert main(argv) == 0
+    assert ("was trained under VecNormalize" in capsys.readouterr().err) == normalizes
+    if not normalizes:
+        return
+    # Where the Zoo puts them.
+    (zoo / "CartPole-v1").mkdir()
+    (zoo / "CartPole-v1" / "args.yml").write_text("{}")
+    env.save(str(zoo / "CartPole-v1" / "vecnormalize.pkl"))
+    assert main(argv) == 0
+    assert "was trained" not in capsys.readouterr().err
+    newest = max(zoo.rglob("evaluations/*.json"), key=os.path.getmtime)
+    assert json.loads(newest.read_text())["normalized_by"].endswith("vecnormalize.pkl")
 
 
 def test_a_reader_of_what_is_printed_may_have_enough(trained):

@@ -68,14 +68,24 @@ def load_trained(run: Path, checkpoint: str, device: str, normalize: str | None 
     ours = run.is_dir() or begun_with(folder) == "train"
     saved = read_yaml(folder / CONFIG) if ours and (folder / CONFIG).is_file() else {}
     scale = Path(normalize) if normalize else _scale_file(file)
-    if scale is None and (saved.get("normalize_observations") or getattr(model, NORMALIZED, False)):
-        warn(
-            f"{file} was trained with normalised observations, and what they were normalised by is "
-            "not beside it: give it with --normalize FILE"
-        )
+    if scale is None:
+        if saved.get("normalize_observations") or getattr(model, NORMALIZED, False):
+            warn(
+                f"{file} was trained with normalised observations, and what they were normalised "
+                "by is not beside it: give it with --normalize FILE"
+            )
+        elif not hasattr(model, NORMALIZED) and model._last_original_obs is not None:
+            warn(
+                f"{file} was trained under VecNormalize: if that normalised observations, give its "
+                "statistics with --normalize FILE"
+            )
     if normalize and not saved.get("normalize_observations", True):
         warn(f"--normalize {normalize}: {file} was trained with observations as they are")
     return Trained(model, file, folder, saved.get("env"), saved.get("env_kwargs", {}), scale)
+
+
+#: As users of SB3 call the statistics of `VecNormalize`.
+_STOCK = "vecnormalize.pkl"
 
 
 def load_model(
@@ -107,12 +117,14 @@ def load_model(
 
 
 def _scale_file(model: Path) -> Path | None:
-    """The statistics beside a model: ours, or what users of SB3 call ``vecnormalize.pkl``."""
+    """The statistics beside a model: ours, or what users of SB3 and its Zoo have."""
     ours = model.with_suffix(".json")
     if _holds_scale(ours):
         return ours
-    stock = model.with_name("vecnormalize.pkl")
-    return stock if stock.exists() else None
+    # The Zoo's are in a folder beside the model, with its settings.
+    settings = model.parent.glob("*/args.yml")
+    stock = [model.with_name(_STOCK), *(file.with_name(_STOCK) for file in settings)]
+    return next((file for file in stock if file.exists()), None)
 
 
 def _holds_scale(file: Path) -> bool:
