@@ -13,6 +13,8 @@ from rims_rl.agents.rows import make_head
 from rims_rl.core.precision import Precision, check_precision, computing_in
 
 _LAST_CHANNELS = 32
+#: Sides that the paper's three convolutions, which are SB3's, ask for.
+SMALLEST_IMAGE = 36
 
 
 class AtariCnn(BaseFeaturesExtractor):
@@ -56,9 +58,10 @@ class AtariCnn(BaseFeaturesExtractor):
             )
         assert observation_space.shape is not None
         channels, height, width = observation_space.shape
-        if min(height, width) < 36:
+        if min(height, width) < SMALLEST_IMAGE:
             raise ValueError(
-                f"CnnRimPolicy needs images of at least 36 x 36, got {height} x {width}: "
+                f"CnnRimPolicy needs images of at least {SMALLEST_IMAGE} x {SMALLEST_IMAGE}, got "
+                f"{height} x {width}: "
                 "pass features_extractor_class with smaller convolutions"
             )
         self.convolutions = nn.Sequential(

@@ -25,7 +25,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.common.utils import get_device
 from torch import Tensor
 
-from rims_rl.agents.cnn import AtariCnn
+from rims_rl.agents.cnn import SMALLEST_IMAGE, AtariCnn
 from rims_rl.agents.extractors import GridExtractor
 from rims_rl.agents.features import AppendingExtractor, gives_rows
 from rims_rl.core import RIM, Core, RIMInfo, core_options, make_core
@@ -434,6 +434,8 @@ class MultiInputRimPolicy(CorePolicy):
         extractor = kwargs.setdefault(
             "features_extractor_class", self.extractor_for(observation_space)
         )
+        if extractor is CombinedExtractor:
+            _check_combined(observation_space)
         if extractor is GridExtractor and (ignored := GridExtractor.not_read(observation_space)):
             given = kwargs.get("features_extractor_kwargs") or {}
             kwargs["features_extractor_class"] = AppendingExtractor
@@ -446,3 +448,18 @@ class MultiInputRimPolicy(CorePolicy):
     def extractor_for(space: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:
         """See `CorePolicy.extractor_for`."""
         return GridExtractor if GridExtractor.fits(space) else CombinedExtractor
+
+
+def _check_combined(space: spaces.Dict) -> None:
+    """Raises a ValueError for what SB3's `CombinedExtractor` stumbles over."""
+    for name, entry in space.spaces.items():
+        if isinstance(entry, spaces.Text):
+            raise ValueError(
+                f"observation {name!r} is text, which no policy reads: rims_rl.make_vec_env gives "
+                "MiniGrid's missions as numbers; other environments need a wrapper"
+            )
+        if is_image_space(entry) and sorted(entry.shape or ())[1] < SMALLEST_IMAGE:
+            raise ValueError(
+                f"observation {name!r} is an image of {entry.shape}, and SB3's CNN needs at least "
+                f"{SMALLEST_IMAGE} x {SMALLEST_IMAGE}: pass features_extractor_class"
+            )

@@ -58,8 +58,10 @@ class Core(nn.Module):
             output (T, B, output_size), or (T, output_size), and the state after the last step.
 
         Raises:
+            TypeError: x is no tensor.
             ValueError: a shape does not fit.
         """
+        check_tensor(x)
         if x.dim() == 2:
             output, new_state = Core.forward(self, *add_batch(x, state, episode_starts))
             return output.squeeze(1), without_batch(new_state)
@@ -84,6 +86,14 @@ class Core(nn.Module):
                 raise ValueError(
                     f"{type(self).__name__}.run must give {name} {shape}, got {tuple(tensor.shape)}"
                 )
+
+
+def check_tensor(x: object) -> None:
+    """Raises a TypeError where the input is no tensor, such as a packed sequence."""
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"x must be a tensor (T, B, D), got {type(x).__name__}: pad sequences to one length"
+        )
 
 
 def add_batch(

@@ -17,6 +17,7 @@ from rims_rl.core.base import (
     Core,
     add_batch,
     check_sequence,
+    check_tensor,
     handed_on,
     initial_state,
     keep_factors,
@@ -142,8 +143,10 @@ class RIM(Core):
             output (T, B, K * H), state after the last step as given, and the info if asked for.
 
         Raises:
+            TypeError: x is no tensor.
             ValueError: a shape does not fit, or the backend asked for cannot run here.
         """
+        check_tensor(x)
         if is_under_autocast(x.device):
             # Attention rounded to 16 bits would choose other RIMs.
             dtype = self.dynamics.weight_hh.dtype

@@ -489,6 +489,19 @@ def test_arguments_of_sb3_are_given_by_name(policy):
         policy(IMAGE, spaces.Discrete(2), lambda _: 1e-3, [8])
 
 
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (spaces.Box(0, 255, (3, 7, 7), np.uint8), "image of .* at least 36 x 36"),
+        (spaces.Text(9), "is text"),
+    ],
+)
+def test_what_combined_features_stumble_over_is_named(entry, words):
+    space = spaces.Dict(seen=entry, more=VECTOR)
+    with pytest.raises(ValueError, match=f"'seen' {words}|'seen' is an {words}"):
+        MultiInputRimPolicy(space, spaces.Discrete(2), lambda _: 1e-3)
+
+
 @pytest.mark.parametrize("core", ["rim", "gru"])
 def test_an_exported_policy_acts_for_any_number_of_environments(core, monkeypatch):
     class Act(torch.nn.Module):

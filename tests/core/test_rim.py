@@ -399,6 +399,13 @@ def test_rows_need_input_attention():
         make(input_attention=None)(torch.zeros(2, 3, 6, 5, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("core", [RIM(5, 12, 4, 2), LSTM(5, 12)])
+def test_a_packed_sequence_is_refused_in_words(core):
+    packed = torch.nn.utils.rnn.pack_sequence([torch.zeros(3, 5), torch.zeros(2, 5)])
+    with pytest.raises(TypeError, match="PackedSequence: pad"):
+        core(packed)
+
+
 class _Flat(torch.nn.Module):
     """A core as `torch.export` takes it: tensors in, tensors out."""
 
