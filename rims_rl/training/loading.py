@@ -74,7 +74,7 @@ def load_trained(run: Path, checkpoint: str, device: str, normalize: str | None 
                 f"{file} was trained with normalised observations, and what they were normalised "
                 "by is not beside it: give it with --normalize FILE"
             )
-        elif not hasattr(model, NORMALIZED) and model._last_original_obs is not None:
+        elif not (saved or hasattr(model, NORMALIZED)) and model._last_original_obs is not None:
             warn(
                 f"{file} was trained under VecNormalize: if that normalised observations, give its "
                 "statistics with --normalize FILE"
