@@ -160,6 +160,11 @@ def test_no_run_and_damaged_model(tmp_path, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 4
     assert "damaged" in lines[-1]
+    (tmp_path / "model.zip").rename(tmp_path / "CartPole-v1.zip")
+    assert main([str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "holds no model" in line
+    assert "CartPole-v1.zip" in line
 
 
 def test_module_runs(trained):

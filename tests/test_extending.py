@@ -37,7 +37,7 @@ def own_names():
 def page(monkeypatch, own_names):
     """Names that the blocks of the page define, run in order, beside the module it says to save."""
     Path("leaky.py").write_text(BLOCKS[0])
-    monkeypatch.syspath_prepend(".")
+    monkeypatch.syspath_prepend(Path.cwd())
     scope: dict[str, Any] = {}
     for block in BLOCKS[1:]:
         shorter = block.replace("100_000", "128")
@@ -90,7 +90,7 @@ for folder in sys.argv[1:]:
 
 @pytest.mark.usefixtures("own_names")
 def test_the_command_line_trains_both_and_models_load_in_another_process(monkeypatch):
-    monkeypatch.syspath_prepend(".")
+    monkeypatch.syspath_prepend(Path.cwd())
     core, form = re.findall(r"```bash\npython -m rims_rl.train (.*?)\n```", PAGE, re.DOTALL)
     blocks = [block for block in BLOCKS if "register_communication" in block]
     assert len(blocks) == 1

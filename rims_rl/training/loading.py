@@ -153,4 +153,7 @@ def _model_file(folder: Path, checkpoint: str) -> Path:
         return folder / MODEL
     if begun_with(folder) == "tasks":
         raise UsageError(f"{folder} is no run of an agent: its test is in {folder / RESULTS}")
-    raise UsageError(f"{folder} holds no model: neither an intact checkpoint nor {MODEL}")
+    message = f"{folder} holds no model: neither an intact checkpoint nor {MODEL}"
+    if others := sorted(file.name for file in folder.glob("*.zip")):
+        message += f"; to take a file of other programs give its path: {', '.join(others)}"
+    raise UsageError(message)

@@ -504,6 +504,8 @@ def test_what_combined_features_stumble_over_is_named(entry, words):
 
 @pytest.mark.parametrize("core", ["rim", "gru"])
 def test_an_exported_policy_acts_for_any_number_of_environments(core, monkeypatch):
+    pytest.importorskip("torch", "2.13", reason="older ones stop while they trace")
+
     class Act(torch.nn.Module):
         def __init__(self, policy):
             super().__init__()

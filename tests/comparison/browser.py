@@ -22,7 +22,7 @@ class Browser:
 
     Attributes:
         messages: errors and warnings of the console, and exceptions that nobody caught.
-        requests: addresses that were asked for.
+        requests: addresses that were asked for; `data:` ones hold their content and are none.
     """
 
     def __init__(self, profile: Path) -> None:
@@ -151,4 +151,6 @@ class Browser:
             case "Log.entryAdded":
                 self.messages.append(parameters["entry"]["text"])
             case "Network.requestWillBeSent":
-                self.requests.append(parameters["request"]["url"])
+                url = parameters["request"]["url"]
+                if not url.startswith("data:"):
+                    self.requests.append(url)

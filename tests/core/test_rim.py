@@ -421,6 +421,7 @@ class _Flat(torch.nn.Module):
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("core", ["rim", "lstm", "gru", "rnn", "rmc"])
 def test_an_exported_core_computes_the_same(core, strict):
+    pytest.importorskip("torch", "2.13", reason="older ones stop while they trace")
     sizes = {"rim": {"num_rims": 4, "num_active": 2}, "rmc": {"slots": 3, "heads": 2}}
     rim = make_core(core, 5, {"hidden_size": 12, **sizes.get(core, {})})
     starts = torch.zeros(6, 3)
@@ -442,6 +443,7 @@ def test_a_trace_of_torchscript_is_refused_instead_of_wrong(core):
 
 
 def test_an_exported_core_takes_any_number_of_rows():
+    pytest.importorskip("torch", "2.13", reason="older ones stop while they trace")
     rim, state = RIM(5, 12, 4, 2), (torch.randn(1, 3, 12),) * 2
     inputs, starts = torch.randn(6, 3, 4, 5), torch.zeros(6, 3)
     rows = {"x": {2: torch.export.Dim("rows", min=2, max=64)}}
