@@ -29,8 +29,8 @@ from rims_rl.agents.cnn import SMALLEST_IMAGE, AtariCnn
 from rims_rl.agents.extractors import GridExtractor
 from rims_rl.agents.features import AppendingExtractor, gives_rows
 from rims_rl.core import RIM, Core, RIMInfo, core_options, make_core
+from rims_rl.core.earlier import upgraded_core
 from rims_rl.core.options import CoreOptions
-from rims_rl.core.version_0_1 import upgraded_core
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -1,6 +1,6 @@
 """The policies as model files of version 0.1 name them.
 
-These classes fill in the defaults of the time (`rims_rl.core.version_0_1`), so that a saved model
+These classes fill in the defaults of the time (`rims_rl.core.earlier`), so that a saved model
 computes what it computed; new models have those of `rims_rl.agents.core_policy`.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rims_rl.agents import core_policy
-from rims_rl.core.version_0_1 import upgraded_core
+from rims_rl.core.earlier import upgraded_core
 
 
 class _Saved:

@@ -12,6 +12,7 @@ import pandas as pd
 from stable_baselines3.common.monitor import Monitor
 
 from rims_rl.comparison.monitor_logs import monitored_runs
+from rims_rl.comparison.naming import in_todays_terms
 from rims_rl.comparison.record import Array, Record, whole_rows
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import (
@@ -129,13 +130,14 @@ def of_results(source: str, results: Mapping[str, Any], seed: int | None = None)
         results: as a run writes them.
         seed: of the run, if they do not say.
     """
-    windows, config = results["windows"], results.get("config", {})
+    windows, stored = results["windows"], results.get("config", {})
+    label, config = in_todays_terms(results["model"], stored, results.get("environment", {}))
     ends, returns = (np.array(windows[name], dtype=float) for name in ("timesteps", "return"))
     known = ~np.isnan(returns)
     return Record(
         source=source,
         env=results["env"],
-        core=results["model"],
+        core=label,
         seed=config.get("seed", seed),
         steps=ends[known],
         returns=returns[known],

@@ -11,6 +11,7 @@ from typing import Any
 from rims_rl.comparison.dictionaries import evaluated
 from rims_rl.comparison.record import Record
 from rims_rl.core import RIMConfig, core_names
+from rims_rl.core.earlier import upgraded_run
 from rims_rl.core.options import SIZED
 from rims_rl.training.options import PolicyOptions, TrainPlan
 from rims_rl.training.results import NOT_LEARNED
@@ -36,6 +37,20 @@ def _compared(record: Record) -> dict[str, Any]:
     }
     settings: dict[str, Any] = json.loads(json.dumps(chosen, default=str), parse_int=float)
     return settings
+
+
+def in_todays_terms(
+    label: str, settings: Mapping[str, Any], about: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The label and the options of a run of ours, what has another default today spelled out.
+
+    Args:
+        label: of the core, as the run gave it.
+        settings: all options of the run.
+        about: what it tells of itself, see `rims_rl.core.earlier.upgraded_run`.
+    """
+    today = upgraded_run(settings, about)
+    return (label if today == settings else TrainPlan.from_flat(today).label()), today
 
 
 def split_off_core(settings: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rims_rl.comparison.naming import split_off_core
+from rims_rl.comparison.naming import in_todays_terms, split_off_core
 from rims_rl.comparison.record import Array, Record
 from rims_rl.runs.errors import UsageError, listed, warn
 from rims_rl.runs.options import option_names
@@ -115,6 +115,8 @@ def record_of(run: Logged, names: Names) -> Record:
     label, settings = split_off_core(_settings(run.config))
     if label is None or names.core is not None:
         label = _said(run, "core or algorithm", names.core, CORE_KEYS, "cen")
+        if names.core is None and _is_ours(run.config):
+            label, settings = in_todays_terms(label, settings, run.config)
     return Record(
         source=run.source,
         env=_said(run, "environment", names.env, ENV_KEYS, "ceik"),
@@ -205,9 +207,14 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, str) and ("\n" in value or _OBJECT.search(value) is not None)
 
 
+def _is_ours(config: Mapping[str, Any]) -> bool:
+    """Tells whether `rims_rl.train` made a run."""
+    return {"core", "param_count"} <= set(config)
+
+
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """A run's options; of ours those alone that its folder has, so that both are the same."""
-    ours = {"core", "param_count"} <= set(config)
+    ours = _is_ours(config)
     options = {name for group in GROUPS.values() for name in option_names(group)}
     return {
         key: config[key]

@@ -74,7 +74,7 @@ class CoreOptions:
         return {
             name: value
             for name, value in resolved.items()
-            if name not in _NO_CELL and (name, value) not in _AS_BEFORE
+            if name not in _NO_CELL and (name, value) not in AS_BEFORE
         }
 
     def spelled_out(self) -> dict[str, Any]:
@@ -100,4 +100,4 @@ class CoreOptions:
 #: Fields of `RIMConfig` that say how large an input is or how something is computed.
 _NO_CELL = ("input_size", "backend")
 #: What fields stood for before they could be chosen: runs of then keep their names.
-_AS_BEFORE = {("score_bias_std", 1.0)}
+AS_BEFORE = {("score_bias_std", 1.0)}

@@ -193,7 +193,13 @@ def _create(folder: Path) -> None:
         ) from None
 
 
-def describe_run(folder: Path, config_yaml: str, command: str, changed: Mapping[str, Any]) -> None:
+def describe_run(
+    folder: Path,
+    config_yaml: str,
+    command: str,
+    changed: Mapping[str, Any],
+    cell: Mapping[str, Any],
+) -> None:
     """Writes what is run; each command that worked on the run stays in ``command.txt``.
 
     Args:
@@ -201,6 +207,7 @@ def describe_run(folder: Path, config_yaml: str, command: str, changed: Mapping[
         config_yaml: its options.
         command: as typed.
         changed: options that differ from those before, see `read_changes`.
+        cell: what options of the model stand for, whose defaults may change.
     """
     if changed:
         write_text(folder / CHANGES, json.dumps([*read_changes(folder), changed]) + "\n")
@@ -208,7 +215,8 @@ def describe_run(folder: Path, config_yaml: str, command: str, changed: Mapping[
     earlier = history.read_text(encoding="utf-8") if history.exists() else ""
     write_text(history, f"{earlier}{command}\n")
     write_text(folder / CONFIG, config_yaml)
-    write_text(folder / ENVIRONMENT, json.dumps(describe_environment(), indent=2) + "\n")
+    environment = {**describe_environment(), "cell": cell}
+    write_text(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
 
 
 def describe_environment() -> dict[str, Any]:
@@ -239,7 +247,7 @@ def folder_version(folder: Path) -> str | None:
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """Reads what `describe_environment` wrote for a run; empty if that cannot be read."""
+    """Reads what `describe_run` wrote of a run's environment; empty if that cannot be read."""
     try:
         described = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
     except (OSError, ValueError):

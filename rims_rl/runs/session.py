@@ -149,7 +149,8 @@ def run_session(session: Session[PlanType], command: str) -> int:
         The exit status: 0; 130 or 143 after Ctrl-C or SIGTERM; 1 where a tensor is not finite.
     """
     kind, trainee, folder = session.kind, session.trainee, session.folder
-    files.describe_run(folder, to_yaml(session.plan), command, session.changed)
+    plan = session.plan
+    files.describe_run(folder, to_yaml(plan), command, session.changed, plan.model.cell())
     _print_head(session)
     tracked = open_run(session.plan, folder, trainee.wandb_id, _facts(session))
     if tracked is not None:
@@ -176,7 +177,7 @@ def _facts(session: Session[PlanType]) -> dict[str, Any]:
     plan = session.plan
     # As CleanRL and openrlbenchmark call them.
     names = {"env_id": plan.subject, "exp_name": plan.label()}
-    facts = {**names, "param_count": trainee.param_count}
+    facts = {**names, "param_count": trainee.param_count, "cell": plan.model.cell()}
     return {**facts, **trainee.facts()}
 
 

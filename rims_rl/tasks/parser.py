@@ -10,9 +10,9 @@ from typing import Any
 
 import jsonargparse
 
-from rims_rl.core.version_0_1 import upgraded_run
+from rims_rl.core.earlier import upgraded_run
 from rims_rl.runs.errors import UsageError, did_you_mean
-from rims_rl.runs.folder import CONFIG, check_resumable, folder_version
+from rims_rl.runs.folder import CONFIG, check_resumable, read_environment
 from rims_rl.runs.options import option_names, overlaid
 from rims_rl.runs.parser import (
     Request,
@@ -129,7 +129,7 @@ def read_config(path: Path, task: str | None = None) -> dict[str, Any]:
 
 def read_stored(path: Path, task: str | None = None) -> dict[str, Any]:
     """As `read_config`, for the file of a stored run, whose options an earlier version may name."""
-    return upgraded_run(read_config(path, task), folder_version(path.parent))
+    return upgraded_run(read_config(path, task), read_environment(path.parent))
 
 
 def check_task_options(subject: str, values: Mapping[str, Any], source: str) -> dict[str, Any]:

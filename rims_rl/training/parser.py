@@ -10,11 +10,11 @@ from typing import Any
 import jsonargparse
 
 from rims_rl.core import core_options
+from rims_rl.core.earlier import upgraded_run
 from rims_rl.core.options import SIZED
-from rims_rl.core.version_0_1 import upgraded_run
 from rims_rl.envs import family_of
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.folder import folder_version
+from rims_rl.runs.folder import read_environment
 from rims_rl.runs.options import overlaid
 from rims_rl.runs.parser import (
     Request,
@@ -131,7 +131,7 @@ def read_stored(path: Path) -> dict[str, Any]:
     Args:
         path: its configuration file.
     """
-    return upgraded_run(read_yaml(path), folder_version(path.parent))
+    return upgraded_run(read_yaml(path), read_environment(path.parent))
 
 
 @functools.cache

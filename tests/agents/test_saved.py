@@ -7,6 +7,7 @@ CartPole without velocities, and beside it lie the states that it computed of so
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from stable_baselines3.common.save_util import load_from_zip_file
 
 import rims_rl
 import rims_rl.agents
-from rims_rl.core.version_0_1 import upgraded_run
+from rims_rl.core.earlier import upgraded_run
+from rims_rl.core.options import CoreOptions
 
 SAVED = Path(__file__).parents[1] / "saved"
 FILES = sorted(SAVED.glob("*.zip"))
@@ -74,9 +76,29 @@ def test_a_policy_that_version_0_1_saved_alone_computes_what_it_computed(tmp_pat
 )
 def test_options_of_a_run_folder_of_version_0_1(before, after):
     values = dict(zip(("core", "variant", "core_kwargs"), before, strict=True), seed=1)
-    upgraded = upgraded_run(values, "0.1.0")
+    upgraded = upgraded_run(values, {"rims_rl": "0.1.0"})
     assert (upgraded["variant"], upgraded["core_kwargs"]) == after
     assert (upgraded["core"], upgraded["seed"]) == (before[0], 1)
+
+
+def test_what_a_run_had_by_default_is_spelled_out_where_it_is_another_today():
+    sizes: dict[str, Any] = {
+        "hidden_size": 12,
+        "num_rims": 3,
+        "num_active": 2,
+        "variant": "default",
+    }
+    values = {"core": "rim", **sizes, "core_kwargs": {"comm_gate_bias": -2.0}}
+    cell = CoreOptions(core="rim", core_kwargs=values["core_kwargs"], **sizes).cell()
+    assert upgraded_run(values, {"cell": cell}) == values
+    narrow = {name: value for name, value in cell.items() if name != "score_bias_std"}
+    spelled_out = {"comm_gate_bias": -2.0, "score_bias_std": 1.0, "edge_width": 0.4}
+    upgraded = upgraded_run(values, {"cell": {**narrow, "edge_width": 0.4}})
+    assert upgraded == {**values, "core_kwargs": spelled_out}
+    before = CoreOptions(core="rim", core_kwargs=upgraded["core_kwargs"], **sizes)
+    assert before.cell() == {**narrow, "edge_width": 0.4}
+    unknown = {**values, "core_kwargs": {"from_later": 1}}
+    assert upgraded_run(unknown, {"cell": narrow}) == unknown
 
 
 def test_a_file_of_version_0_1_goes_on_training():

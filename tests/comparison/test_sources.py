@@ -63,6 +63,22 @@ def test_what_changed_when_a_run_was_resumed_is_told(stored, tmp_path):
     assert published["config"]["resumed_with"] == changed.settings["resumed_with"]
 
 
+def test_a_run_of_other_defaults_is_another_core(stored, tmp_path):
+    run = tmp_path / "before"
+    shutil.copytree(stored / "CartPole-v1" / "rim" / "seed0", run)
+    results = json.loads((run / "results.json").read_text())
+    assert results["environment"]["cell"]["edge_width"] == 0.6
+    results["environment"]["cell"]["edge_width"] = 0.4
+    (run / "environment.json").write_text(json.dumps(results["environment"]))
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "seed0.json").write_text(json.dumps(results))
+    (today,) = read_sources([str(stored / "CartPole-v1")])
+    for folder in (run, tmp_path / "published"):
+        (before,) = read_sources([str(folder)])
+        assert before.core == f"{today.core}-edge_width=0.4"
+        assert before.settings == {**today.settings, "core_kwargs": {"edge_width": 0.4}}
+
+
 def test_a_core_of_ones_own_need_not_be_here(stored, tmp_path):
     run = stored / "CartPole-v1" / "rim" / "seed0"
     shutil.copytree(run, tmp_path / "own")

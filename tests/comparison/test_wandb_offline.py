@@ -14,6 +14,7 @@ from rims_rl.comparison.wandb_offline import read_offline
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.wandb_log import log_records
 from rims_rl.train import main
+from rims_rl.training.options import TrainPlan
 from tests.test_train import ROLLOUT, TINY
 
 CLEANRL = {"env_id": "CartPole-v1", "exp_name": "ppo", "seed": 1, "total_timesteps": 100}
@@ -98,6 +99,19 @@ def test_a_log_of_ours_without_its_folder_says_what_the_folder_says(ours, tmp_pa
     assert set(logged.steps) <= {ROLLOUT * i for i in range(1, 5)}
     assert logged.returns.min() >= stored.returns.min()
     assert logged.returns.max() <= stored.returns.max()
+
+
+def test_a_log_of_ours_of_other_defaults_is_another_core(tmp_path):
+    plan = TrainPlan.from_flat({"env": "CartPole-v1", "run_dir": None})
+    names = {"env_id": "CartPole-v1", "exp_name": plan.label(), "param_count": 1}
+    cell = {**plan.model.cell(), "edge_width": 0.4}
+    write(tmp_path / "now", {**plan.flat(), **names, "cell": plan.model.cell()}, returns(10))
+    write(tmp_path / "then", {**plan.flat(), **names, "cell": cell}, returns(10))
+    (now,), (then,) = read_offline(tmp_path / "now"), read_offline(tmp_path / "then")
+    assert (now.core, now.settings["core_kwargs"]) == (plan.label(), {})
+    assert (then.core, then.settings["core_kwargs"]) == (
+        f"{plan.label()}-edge_width=0.4", {"edge_width": 0.4}
+    )  # fmt: skip
 
 
 def test_a_log_in_a_run_folder_of_ours_is_not_counted_again(ours):
