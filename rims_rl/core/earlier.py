@@ -59,4 +59,6 @@ def _changed(values: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, An
     except ValueError:  # not to be made here; who makes it is told why
         return {}
     before, now = ({**dict(AS_BEFORE), **options} for options in (cell, today))
-    return {name: before[name] for name in now if name in before and before[name] != now[name]}
+    changed = {name: before[name] for name in now if before.get(name, now[name]) != now[name]}
+    # What is given and differs was edited since: it stands as it is, and all that hangs on it.
+    return {} if changed.keys() & {*SIZED, *values["core_kwargs"]} else changed

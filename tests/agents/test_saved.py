@@ -97,6 +97,8 @@ def test_what_a_run_had_by_default_is_spelled_out_where_it_is_another_today():
     assert upgraded == {**values, "core_kwargs": spelled_out}
     before = CoreOptions(core="rim", core_kwargs=upgraded["core_kwargs"], **sizes)
     assert before.cell() == {**narrow, "edge_width": 0.4}
+    edited = {**values, "hidden_size": 24}
+    assert upgraded_run(edited, {"cell": narrow}) == edited
     unknown = {**values, "core_kwargs": {"from_later": 1}}
     assert upgraded_run(unknown, {"cell": narrow}) == unknown
 
