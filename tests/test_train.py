@@ -108,6 +108,13 @@ def test_run_folder_is_complete(capsys):
     assert RecurrentPPO.load(folder / "model.zip").num_timesteps == 256
 
 
+def test_evaluations_change_nothing_of_what_is_learned():
+    argv = [*TINY, "--total-timesteps", "256", "--track", "off"]
+    assert main([*argv, "--eval-every", "64", "--run-dir", "watched"]) == 0
+    assert main([*argv, "--eval-every", "0", "--run-dir", "alone"]) == 0
+    assert Path("watched/episodes.csv").read_text() == Path("alone/episodes.csv").read_text()
+
+
 @pytest.mark.parametrize("core", ["lstm", "gru", "rnn", "rmc"])
 def test_baselines_change_one_word(core):
     argv = [*TINY, "--core", core, "--hidden-size", "24", "--total-timesteps", "64"]

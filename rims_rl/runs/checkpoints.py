@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import json
 import random
 import zipfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,6 +145,16 @@ def restore_rng(state: dict[str, Any]) -> None:
     torch.set_rng_state(_decode(state["torch"]))
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([_decode(text) for text in state["cuda"]])
+
+
+@contextlib.contextmanager
+def undisturbed_rng() -> Iterator[None]:
+    """Puts all global random generators back at the end, as if nothing had drawn from them."""
+    before = rng_state()
+    try:
+        yield
+    finally:
+        restore_rng(before)
 
 
 def _encode(state: torch.Tensor) -> str:

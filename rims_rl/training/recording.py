@@ -10,6 +10,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
+from rims_rl.runs.checkpoints import undisturbed_rng
 from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, EPISODES
 from rims_rl.runs.stop import StopRequest
 from rims_rl.runs.writers import CsvTable
@@ -147,13 +148,14 @@ class Recorder(BaseCallback):
         """Plays whole games; the best policy so far becomes the best model."""
         assert self._eval_env is not None
         try:
-            episodes = play(
-                self.model,
-                self._eval_env,
-                self._settings.eval_episodes,
-                deterministic=self._settings.eval_deterministic,
-                on_step=self._interrupt,
-            )
+            with undisturbed_rng():  # training goes on as if it had not been interrupted
+                episodes = play(
+                    self.model,
+                    self._eval_env,
+                    self._settings.eval_episodes,
+                    deterministic=self._settings.eval_deterministic,
+                    on_step=self._interrupt,
+                )
         except _Interrupted:
             return
         mean = float(np.mean(episodes.returns))
