@@ -79,7 +79,7 @@ def _inspect(arguments: Sequence[str]) -> int:
     create_folder(out, "--out")
     trace = trace_game(stage, options.steps, with_pictures=video is not None)
     scores = scores_without(stage, options.episodes) if options.episodes else None
-    summaries = None if scores is None else _summaries(scores, options.seed)
+    summaries = None if scores is None else _summaries(scores)
     title = f"{env_id}, {trained.file}"
     write_picture(draw(trace, summaries, title), out / PICTURE)
     shares = activity(trace)
@@ -102,8 +102,8 @@ def _inspect(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _summaries(scores: dict[str, Episodes], seed: int) -> dict[str, Any]:
-    return {name: games.summary(seed) for name, games in scores.items()}
+def _summaries(scores: dict[str, Episodes]) -> dict[str, Any]:
+    return {name: games.summary() for name, games in scores.items()}
 
 
 def _tell(shares: dict[str, list[float]], scores: dict[str, Any] | None) -> None:

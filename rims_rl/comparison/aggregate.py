@@ -69,16 +69,17 @@ def probability_of_improvement(scores: Scores, others: Scores) -> Any:
 def stratified_bootstrap(
     statistic: Callable[..., Any],
     *groups: Scores,
-    rng: np.random.Generator,
     resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> tuple[Any, Any] | None:
     """The 95% confidence interval of a statistic: percentiles over seeds drawn anew in each game.
 
     Args:
         statistic: of one group of scores or of several.
         *groups: those groups.
-        rng: draws the resamples.
-        resamples: how many.
+        resamples: how many are drawn.
+        seed: of the resamples, the same at each call, so that an interval depends on its scores
+            alone.
 
     Returns:
         Both ends, shaped like the statistic; None where a game has one seed alone, which tells
@@ -86,6 +87,7 @@ def stratified_bootstrap(
     """
     if min(len(game) for scores in groups for game in scores) < 2:
         return None
+    rng = np.random.default_rng(seed)
     drawn = [[_resampled(game, resamples, rng) for game in scores] for scores in groups]
     values = statistic(*drawn)
     low, high = np.quantile(values, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), axis=0)

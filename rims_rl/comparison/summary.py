@@ -56,7 +56,6 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
         ``improvement`` over the baseline in percent by core and game; ``paper``: table 7 beside
         ours, by game.
     """
-    rng = np.random.default_rng(0)
     return {
         "baseline": comparison.baseline,
         "scale": comparison.scale,
@@ -71,17 +70,15 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
         "problems": list(comparison.problems),
         "threshold": threshold,
         "anchors": {env: anchors._asdict() for env, anchors in comparison.anchors.items()},
-        "arms": [_arm(comparison, arm, threshold, rng) for arm in comparison.arms.values()],
-        "together": _together(comparison, rng),
+        "arms": [_arm(comparison, arm, threshold) for arm in comparison.arms.values()],
+        "together": _together(comparison),
         "improvement": _improvement(comparison),
         "paper": _paper(comparison),
     }
 
 
-def _arm(
-    comparison: Comparison, arm: Arm, threshold: float | None, rng: np.random.Generator
-) -> dict[str, Any]:
-    low, high = arm.curve.interval(rng)
+def _arm(comparison: Comparison, arm: Arm, threshold: float | None) -> dict[str, Any]:
+    low, high = arm.curve.interval()
     return {
         "env": arm.env,
         "core": arm.core,
@@ -97,10 +94,10 @@ def _arm(
             "high": _numbers(high),
             "each_seed": [_numbers(row) for row in arm.curve.values],
         },
-        "final": over_seeds(arm.final.tolist(), rng),
+        "final": over_seeds(arm.final.tolist()),
         "score": comparison.score(arm.env, arm.core),
-        "best": over_seeds(arm.best.tolist(), rng),
-        "area": over_seeds(arm.area.tolist(), rng),
+        "best": over_seeds(arm.best.tolist()),
+        "area": over_seeds(arm.area.tolist()),
         "threshold": _threshold(comparison, arm, threshold),
         "settings": dict(arm.records[0].settings),
         "runs": [_run(record, arm.records[0]) for record in arm.records],
@@ -139,7 +136,7 @@ def _threshold(comparison: Comparison, arm: Arm, threshold: float | None) -> dic
     return {"return": threshold, "steps": arm.steps_to(threshold)}
 
 
-def _together(comparison: Comparison, rng: np.random.Generator) -> dict[str, Any] | None:
+def _together(comparison: Comparison) -> dict[str, Any] | None:
     envs = comparison.shared_envs
     if not envs:
         return None
@@ -150,20 +147,20 @@ def _together(comparison: Comparison, rng: np.random.Generator) -> dict[str, Any
         "envs": envs,
         "cores": {
             core: {
-                **{name: _estimate(of, own, rng=rng) for name, of in AGGREGATES.items()},
+                **{name: _estimate(of, own) for name, of in AGGREGATES.items()},
                 "probability of improvement": None
                 if base is None or core == comparison.baseline
-                else _estimate(probability_of_improvement, own, base, rng=rng),
-                "profile": _profile(own, levels, rng),
-                "curve": _curve(comparison, core, rng),
+                else _estimate(probability_of_improvement, own, base),
+                "profile": _profile(own, levels),
+                "curve": _curve(comparison, core),
             }
             for core, own in scores.items()
         },
     }
 
 
-def _estimate(statistic: Any, *groups: Scores, rng: np.random.Generator) -> dict[str, Any]:
-    bounds = stratified_bootstrap(statistic, *groups, rng=rng)
+def _estimate(statistic: Any, *groups: Scores) -> dict[str, Any]:
+    bounds = stratified_bootstrap(statistic, *groups)
     interval = None if bounds is None else [float(bound) for bound in bounds]
     return {"value": float(statistic(*groups)), "interval": interval}
 
@@ -174,32 +171,32 @@ def _levels(scores: Mapping[str, Scores]) -> Array:
     return np.linspace(min(0.0, runs.min()), max(1.0, runs.max()), LEVELS)
 
 
-def _profile(scores: Scores, levels: Array, rng: np.random.Generator) -> dict[str, Any]:
+def _profile(scores: Scores, levels: Array) -> dict[str, Any]:
     def shares(resampled: Scores) -> Any:
         return performance_profile(resampled, levels)
 
-    bounds = stratified_bootstrap(shares, scores, rng=rng, resamples=_FEWER)
+    bounds = stratified_bootstrap(shares, scores, resamples=_FEWER)
     low, high = (None, None) if bounds is None else (bounds[0].tolist(), bounds[1].tolist())
     return {"levels": levels.tolist(), "share": shares(scores).tolist(), "low": low, "high": high}
 
 
-def _curve(comparison: Comparison, core: str, rng: np.random.Generator) -> dict[str, Any]:
+def _curve(comparison: Comparison, core: str) -> dict[str, Any]:
     """Interquartile mean of normalised returns over all games, by the share of the training."""
     arms = [comparison.arms[env, core] for env in comparison.shared_envs]
     values = [comparison.normalised(arm.env, arm.curve.values) for arm in arms]
     count = values[0].shape[1]
-    points = [_point([game[:, window] for game in values], rng) for window in range(count)]
+    points = [_point([game[:, window] for game in values]) for window in range(count)]
     return {
         "share_of_training": [(window + 1) / count for window in range(count)],
         **{name: [point[name] for point in points] for name in ("center", "low", "high")},
     }
 
 
-def _point(columns: Scores, rng: np.random.Generator) -> dict[str, float | None]:
+def _point(columns: Scores) -> dict[str, float | None]:
     known = [column[~np.isnan(column)] for column in columns]
     if not all(map(len, known)):  # a game has not ended an episode by then
         return {"center": None, "low": None, "high": None}
-    low, high = stratified_bootstrap(pooled_iqm, known, rng=rng, resamples=_FEWER) or (None, None)
+    low, high = stratified_bootstrap(pooled_iqm, known, resamples=_FEWER) or (None, None)
     return {"center": float(pooled_iqm(known)), "low": low, "high": high}
 
 

@@ -5,6 +5,7 @@ Axes: N seeds, X points.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:  # half a second that a training has no use for
     from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
+#: Parts of a training, the last of which is its end.
+TENTHS = 10
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,11 @@ class Curve:
         """Interquartile mean over seeds (X); NaN where no run has anything."""
         return np.array([interquartile_mean(c) if c.size else np.nan for c in self._columns()])
 
-    def interval(self, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+    def interval(self) -> tuple[Array, Array]:
         """95% bootstrap interval of `center`, two of (X); NaN where there is a single value."""
-        rng = rng or np.random.default_rng(0)
         nothing = [np.nan, np.nan]
         bounds = [
-            bootstrap_interval(column, interquartile_mean, rng) or nothing
-            for column in self._columns()
+            bootstrap_interval(column, interquartile_mean) or nothing for column in self._columns()
         ]
         low, high = np.array(bounds).T
         return low, high
@@ -91,6 +92,26 @@ def window_means(
     means = table.groupby(window)[list(columns)].mean()
     whole: pd.DataFrame = means.reindex(range(len(edges) - 1))
     return whole
+
+
+def in_tenths(values: Sequence[float | None]) -> list[float | None]:
+    """Means of a quantity over the tenths of a training.
+
+    Args:
+        values: its means in windows, a multiple of ten; None where there is none.
+
+    Returns:
+        The mean of the windows of each tenth that have one; None where none has.
+    """
+    tenths = np.array(values, dtype=float).reshape(TENTHS, -1)
+    known = [row[~np.isnan(row)] for row in tenths]
+    return [float(row.mean()) if len(row) else None for row in known]
+
+
+def at_the_end(values: Sequence[float | None]) -> float:
+    """The mean of the last tenth of `values`, see `in_tenths`, or of the last one that has any."""
+    known = (value for value in reversed(in_tenths(values)) if value is not None)
+    return next(known, math.nan)
 
 
 def progress_values(run: Path, column: str) -> Array:

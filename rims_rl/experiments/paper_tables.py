@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from rims_rl.experiments.figure import Drawing
 from rims_rl.experiments.statistics import bootstrap_interval, interquartile_mean
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
@@ -101,26 +99,21 @@ def beside_paper(runs: Runs, title: str, parts: Sequence[PaperTable]) -> Drawing
 
 def _numbers(runs: Runs, part: PaperTable) -> dict[str, Any]:
     """Of each row with runs."""
-    rng = np.random.default_rng(0)
     stored = {row.name: runs.stored(row.model, numbers_only=True) for row in part.rows}
-    return {name: _of_model(runs, part, found, rng) for name, found in stored.items() if found}
+    return {name: _of_model(runs, part, found) for name, found in stored.items() if found}
 
 
-def _of_model(
-    runs: Runs, part: PaperTable, stored: Sequence[StoredRun], rng: np.random.Generator
-) -> dict[str, Any]:
+def _of_model(runs: Runs, part: PaperTable, stored: Sequence[StoredRun]) -> dict[str, Any]:
     results = stored[0].results
     plan = stored[0].plan
     facts = {"model": plan.label(), "param_count": results["param_count"]}
     facts["units"] = plan.flat()["hidden_size"]
     facts["seeds"] = len(stored)
-    cells = {c.name: _over_seeds(c, c.tested(runs), stored, rng) for c in part.columns}
+    cells = {c.name: _over_seeds(c, c.tested(runs), stored) for c in part.columns}
     return {**facts, **{name: cell for name, cell in cells.items() if cell}}
 
 
-def _over_seeds(
-    column: Column, setting: int, stored: Sequence[StoredRun], rng: np.random.Generator
-) -> dict[str, Any]:
+def _over_seeds(column: Column, setting: int, stored: Sequence[StoredRun]) -> dict[str, Any]:
     """A cell's content; empty where a budget has other settings, which were not tested here."""
     metric = column.metric.format(setting)
     if not all(metric in run.metrics for run in stored):
@@ -130,7 +123,7 @@ def _over_seeds(
         "metric": metric,
         "seeds": values,
         "center": float(interquartile_mean(values)),
-        "interval": bootstrap_interval(values, interquartile_mean, rng),
+        "interval": bootstrap_interval(values, interquartile_mean),
     }
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs
 from rims_rl.published.cores import LSTM, NARROW, NARROW_RIM, Options
@@ -31,8 +29,7 @@ INPUT_TASKS: Mapping[str, LearningTask] = {
 
 def _inputs(runs: Runs) -> Drawing:
     """Every task with every kind of input."""
-    rng = np.random.default_rng(0)
-    results = learned(runs, INPUT_TASKS, rng)
+    results = learned(runs, INPUT_TASKS)
     tables = [task_table(name, INPUT_TASKS[name], cores) for name, cores in results.items()]
     picture = draw(results, INPUT_TASKS, list(INPUTS))
     return Drawing(picture, {"tasks": results}, markdown="\n\n".join(tables))

@@ -12,19 +12,15 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure as Picture
-from numpy.random import Generator
 
 from rims_rl.comparison.aggregate import pooled_iqm, stratified_bootstrap
-from rims_rl.experiments.curves import Array, Curve, draw_curves
+from rims_rl.experiments.curves import TENTHS, Array, Curve, at_the_end, draw_curves, in_tenths
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import over_seeds, three_digits, with_interval
-from rims_rl.experiments.store import Runs, StoredRun, Wanted
+from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import CORES, LSTM, OTHERS, PARTS, Options, wanted
 from rims_rl.published.updates import EXPLAINED, MEASURES, cells, of_updates
-
-#: Windows of a curve; at the end: the last of them.
-COARSE_WINDOWS = 10
 
 
 @dataclass(frozen=True)
@@ -133,9 +129,8 @@ FAMILIES: Mapping[str, TaskFamily] = {
 
 def _learning(runs: Runs) -> Drawing:
     """Every task and core."""
-    rng = np.random.default_rng(0)
-    results = learned(runs, LEARNING_TASKS, rng)
-    together = {name: aggregated(family, results, rng) for name, family in FAMILIES.items()}
+    results = learned(runs, LEARNING_TASKS)
+    together = {name: aggregated(family, results) for name, family in FAMILIES.items()}
     return Drawing(
         picture=draw(results, LEARNING_TASKS, list(CORES)),
         numbers={"families": together, "tasks": results},
@@ -143,53 +138,39 @@ def _learning(runs: Runs) -> Drawing:
     )
 
 
-def curve_of(run: StoredRun) -> list[float | None]:
-    """Mean return of the episodes of a run, in fewer windows than the run kept.
-
-    A window's mean is that of the kept windows in it in which episodes ended.
-    """
-    kept = np.array(run.results["windows"]["return"], dtype=float).reshape(COARSE_WINDOWS, -1)
-    means = [row[~np.isnan(row)] for row in kept]
-    return [float(row.mean()) if len(row) else None for row in means]
-
-
-def learned(runs: Runs, tasks: Mapping[str, LearningTask], rng: Generator) -> dict[str, Any]:
+def learned(runs: Runs, tasks: Mapping[str, LearningTask]) -> dict[str, Any]:
     """Trains what is missing, and gives the results of each task of which there are any."""
     models = [task.wanted(core) for task in tasks.values() for core in task.cores]
     runs.prepare(models, numbers_only=True)
-    results = {name: over_runs(runs, task, rng) for name, task in tasks.items()}
+    results = {name: over_runs(runs, task) for name, task in tasks.items()}
     return {name: cores for name, cores in results.items() if cores}
 
 
-def over_runs(runs: Runs, task: LearningTask, rng: Generator) -> dict[str, Any]:
+def over_runs(runs: Runs, task: LearningTask) -> dict[str, Any]:
     """The results of a task's cores over their seeds."""
     results = {}
     for name in task.cores:
         stored = runs.stored(task.wanted(name), numbers_only=True)
         if not stored:
             continue
-        curves = [curve_of(run) for run in stored]
-        ends = [_last(curve) for curve in curves]
+        returns = [run.results["windows"]["return"] for run in stored]
+        curves = [in_tenths(values) for values in returns]
+        ends = [at_the_end(values) for values in returns]
         if task.evaluated:
             ends = [run.results["last_evaluation"]["eval/mean_reward"] for run in stored]
         means = [float(np.nanmean(np.array(curve, dtype=float))) for curve in curves]
         results[name] = {
             "parameters": stored[0].results["param_count"],
             "seeds": [run.seed for run in stored],
-            "return at the end": over_seeds(ends, rng),
-            "mean return over training": over_seeds(means, rng),
+            "return at the end": over_seeds(ends),
+            "mean return over training": over_seeds(means),
             "returns": curves,
             **of_updates(stored),
         }
     return results
 
 
-def _last(curve: Sequence[float | None]) -> float:
-    """The value of the last window, or of the one before where no episode ended in it."""
-    return next((value for value in reversed(curve) if value is not None), math.nan)
-
-
-def aggregated(family: TaskFamily, results: Mapping[str, Any], rng: Generator) -> dict[str, Any]:
+def aggregated(family: TaskFamily, results: Mapping[str, Any]) -> dict[str, Any]:
     """Interquartile means over tasks and seeds, of the tasks in which all these cores have runs.
 
     A core that is not in every task with an LSTM is left out; as many seeds as all have are taken.
@@ -208,7 +189,7 @@ def aggregated(family: TaskFamily, results: Mapping[str, Any], rng: Generator) -
                 ours, lstm = (np.array(results[task][name][when]["each seed"][:seeds])
                               for name in (core, LSTM))  # fmt: skip
                 rows.append(family.scores(ours, lstm))
-            bounds = stratified_bootstrap(pooled_iqm, rows, rng=rng)
+            bounds = stratified_bootstrap(pooled_iqm, rows)
             cores.setdefault(core, {})[when] = {
                 "interquartile mean": float(pooled_iqm(rows)),
                 "interval": bounds and list(map(float, bounds)),
@@ -235,7 +216,7 @@ def report(results: Mapping[str, Any], together: Mapping[str, Any]) -> str:
     for name in results:
         by_steps.setdefault(LEARNING_TASKS[name].options["total_timesteps"], []).append(name)
     steps = "; ".join(f"{count:,} steps for {', '.join(n)}" for count, n in by_steps.items())
-    parts = [_HEAD.format(steps=steps, windows=COARSE_WINDOWS, statistics=EXPLAINED)]
+    parts = [_HEAD.format(steps=steps, windows=TENTHS, statistics=EXPLAINED)]
     for name, family in together.items():
         if family:
             tasks = f"{', '.join(family['tasks'])}; seeds of each: {family['seeds']}"
@@ -280,7 +261,7 @@ def draw(
     picture = Picture(figsize=(4.2 * columns, 3.1 * rows), layout="constrained")
     panels = picture.subplots(rows, columns, squeeze=False)
     colours = {core: f"C{number}" for number, core in enumerate(shown)}
-    ends = np.arange(1, COARSE_WINDOWS + 1) / COARSE_WINDOWS
+    ends = np.arange(1, TENTHS + 1) / TENTHS
     for axes in panels.flat[len(results) :]:
         axes.set_visible(False)
     for axes, (name, cores) in zip(panels.flat, results.items(), strict=False):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
-from numpy.random import Generator
 
 from rims_rl.experiments.curves import Curve, draw_curves
 from rims_rl.experiments.figure import Drawing, Figure
@@ -71,9 +70,8 @@ def _compared(runs: Runs, models: Mapping[str, Wanted], env: str) -> Drawing:
         env: id of the environment, with a place for the kind of distractors.
     """
     found = runs.numbers_of(models)
-    rng = np.random.default_rng(0)
     episodes = 4 if runs.quick else EPISODES
-    results = {name: _of_core(each, env, episodes, rng) for name, each in found.items()}
+    results = {name: _of_core(each, env, episodes) for name, each in found.items()}
     curves = [success_curve(name, each) for name, each in found.items()]
     of_kinds = (f"{kind}: success, return" for kind in DISTRACTORS)
     head = ["core", "parameters", "seeds", *of_kinds, *MEASURES]
@@ -86,7 +84,7 @@ def _compared(runs: Runs, models: Mapping[str, Wanted], env: str) -> Drawing:
     )
 
 
-def _of_core(stored: list[StoredRun], env: str, episodes: int, rng: Generator) -> dict[str, Any]:
+def _of_core(stored: list[StoredRun], env: str, episodes: int) -> dict[str, Any]:
     result: dict[str, Any] = {
         "parameters": stored[0].results["param_count"],
         "seeds": [run.seed for run in stored],
@@ -95,8 +93,8 @@ def _of_core(stored: list[StoredRun], env: str, episodes: int, rng: Generator) -
     for kind, suffix in DISTRACTORS.items():
         summaries = [evaluation(run, env.format(suffix), episodes) for run in stored]
         result[kind] = {
-            "success": over_seeds([s["success_rate"] for s in summaries], rng),
-            "return": over_seeds([s["mean"] for s in summaries], rng),
+            "success": over_seeds([s["success_rate"] for s in summaries]),
+            "return": over_seeds([s["mean"] for s in summaries]),
         }
     return result
 

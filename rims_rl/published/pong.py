@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from rims_rl.experiments.curves import at_the_end
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs, StoredRun
 from rims_rl.experiments.tables import Table, as_markdown
@@ -38,7 +40,7 @@ def _pong(runs: Runs, schedule: Mapping[str, Any]) -> Drawing:
     models = {name: wanted({**_OPTIONS, **schedule}, of, _QUICK) for name, of in CORES.items()}
     runs.prepare(list(models.values()), numbers_only=True)
     found = runs.numbers_of(models)
-    numbers = {name: [_at_the_end(run) for run in each] for name, each in found.items()}
+    numbers = {name: [_of_run(run) for run in each] for name, each in found.items()}
     head = ("core", "parameters", "seed", "return at the end", f"steps to {THRESHOLD:g}",
             "explained variance", "entropy", "largest state", *MEASURES)  # fmt: skip
     body = [_row(name, each) for name, of in numbers.items() for each in of]
@@ -47,16 +49,16 @@ def _pong(runs: Runs, schedule: Mapping[str, Any]) -> Drawing:
     return Drawing(_draw(found), numbers, markdown=text)
 
 
-def _at_the_end(run: StoredRun) -> dict[str, Any]:
+def _of_run(run: StoredRun) -> dict[str, Any]:
     windows = run.results["windows"]
     state = run.results["statistics"]["core/largest_state"]
     return {
         "seed": run.seed,
         "parameters": run.results["param_count"],
-        "return": windows["return"][-1],
+        "return": at_the_end(windows["return"]),
         "steps to threshold": steps_to(run, THRESHOLD),
-        "explained variance": windows["train/explained_variance"][-1],
-        "entropy": _negative(windows["train/entropy_loss"][-1]),
+        "explained variance": at_the_end(windows["train/explained_variance"]),
+        "entropy": -at_the_end(windows["train/entropy_loss"]),
         "largest state": state["largest"],
         "share of steps each RIM is active": [values[-1] for values in _activity(run)],
         **of_updates([run]),
@@ -64,10 +66,10 @@ def _at_the_end(run: StoredRun) -> dict[str, Any]:
 
 
 def steps_to(run: StoredRun, threshold: float) -> int | None:
-    """The end of the first window whose mean return passed a threshold; None: there is none."""
+    """The end of the first window whose mean return reached a threshold; None: there is none."""
     windows = run.results["windows"]
     for steps, value in zip(windows["timesteps"], windows["return"], strict=True):
-        if value is not None and value > threshold:
+        if value is not None and value >= threshold:
             return int(steps)
     return None
 
@@ -86,12 +88,8 @@ def _row(name: str, end: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _negative(value: float | None) -> float | None:
-    return None if value is None else -value
-
-
 def _text(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+    return "" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
 def _activity(run: StoredRun) -> list[list[float | None]]:

@@ -29,22 +29,18 @@ class Episodes:
     lengths: list[int] = field(default_factory=list)
     successes: list[bool] = field(default_factory=list)
 
-    def summary(self, seed: int = 0) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Mean, median, interquartile mean and success rate, all but the median with 95% intervals.
 
         Those of the means are None for a single game.
-
-        Args:
-            seed: of the bootstrap.
         """
-        rng = np.random.default_rng(seed)
         result: dict[str, Any] = {
             "episodes": len(self.returns),
             "mean": float(np.mean(self.returns)),
-            "mean_interval": bootstrap_interval(self.returns, np.mean, rng),
+            "mean_interval": bootstrap_interval(self.returns, np.mean),
             "median": float(np.median(self.returns)),
             "iqm": float(interquartile_mean(self.returns)),
-            "iqm_interval": bootstrap_interval(self.returns, interquartile_mean, rng),
+            "iqm_interval": bootstrap_interval(self.returns, interquartile_mean),
             "mean_length": float(np.mean(self.lengths)),
         }
         if self.successes:

@@ -97,7 +97,7 @@ def evaluate(request: EvaluateOptions) -> Path:
     trained.model.set_random_seed(request.seed)
     episodes = _play(trained, env, request)
     env.close()
-    summary = episodes.summary(request.seed)
+    summary = episodes.summary()
     _print_table(summary, env_id, trained)
     file, result = _write(trained, env_id, kwargs, request, episodes, summary)
     print(f"written {file}", flush=True)

@@ -33,8 +33,7 @@ FEW = settings(max_examples=50)
 
 
 def interval(statistic, *groups, seed=0):
-    rng = np.random.default_rng(seed)
-    return stratified_bootstrap(statistic, *groups, rng=rng, resamples=RESAMPLES)
+    return stratified_bootstrap(statistic, *groups, resamples=RESAMPLES, seed=seed)
 
 
 def assert_close(actual, expected):

@@ -65,7 +65,7 @@ def test_values_agree(case, name):
 def test_intervals_agree_up_to_the_noise_of_resampling(case, name):
     statistic, count = STATISTICS[name]
     theirs = NUMBERS["cases"][case][name]
-    found = stratified_bootstrap(statistic, *groups(case, count), rng=np.random.default_rng(0))
+    found = stratified_bootstrap(statistic, *groups(case, count))
     assert found is not None
     for ours, end, between in zip(found, theirs["interval"], ("low", "high"), strict=True):
         least, most = theirs[f"{between} between"]
