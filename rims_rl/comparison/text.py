@@ -74,7 +74,7 @@ def _ours(summary: Summary, env: str, core: str) -> str:
     for arm in summary["arms"]:
         if (arm["env"], arm["core"]) == (env, core):
             seeds = arm["final"]["each seed"]
-            spread = float(np.std(seeds)) if len(seeds) > 1 else None
+            spread = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None
             return _give_or_take(float(np.mean(seeds)), spread)
     return ""
 

@@ -32,7 +32,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure or table of the paper.
+    """A figure or table: of the paper, or of a comparison of our own.
 
     Attributes:
         name: on the command line and of the files, e.g. ``fig2``.

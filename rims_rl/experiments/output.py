@@ -31,7 +31,7 @@ def write_figure(figure: Figure, drawing: Drawing, runs: Runs, folder: Path, com
         figure: what was drawn.
         drawing: what came of it.
         runs: that it was made from.
-        folder: for the two files.
+        folder: for the files.
         command: as typed.
 
     Returns:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+import itertools
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from rims_rl.core import core_options
@@ -31,7 +32,13 @@ CORES: Mapping[str, Options] = {
 }
 
 #: The same in every picture, whichever cores are in it.
-COLOURS: Mapping[str, str] = {name: f"C{number}" for number, name in enumerate(CORES)}
+_COLOURS: Mapping[str, str] = {name: f"C{number}" for number, name in enumerate(CORES)}
+
+
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each core of a picture: those of `CORES` have their own, others the next."""
+    others = itertools.count(len(_COLOURS))
+    return {name: _COLOURS.get(name) or f"C{next(others)}" for name in names}
 
 
 def _rim(**changes: Any) -> Options:

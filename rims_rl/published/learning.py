@@ -19,7 +19,7 @@ from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import over_seeds, three_digits, with_interval
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.experiments.tables import Table, as_markdown
-from rims_rl.published.cores import CORES, LSTM, OTHERS, PARTS, Options, wanted
+from rims_rl.published.cores import CORES, LSTM, OTHERS, PARTS, Options, colours_of, wanted
 from rims_rl.published.updates import EXPLAINED, MEASURES, cells, of_updates
 
 
@@ -260,7 +260,7 @@ def draw(
     columns = math.ceil(len(results) / rows)
     picture = Picture(figsize=(4.2 * columns, 3.1 * rows), layout="constrained")
     panels = picture.subplots(rows, columns, squeeze=False)
-    colours = {core: f"C{number}" for number, core in enumerate(shown)}
+    colours = colours_of(shown)
     ends = np.arange(1, TENTHS + 1) / TENTHS
     for axes in panels.flat[len(results) :]:
         axes.set_visible(False)

@@ -16,7 +16,7 @@ from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import over_seeds, with_interval
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.experiments.tables import Table, as_markdown
-from rims_rl.published.cores import COLOURS, CORES, RIM, Options, wanted
+from rims_rl.published.cores import CORES, RIM, Options, colours_of, wanted
 from rims_rl.published.suites import suite_of_figure
 from rims_rl.published.updates import EXPLAINED, MEASURES, cells, of_updates
 from rims_rl.runs.errors import UsageError
@@ -38,11 +38,14 @@ SMALL: Options = {
 _EVALUATIONS = "evaluations"
 
 
-def success_curve(name: str, stored: list[StoredRun]) -> Curve:
-    """Success of the training episodes of some runs."""
-    windows = [run.results["windows"] for run in stored]
-    values = np.array([each["success"] for each in windows], dtype=float)
-    return Curve(windows[0]["timesteps"], values, name, COLOURS.get(name))
+def success_curves(stored: Mapping[str, list[StoredRun]]) -> list[Curve]:
+    """Success of the training episodes of each core's runs."""
+    curves, colours = [], colours_of(stored)
+    for name, runs in stored.items():
+        windows = [run.results["windows"] for run in runs]
+        values = np.array([each["success"] for each in windows], dtype=float)
+        curves.append(Curve(windows[0]["timesteps"], values, name, colours[name]))
+    return curves
 
 
 def _object_picking(runs: Runs) -> Drawing:
@@ -72,7 +75,7 @@ def _compared(runs: Runs, models: Mapping[str, Wanted], env: str) -> Drawing:
     found = runs.numbers_of(models)
     episodes = 4 if runs.quick else EPISODES
     results = {name: _of_core(each, env, episodes) for name, each in found.items()}
-    curves = [success_curve(name, each) for name, each in found.items()]
+    curves = success_curves(found)
     of_kinds = (f"{kind}: success, return" for kind in DISTRACTORS)
     head = ["core", "parameters", "seeds", *of_kinds, *MEASURES]
     body = [_row(name, result) for name, result in results.items()]
@@ -131,8 +134,8 @@ def _draw(curves: Sequence[Curve], results: Mapping[str, Any], episodes: int) ->
     left, right = picture.subplots(1, 2)
     _draw_training(left, curves)
     left.set_title("known distractors: interquartile mean, 95% interval")
-    for number, (name, result) in enumerate(results.items()):
-        _draw_evaluations(right, number, name, result)
+    for number, (curve, result) in enumerate(zip(curves, results.values(), strict=True)):
+        _draw_evaluations(right, number, curve.colour, result)
     right.set_xticks(range(3), [f"{kind} distractors" for kind in DISTRACTORS])
     right.set_ylabel("success in evaluation")
     right.set_title(f"{episodes} episodes per seed (dots: seeds)")
@@ -147,14 +150,16 @@ def _draw_training(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.legend(frameon=False)
 
 
-def _draw_evaluations(axes: Axes, number: int, name: str, result: Mapping[str, Any]) -> None:
+def _draw_evaluations(
+    axes: Axes, number: int, colour: str | None, result: Mapping[str, Any]
+) -> None:
     for place, kind in enumerate(DISTRACTORS):
         success, x = result[kind]["success"], place + 0.15 * (number - 2)
         seeds = success["each seed"]
         if success["interval"]:
-            axes.vlines(x, *success["interval"], color=COLOURS[name], lw=2)
-        axes.plot(x, success["interquartile mean"], "s", color=COLOURS[name])
-        axes.plot([x + 0.05] * len(seeds), seeds, ".", color=COLOURS[name], alpha=0.6)
+            axes.vlines(x, *success["interval"], color=colour, lw=2)
+        axes.plot(x, success["interquartile mean"], "s", color=colour)
+        axes.plot([x + 0.05] * len(seeds), seeds, ".", color=colour, alpha=0.6)
 
 
 def _reference_path(runs: Runs) -> Drawing:
@@ -164,7 +169,7 @@ def _reference_path(runs: Runs) -> Drawing:
         "RIM, reference path": wanted(SMALL, {"core_kwargs": {"backend": "reference"}}),
     }
     runs.prepare(list(paths.values()), numbers_only=True)
-    curves = [success_curve(name, found) for name, found in runs.numbers_of(paths).items()]
+    curves = success_curves(runs.numbers_of(paths))
     picture = Picture(figsize=(6, 4), layout="constrained")
     _draw_training(picture.subplots(), curves)
     numbers = {

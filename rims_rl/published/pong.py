@@ -15,7 +15,7 @@ from rims_rl.experiments.curves import at_the_end
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs, StoredRun
 from rims_rl.experiments.tables import Table, as_markdown
-from rims_rl.published.cores import COLOURS, CORES, QUICK, wanted
+from rims_rl.published.cores import CORES, QUICK, colours_of, wanted
 from rims_rl.published.updates import EXPLAINED, MEASURES, cells, of_updates
 from rims_rl.training.results import ACTIVITY
 
@@ -103,13 +103,14 @@ def _draw(stored: Mapping[str, list[StoredRun]]) -> Picture:
     """One panel for each measure with all runs, and the activity of the first one with RIMs."""
     picture = Picture(figsize=(10, 6), layout="constrained")
     panels = picture.subplots(2, 2)
+    colours = colours_of(stored)
     for axes, (column, title) in zip(panels.flat, _PANELS.items(), strict=False):
         for name, runs in stored.items():
             for run in runs:
                 windows = run.results["windows"]
                 values = np.array(windows[column], dtype=float)
                 label = name if run is runs[0] else None
-                axes.plot(windows["timesteps"], values, label=label, color=COLOURS[name])
+                axes.plot(windows["timesteps"], values, label=label, color=colours[name])
         axes.set_ylabel(title)
         axes.set_xlabel("agent steps")
         axes.grid(alpha=0.3)

@@ -25,7 +25,7 @@ from rims_rl.core import RIMConfig, core_options
 
 CORES = ["rim", "lstm", "gru", "none"]
 #: With scores close to one another: where all winners are far ahead, no gradient moves them.
-SMALL = {"hidden_size": 12, "num_rims": 3, "num_active": 2, "score_bias_std": 1.0}
+SMALL: dict[str, Any] = {"hidden_size": 12, "num_rims": 3, "num_active": 2, "score_bias_std": 1.0}
 
 
 def small(core):
