@@ -22,8 +22,12 @@ from rims_rl.experiments.figure import Figure
 from rims_rl.experiments.output import write_figure
 from rims_rl.experiments.store import STORE, Runs
 from rims_rl.published.catalogue import FIGURES
+from rims_rl.published.suites import read_suite
 from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.tasks.trainee import TASK_RUNS
+
+#: Seeds of each model, as in the paper.
+_SEEDS = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,27 +44,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _make(options: argparse.Namespace, command: str) -> int:
     figure = _figure(options.figure)
-    seeds = options.seeds or (1 if options.quick else None)
     if options.quick and options.budget:
         raise UsageError("--quick has its own budget: leave out it or --budget")
-    if options.budget and not figure.of_suite:
+    # --quick has the games of a suite's small budget.
+    suite = figure.suite and read_suite(figure.suite, "cpu" if options.quick else options.budget)
+    budget = Budget(options.budget or "")
+    if options.budget and not suite:
         budget = read_budget(options.budget, TASK_RUNS)
-    else:
-        budget = Budget(options.budget or "")
+    usual = 1 if options.quick else suite.seeds if suite else _SEEDS
     root = options.runs or (Path(f"{STORE}-quick") if options.quick else STORE)
     if not options.dry_run:
         create_folder(root, "--runs")
         create_folder(options.out, "--out")
     runs = Runs(
         root,
-        None if seeds is None else range(seeds),
+        range(options.seeds or usual),
         quick=options.quick,
         budget=budget,
         executor=chosen_executor(_parser(), options),
         only=options.only,
         published=None if options.quick else options.out / "runs",
     )
-    drawing = figure.make(runs)
+    drawing = figure.make(runs, suite) if suite else figure.make(runs)
     picture = write_figure(figure, drawing, runs, options.out, command)
     if drawing.markdown:
         print(f"\n{drawing.markdown}\n")
@@ -95,7 +100,7 @@ def _parser() -> Parser:
         "--seeds",
         type=positive,
         metavar="N",
-        help="of each model [3, or those of its suite's budget; quick 1]",
+        help=f"of each model [{_SEEDS}, or those of its suite's budget; quick 1]",
     )
     add_executor_options(parser)
     parser.add_argument(

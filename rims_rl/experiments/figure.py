@@ -8,8 +8,6 @@ from typing import Any
 
 from matplotlib.figure import Figure as Picture
 
-from rims_rl.experiments.store import Runs
-
 
 @dataclass(frozen=True)
 class Drawing:
@@ -37,11 +35,12 @@ class Figure:
     Attributes:
         name: on the command line and of the files, e.g. ``fig2``.
         title: what it shows, one line for the help.
-        make: draws it from stored runs; it trains what is missing through them.
-        of_suite: whether its budgets are those of a suite, not of the supervised tasks.
+        make: draws it from stored runs; it trains what is missing through them. That of a suite's
+            figure takes the suite, too.
+        suite: name of the suite whose runs it shows, in one of the suite's budgets; None of others.
     """
 
     name: str
     title: str
-    make: Callable[[Runs], Drawing]
-    of_suite: bool = False
+    make: Callable[..., Drawing]
+    suite: str | None = None

@@ -108,7 +108,7 @@ class Runs:
 
     Attributes:
         root: folder of the store.
-        asked: seeds of every model; None: as many as the paper has, or as a suite's budget.
+        seeds: of every model.
         quick: whether budgets are small.
         budget: what is smaller than in the paper.
         executor: trains what is missing.
@@ -121,21 +121,14 @@ class Runs:
     """
 
     root: Path
-    asked: Sequence[int] | None
+    seeds: Sequence[int]
     quick: bool = False
     budget: Budget = field(default_factory=Budget)
     executor: Executor = field(default_factory=OneByOne)
     only: str = "*"
     published: Path | None = None
     track: Track = "off"
-    #: How many seeds of every model there are unless some are asked for; so many has the paper.
-    usual_seeds: int = field(default=3, init=False)
     used: dict[Path, StoredRun] = field(default_factory=dict, init=False)
-
-    @property
-    def seeds(self) -> Sequence[int]:
-        """The seeds of every model."""
-        return range(self.usual_seeds) if self.asked is None else self.asked
 
     def prepare(self, models: Sequence[Wanted], *, numbers_only: bool = False) -> None:
         """Trains what is missing of some models and may be trained, several at once.

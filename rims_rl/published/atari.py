@@ -15,17 +15,16 @@ from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs
 from rims_rl.experiments.tables import as_markdown, draw_tables
 from rims_rl.published.cores import LSTM, QUICK_ATARI, RIM
-from rims_rl.published.suites import suite_of_figure
+from rims_rl.published.suites import Suite
 from rims_rl.runs.errors import UsageError
 
 RIM_5, NO_ATTENTION = "RIM 6/5", "RIM, no input attention"
 _OF_IMPROVEMENT = ("improvement", "baseline", "scale", "anchors", "problems")
-_SUITE, _WITHOUT_ATTENTION = "atari41", "atari30"
+_TABLE_7, _WITHOUT_ATTENTION = "atari41", "atari30"
 
 
-def _compared(runs: Runs, suite_name: str, cores: Sequence[str]) -> dict[str, Any]:
+def _compared(runs: Runs, suite: Suite, cores: Sequence[str]) -> dict[str, Any]:
     """The comparison of some cores of a suite, the first of which is the baseline."""
-    suite = suite_of_figure(suite_name, runs)
     models = {key: model for key, model in suite.models(QUICK_ATARI).items() if key[1] in cores}
     runs.prepare(list(models.values()), numbers_only=True)
     records, names = [], {}
@@ -39,7 +38,7 @@ def _compared(runs: Runs, suite_name: str, cores: Sequence[str]) -> dict[str, An
     return {**summarise(comparison), "note": suite.note}
 
 
-def _improvement(suite: str, ours: str, theirs: str, runs: Runs) -> Drawing:
+def _improvement(ours: str, theirs: str, runs: Runs, suite: Suite) -> Drawing:
     summary = _compared(runs, suite, (theirs, ours))
     if not any(summary["improvement"].values()):
         raise UsageError(f"no game has runs of both {ours} and {theirs}")
@@ -51,14 +50,14 @@ def _improvement(suite: str, ours: str, theirs: str, runs: Runs) -> Drawing:
     return Drawing(draw_improvement(summary), numbers, note=summary["note"])
 
 
-def _curves(suite: str, cores: Sequence[str], runs: Runs) -> Drawing:
+def _curves(cores: Sequence[str], runs: Runs, suite: Suite) -> Drawing:
     summary = _compared(runs, suite, cores)
     numbers = {name: summary[name] for name in ("arms", "together", "problems")}
     return Drawing(draw_curves(summary), numbers, note=summary["note"])
 
 
-def _table_7(runs: Runs) -> Drawing:
-    summary = _compared(runs, _SUITE, (LSTM, RIM_5))
+def _table_7(runs: Runs, suite: Suite) -> Drawing:
+    summary = _compared(runs, suite, (LSTM, RIM_5))
     table = beside_paper(summary)
     paper = {
         game["game"]: {name: game[name] for name in ("lstm_ppo", "rims_ppo")}
@@ -72,32 +71,32 @@ FIGURES = (
     Figure(
         "fig5",
         "Atari: improvement of RIMs, 4 of 6 active, over LSTM",
-        partial(_improvement, _SUITE, RIM, LSTM),
-        of_suite=True,
+        partial(_improvement, RIM, LSTM),
+        suite=_TABLE_7,
     ),
     Figure(
         "fig17",
         "Atari: improvement of 5 active RIMs over 4",
-        partial(_improvement, _SUITE, RIM_5, RIM),
-        of_suite=True,
+        partial(_improvement, RIM_5, RIM),
+        suite=_TABLE_7,
     ),
     Figure(
         "fig18",
         "Atari: improvement of RIMs, 5 of 6 active, over LSTM",
-        partial(_improvement, _SUITE, RIM_5, LSTM),
-        of_suite=True,
+        partial(_improvement, RIM_5, LSTM),
+        suite=_TABLE_7,
     ),
     Figure(
         "fig19",
         "Atari: learning curves of LSTM and RIMs, 4 and 5 active",
-        partial(_curves, _SUITE, (LSTM, RIM, RIM_5)),
-        of_suite=True,
+        partial(_curves, (LSTM, RIM, RIM_5)),
+        suite=_TABLE_7,
     ),
     Figure(
         "fig20",
         "Atari: learning curves without input attention, all active",
-        partial(_curves, _WITHOUT_ATTENTION, (LSTM, RIM, NO_ATTENTION)),
-        of_suite=True,
+        partial(_curves, (LSTM, RIM, NO_ATTENTION)),
+        suite=_WITHOUT_ATTENTION,
     ),
-    Figure("table7", "Atari: final scores beside the paper's", _table_7, of_suite=True),
+    Figure("table7", "Atari: final scores beside the paper's", _table_7, suite=_TABLE_7),
 )

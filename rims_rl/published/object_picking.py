@@ -17,7 +17,7 @@ from rims_rl.experiments.statistics import over_seeds, with_interval
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import CORES, RIM, Options, colours_of, wanted
-from rims_rl.published.suites import suite_of_figure
+from rims_rl.published.suites import Suite
 from rims_rl.published.updates import EXPLAINED, MEASURES, cells, of_updates
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
@@ -54,12 +54,11 @@ def _object_picking(runs: Runs) -> Drawing:
     return _compared(runs, models, _ENV)
 
 
-def _figure_4(runs: Runs) -> Drawing:
+def _figure_4(runs: Runs, suite: Suite) -> Drawing:
     """The same in the paper's size, as far as the paper says it, from the runs of the suite."""
-    suite = suite_of_figure("object-picking", runs)
-    of_suite = suite.models()
-    ((env, _), *_) = of_suite
-    models = {name: model for (_, name), model in of_suite.items()}
+    wanted_of = suite.models()
+    ((env, _), *_) = wanted_of
+    models = {name: model for (_, name), model in wanted_of.items()}
     runs.prepare(list(models.values()), numbers_only=True)
     return replace(_compared(runs, models, env.replace("-v0", "{}-v0")), note=suite.note)
 
@@ -185,7 +184,7 @@ FIGURES = (
         "fig4",
         "object picking in the paper's size, known and other distractors",
         _figure_4,
-        of_suite=True,
+        suite="object-picking",
     ),
     Figure("reference-path", "object picking by the fast scan and the reference", _reference_path),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from rims_rl.comparison.naming import short_games
 from rims_rl.envs.registry import spec_of
-from rims_rl.experiments.store import Runs, Wanted
+from rims_rl.experiments.store import Wanted
 from rims_rl.published.cores import QUICK, Options, wanted
 from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.runs.shipped import read_shipped, shipped_names
@@ -69,22 +69,6 @@ class Suite:
 def suite_titles() -> dict[str, str]:
     """The suites that come with the package, by name."""
     return {name: _content(name)["title"] for name in shipped_names(_SHIPPED)}
-
-
-def suite_of_figure(name: str, runs: Runs) -> Suite:
-    """The suite whose runs a figure draws, in the figure's budget.
-
-    Args:
-        name: of the suite.
-        runs: of the figure, which take the seeds of the budget unless others were asked for;
-            ``--quick`` has the games of the small budget.
-
-    Raises:
-        UsageError: as `read_suite`.
-    """
-    suite = read_suite(name, "cpu" if runs.quick else runs.budget.name or None)
-    runs.usual_seeds = suite.seeds
-    return suite
 
 
 def read_suite(name: str, budget: str | None = None) -> Suite:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rims_rl import figures
 from rims_rl.figures import main
 from rims_rl.published import inputs, learning, object_picking, pong
 from rims_rl.published.cores import CORES
@@ -102,7 +103,7 @@ def test_object_picking_plays_what_it_was_not_trained_on(monkeypatch, capsys):
 def test_figure_4_is_of_the_suite(monkeypatch):
     suite = read_suite("object-picking", "cpu")
     one = dataclasses.replace(suite, cores={"no core": suite.cores["no core"]})
-    monkeypatch.setattr(object_picking, "suite_of_figure", lambda *_: one)
+    monkeypatch.setattr(figures, "read_suite", lambda *_: one)
     assert main(["fig4", "--quick", "--runs", "r", "--out", "o", "--jobs", "1"]) == 0
     (core,) = json.loads(Path("o/fig4.json").read_text())["numbers"]["cores"].values()
     (run,) = Path("r").rglob("results.json")
