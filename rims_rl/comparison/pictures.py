@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from rims_rl.comparison.aggregate import AGGREGATES
+from rims_rl.experiments.drawing import draw_band, grid
 
 Summary = Mapping[str, Any]
 
@@ -23,7 +23,6 @@ AXES = {"steps": "agent steps", "frames": "emulator frames", "hours": "hours of 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 #: Of lines, for more cores than there are colours.
 DASHES = ("-", "--", ":", "-.")
-_COLUMNS = 4
 
 
 def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
@@ -35,13 +34,8 @@ def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
     """
     envs, looks = summary["envs"], _looks(summary)
     names = summary["short_names"]
-    rows = math.ceil(len(envs) / _COLUMNS)
-    columns = math.ceil(len(envs) / rows)
-    picture = Picture(figsize=(3.2 * columns + 0.3, 2.5 * rows + 0.6), layout="constrained")
-    panels = picture.subplots(rows, columns, squeeze=False)
-    for axes in panels.flat[len(envs) :]:
-        axes.set_axis_off()
-    for axes, env in zip(panels.flat, envs, strict=False):
+    picture, panels = grid(len(envs), 3.3, 2.7)
+    for axes, env in zip(panels, envs, strict=True):
         for arm in summary["arms"]:
             if arm["env"] == env:
                 _draw_arm(axes, arm, axis, looks[arm["core"]])
@@ -52,7 +46,7 @@ def draw_curves(summary: Summary, axis: str = "steps") -> Picture:
         _name_ticks(axes, axis)
     picture.supxlabel(AXES[axis], fontsize=9)
     picture.supylabel("return of training episodes", fontsize=9)
-    _legend(picture, panels.flat[0], looks)
+    _legend(picture, panels[0], looks)
     return picture
 
 
@@ -161,11 +155,10 @@ def _along_games(summary: Summary, core: str, axis: str) -> list[float] | None:
 
 def _band(axes: Axes, curve: Mapping[str, Any], x: str, y: str, look: _Look) -> None:
     along, center = np.array(curve[x], dtype=float), np.array(curve[y], dtype=float)
-    known = ~np.isnan(center)
-    axes.plot(along[known], center[known], color=look.colour, ls=look.dash, lw=1.5)
+    bounds = None
     if curve["low"] is not None:
-        low, high = (np.array(curve[name], dtype=float)[known] for name in ("low", "high"))
-        axes.fill_between(along[known], low, high, color=look.colour, alpha=0.2, lw=0)
+        bounds = np.array(curve["low"], dtype=float), np.array(curve["high"], dtype=float)
+    draw_band(axes, along, center, bounds, color=look.colour, ls=look.dash, lw=1.5)
 
 
 def _draw_aggregates(axes: Axes, cores: Mapping[str, Any], looks: Mapping[str, _Look]) -> None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 
 from rims_rl.experiments.statistics import bootstrap_interval, interquartile_mean
 from rims_rl.runs.folder import PROGRESS
-
-if TYPE_CHECKING:  # half a second that a training has no use for
-    from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 #: Parts of a training, the last of which is its end.
@@ -120,27 +117,3 @@ def progress_values(run: Path, column: str) -> Array:
     if column not in table:
         return np.array([])
     return table[column].dropna().to_numpy(dtype=np.float64)
-
-
-def draw_curves(axes: Axes, curves: Sequence[Curve], **line: Any) -> None:
-    """Draws each curve in the band of its interval, if it has one, or says that there is none.
-
-    A line goes straight on over points at which no run has anything. The caller adds the legend.
-
-    Args:
-        axes: to draw on.
-        curves: to draw.
-        **line: further arguments of Matplotlib's `plot`.
-    """
-    for curve in curves:
-        center = curve.center()
-        known = ~np.isnan(center)
-        at = np.asarray(curve.x)[known]
-        style = {"color": curve.colour, "ls": curve.dashes, "label": curve.label, **line}
-        (drawn,) = axes.plot(at, center[known], **style)
-        if len(curve.values) > 1:
-            low, high = (bound[known] for bound in curve.interval())
-            axes.fill_between(at, low, high, color=drawn.get_color(), alpha=0.15, lw=0)
-    if not curves:
-        axes.text(0.5, 0.5, "not trained", ha="center", transform=axes.transAxes)
-    axes.grid(alpha=0.3)

@@ -5,7 +5,6 @@ All cores of a task have as many units and the same settings, those of the task.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure as Picture
 
 from rims_rl.comparison.aggregate import pooled_iqm, stratified_bootstrap
-from rims_rl.experiments.curves import TENTHS, Array, Curve, at_the_end, draw_curves, in_tenths
+from rims_rl.experiments.curves import TENTHS, Array, Curve, at_the_end, in_tenths
+from rims_rl.experiments.drawing import draw_curves, grid, label_steps, legend_above
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import over_seeds, three_digits, with_interval
 from rims_rl.experiments.store import Runs, Wanted
@@ -256,15 +256,10 @@ def draw(
         tasks: by name.
         shown: cores that are drawn, in this order.
     """
-    rows = math.ceil(len(results) / 4)
-    columns = math.ceil(len(results) / rows)
-    picture = Picture(figsize=(4.2 * columns, 3.1 * rows), layout="constrained")
-    panels = picture.subplots(rows, columns, squeeze=False)
+    picture, panels = grid(len(results), 4.2, 3.1)
     colours = colours_of(shown)
     ends = np.arange(1, TENTHS + 1) / TENTHS
-    for axes in panels.flat[len(results) :]:
-        axes.set_visible(False)
-    for axes, (name, cores) in zip(panels.flat, results.items(), strict=False):
+    for axes, (name, cores) in zip(panels, results.items(), strict=True):
         total = tasks[name].options["total_timesteps"]
         curves = [
             Curve(ends * total, np.array(of["returns"], dtype=float), core, colours[core])
@@ -273,13 +268,9 @@ def draw(
         ]
         draw_curves(axes, curves)
         axes.set_title(name)
-        axes.set_xlabel("agent steps")
+        label_steps(axes)
         axes.set_ylabel("return")
-    named = {text: line for axes in panels.flat
-             for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
-    names = [core for core in shown if core in named]
-    picture.legend([named[core] for core in names], names, loc="outside upper center",
-                   ncols=len(names), frameon=False)  # fmt: skip
+    legend_above(picture, panels, shown)
     return picture
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from rims_rl.experiments.curves import Curve, draw_curves
+from rims_rl.experiments.curves import Curve
+from rims_rl.experiments.drawing import draw_curves, label_steps
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import over_seeds, with_interval
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
@@ -144,7 +145,7 @@ def _draw(curves: Sequence[Curve], results: Mapping[str, Any], episodes: int) ->
 
 def _draw_training(axes: Axes, curves: Sequence[Curve]) -> None:
     draw_curves(axes, curves)
-    axes.set_xlabel("agent steps")
+    label_steps(axes)
     axes.set_ylabel("success of training episodes")
     axes.legend(frameon=False)
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
 from rims_rl.experiments.curves import at_the_end
+from rims_rl.experiments.drawing import label_steps
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs, StoredRun
 from rims_rl.experiments.tables import Table, as_markdown
@@ -112,7 +113,7 @@ def _draw(stored: Mapping[str, list[StoredRun]]) -> Picture:
                 label = name if run is runs[0] else None
                 axes.plot(windows["timesteps"], values, label=label, color=colours[name])
         axes.set_ylabel(title)
-        axes.set_xlabel("agent steps")
+        label_steps(axes)
         axes.grid(alpha=0.3)
     panels[0, 0].legend(frameon=False)
     with_rims = [(name, runs[0]) for name, runs in stored.items() if _activity(runs[0])]
@@ -130,7 +131,7 @@ def _draw_activity(axes: Axes, name: str, run: StoredRun) -> None:
     )
     axes.set_yticks(range(1, len(shares) + 1))
     axes.set_ylabel(f"{name}, number")
-    axes.set_xlabel("agent steps")
+    label_steps(axes)
     axes.figure.colorbar(image, ax=axes, label="share of steps active")
 
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rims_rl.experiments.curves import Curve, draw_curves, progress_values, window_means
+from rims_rl.experiments.curves import Curve, progress_values, window_means
+from rims_rl.experiments.drawing import draw_curves
 from rims_rl.experiments.statistics import between, bootstrap_interval, interquartile_mean
 
 

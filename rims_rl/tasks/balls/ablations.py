@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
-from rims_rl.experiments.curves import Curve, draw_curves, progress_values
+from rims_rl.experiments.curves import Curve, progress_values
+from rims_rl.experiments.drawing import draw_curves
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.tasks.balls.figure_models import SAME, rim

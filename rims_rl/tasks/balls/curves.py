@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from rims_rl.experiments.curves import Curve, draw_curves
+from rims_rl.experiments.curves import Curve
+from rims_rl.experiments.drawing import draw_curves
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.tasks.balls.figure_models import Experiment
 from rims_rl.tasks.drawing.styles import model_curves

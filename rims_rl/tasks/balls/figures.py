@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from rims_rl.experiments.drawing import legend_above
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.tasks.balls.curves import (
@@ -53,7 +53,7 @@ def _figure3(runs: Runs) -> Drawing:
     for axes, experiment in zip(panels, EXPERIMENTS, strict=True):
         numbers[experiment.title] = _panel(runs, axes, models[experiment.train_set], experiment)
     f1 = score_curves(runs, "f1")
-    _name(runs, picture, panels)
+    _name(picture, panels)
     draw_scores(right, f1, "F1 score")
     if f1:
         name_models(right)
@@ -75,7 +75,7 @@ def _figure8(runs: Runs) -> Drawing:
             runs, right, models, experiment, first, given + _ROLLED_SHOWN
         )
         _example(runs, left, models, experiment)
-    _name(runs, picture, grid[:, 1])
+    _name(picture, grid[:, 1])
     return Drawing(picture, numbers, {"claim": CLAIM})
 
 
@@ -88,7 +88,7 @@ def _figure10(runs: Runs) -> Drawing:
         models = _with_both_lstms(experiment.train_set)
         last = frames_given(runs, models[0]) + _ROLLED_SHOWN
         numbers[experiment.title] = _panel(runs, axes, models, experiment, last=last)
-    _name(runs, picture, panels)
+    _name(picture, panels)
     return Drawing(picture, numbers, {"claim": CLAIM})
 
 
@@ -108,22 +108,11 @@ def _panel(
     return {**panel_numbers(curves, experiment, given), "next_frame_bce": next_frame}
 
 
-def _name(runs: Runs, picture: Picture, panels: Sequence[Axes]) -> None:
-    """Names axes and curves, the latter above all panels, where they hide nothing."""
-    curves: dict[str, Artist] = {}
+def _name(picture: Picture, panels: Sequence[Axes]) -> None:
+    """Names axes and curves."""
     for axes in panels:
         axes.set_ylabel("cross-entropy (nats per pixel)")
-        lines, labels = axes.get_legend_handles_labels()
-        curves.update(zip(labels, lines, strict=True))
-    if curves:
-        picture.legend(
-            list(curves.values()),
-            list(curves),
-            loc="outside upper center",
-            ncols=len(curves),
-            frameon=False,
-            fontsize=9,
-        )
+    legend_above(picture, panels)
 
 
 def _example(runs: Runs, axes: Axes, models: Sequence[Wanted], experiment: Experiment) -> None:

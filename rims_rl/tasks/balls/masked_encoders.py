@@ -19,7 +19,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rims_rl.experiments.curves import Curve, draw_curves
+from rims_rl.experiments.curves import Curve
+from rims_rl.experiments.drawing import draw_curves
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs, StoredRun, Wanted
 from rims_rl.runs.errors import UsageError

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
-from rims_rl.experiments.curves import Curve, draw_curves
+from rims_rl.experiments.curves import Curve
+from rims_rl.experiments.drawing import draw_curves
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.tasks.drawing.styles import model_curves

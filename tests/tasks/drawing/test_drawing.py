@@ -5,7 +5,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Picture
 
-from rims_rl.experiments.curves import Curve, draw_curves
+from rims_rl.experiments.curves import Curve
+from rims_rl.experiments.drawing import draw_curves
 from rims_rl.tasks.balls.curves import draw_panel, panel_numbers
 from rims_rl.tasks.balls.figure_models import MORE
 from rims_rl.tasks.balls.masked_encoders import correlation
