@@ -17,7 +17,7 @@ from rims_rl.comparison.naming import OF_CORE, OF_RUN, other_meanings, runs_by_n
 from rims_rl.comparison.record import Array, Record
 from rims_rl.experiments.curves import Curve, window_means
 from rims_rl.experiments.statistics import interquartile_mean
-from rims_rl.runs.errors import listed
+from rims_rl.runs.errors import few
 from rims_rl.training.results import WINDOWS
 
 #: How many of the windows in which returns are averaged count as the end.
@@ -222,7 +222,7 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
     also = [name for name in sorted(names) if name.startswith(baseline) and name != chosen]
     if chosen is not None and also and baseline not in (chosen, names[chosen]):
         problems.append(
-            f"{chosen} is the baseline; {', '.join(also)} would be {baseline}... too: --baseline "
+            f"{chosen} is the baseline; {few(also)} would be {baseline}... too: --baseline "
             "takes a whole name"
         )
     arms: dict[tuple[str, str], Arm] = {}
@@ -252,7 +252,7 @@ def _noted(records: Iterable[Record]) -> Iterable[str]:
         for note in record.notes:
             sources[note].append(record.source)
     for note, of in sources.items():
-        yield f"{listed(of, most=3)}: {note}"
+        yield f"{few(of)}: {note}"
 
 
 def _baseline(labels: Mapping[str, str], wanted: str) -> str | None:
@@ -262,19 +262,19 @@ def _baseline(labels: Mapping[str, str], wanted: str) -> str | None:
 
 
 def _finished(records: Iterable[Record], problems: list[str]) -> list[Record]:
-    whole = []
+    whole, empty, short = [], [], []
     for record in records:
         if not (len(record.steps) and record.reached):
-            problems.append(f"left out: in {record.source} no episode ended")
+            empty.append(record.source)
         elif record.total is not None and record.reached < record.total * (
             1.0 if record.exact else 0.9  # where only the last episode's end is known
         ):
-            problems.append(
-                f"left out: {record.source} reached {record.reached:,.0f} of "
-                f"{record.total:,.0f} agent steps"
-            )
+            steps = f"{record.reached:,.0f} of {record.total:,.0f} agent steps"
+            short.append(f"{record.source} reached {steps}")
         else:
             whole.append(record)
+    problems += [f"left out: in {few(empty)} no episode ended"] if empty else []
+    problems += [f"left out: {few(short)}"] if short else []
     return whole
 
 
@@ -296,12 +296,14 @@ def _not_broken_off(runs: Sequence[Record], problems: list[str]) -> list[Record]
 def _unique(records: Iterable[Record], problems: list[str]) -> list[Record]:
     """Each run once, though two sources may have it."""
     kept: dict[str, Record] = {}
+    copies = []
     for record in records:
         key = json.dumps([record.env, record.core, record.seed, settings_of(record), record.total])
         if key in kept and record.seed is not None:
-            problems.append(f"left out: {record.source} has the settings of {kept[key].source}")
+            copies.append(f"{record.source} has the settings of {kept[key].source}")
         else:
             kept[key if record.seed is not None else record.source] = record
+    problems += [f"left out: {few(copies)}"] if copies else []
     return list(kept.values())
 
 
@@ -352,14 +354,14 @@ def _missing(arms: Mapping[tuple[str, str], Arm], names: Iterable[str]) -> Itera
             if seeds.get((env, core), most[env]) < most[env]
         ]
         if absent:
-            yield f"missing: {core} has no runs in {', '.join(absent)}"
+            yield f"missing: {core} has no runs in {few(absent)}"
         if fewer:
-            yield f"missing: {core} has fewer seeds in {', '.join(fewer)}"
+            yield f"missing: {core} has fewer seeds in {few(fewer)}"
         if single := [env for env in envs if seeds.get((env, core)) == 1]:
-            yield f"no interval: {core} has a single seed in {', '.join(single)}"
-        if few := [env for env in envs if 1 < seeds.get((env, core), 0) < FEW_SEEDS]:
+            yield f"no interval: {core} has a single seed in {few(single)}"
+        if hardly := [env for env in envs if 1 < seeds.get((env, core), 0) < FEW_SEEDS]:
             yield (
-                f"few seeds: {core} has less than {FEW_SEEDS} in {', '.join(few)}; its interval "
+                f"few seeds: {core} has less than {FEW_SEEDS} in {few(hardly)}; its interval "
                 "there is hardly more than their range, and covers much less than 95%"
             )
     if arms and not any(all((env, core) in arms for core in names) for env in envs):

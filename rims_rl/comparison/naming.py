@@ -13,6 +13,7 @@ from rims_rl.comparison.record import Record
 from rims_rl.core import RIMConfig, core_names
 from rims_rl.core.earlier import upgraded_run
 from rims_rl.core.options import SIZED
+from rims_rl.runs.errors import few
 from rims_rl.training.options import PolicyOptions, TrainPlan
 from rims_rl.training.results import NOT_LEARNED
 
@@ -127,7 +128,7 @@ def other_meanings(arms: Mapping[tuple[str, str], Sequence[Record]]) -> Iterator
             envs_of[name][label].append(env)
     for name, labels in envs_of.items():
         if len(labels) > 1:
-            said = "; ".join(f"{label} in {', '.join(envs)}" for label, envs in labels.items())
+            said = "; ".join(f"{label} in {few(envs)}" for label, envs in labels.items())
             yield f"{name} is not the same in all games: {said}"
 
 

@@ -42,6 +42,11 @@ def listed(names: Iterable[str], most: int = 20) -> str:
     return (", ".join(ordered[:most]) or "nothing") + more
 
 
+def few(names: Iterable[str]) -> str:
+    """The first three names, and how many more there are."""
+    return listed(names, most=3)
+
+
 def exit_status(
     command: str, work: Callable[[], int], interrupted: str, *refusals: type[Exception]
 ) -> int:
