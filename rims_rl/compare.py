@@ -106,11 +106,11 @@ def _chosen(records: Sequence[Record], options: argparse.Namespace) -> list[Reco
         )
     named = runs_by_name(of_games).items()
     names = {record.source: name for (_, name), runs in named for record in runs}
-    chosen = [r for r in of_games if _matches([r.core, names[r.source]], options.cores)]
+    chosen = [r for r in of_games if _matches([r.label, names[r.source]], options.cores)]
     if not chosen:
         raise UsageError(
             f"no run is of a core {_either(options.cores)}: there are "
-            f"{listed({record.core for record in of_games})}"
+            f"{listed({record.label for record in of_games})}"
         )
     return chosen
 

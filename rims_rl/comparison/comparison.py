@@ -215,7 +215,7 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
     problems: list[str] = []
     whole = _unique(_finished(records, problems), problems)
     by_arm = {arm: _not_broken_off(runs, problems) for arm, runs in runs_by_name(whole).items()}
-    names = {core: runs[0].core for (_, core), runs in by_arm.items()}
+    names = {core: runs[0].label for (_, core), runs in by_arm.items()}
     chosen = _baseline(names, baseline)
     if chosen is None and names:
         problems.append(f"no core is called {baseline}...: nothing is measured by a baseline")
@@ -298,7 +298,7 @@ def _unique(records: Iterable[Record], problems: list[str]) -> list[Record]:
     kept: dict[str, Record] = {}
     copies = []
     for record in records:
-        key = json.dumps([record.env, record.core, record.seed, settings_of(record), record.total])
+        key = json.dumps([record.env, record.label, record.seed, settings_of(record), record.total])
         if key in kept and record.seed is not None:
             copies.append(f"{record.source} has the settings of {kept[key].source}")
         else:

@@ -69,14 +69,14 @@ def _is_others_run(logs: Path) -> bool:
 
 def _of_run(folder: Path) -> Record:
     try:
-        env, core, settings = _identity(folder)
+        env, label, settings = _identity(folder)
         episodes = whole_rows(folder / EPISODES, ("timesteps", "return"))
         progress = pd.read_csv(folder / PROGRESS)
         steps = _numbers(episodes["timesteps"])
         return Record(
             source=str(folder),
             env=env,
-            core=core,
+            label=label,
             seed=settings["seed"],
             steps=steps,
             returns=_numbers(episodes["return"]),
@@ -137,7 +137,7 @@ def of_results(source: str, results: Mapping[str, Any], seed: int | None = None)
     return Record(
         source=source,
         env=results["env"],
-        core=label,
+        label=label,
         seed=config.get("seed", seed),
         steps=ends[known],
         returns=returns[known],

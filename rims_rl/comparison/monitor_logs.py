@@ -78,7 +78,7 @@ def _run(source: Path, called: Path, logs: Sequence[Path]) -> Record:
     return Record(
         source=str(source),
         env=env,
-        core=label or args.get("algo") or (parent if stem in ("", zoo.name) else stem),
+        label=label or args.get("algo") or (parent if stem in ("", zoo.name) else stem),
         seed=args.get("seed", int(number[1]) if number else None),
         steps=np.cumsum(lengths),
         returns=returns,

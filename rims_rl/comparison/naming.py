@@ -99,7 +99,7 @@ def runs_by_name(records: Sequence[Record]) -> dict[tuple[str, str], list[Record
     stems = _stems(records)
     groups: dict[tuple[str, str, str, float | None], list[Record]] = defaultdict(list)
     for record in records:
-        name = stems[record.core]
+        name = stems[record.label]
         groups[record.env, name, settings_of(record), record.total].append(record)
     by_name: dict[str, dict[str, list[list[Record]]]] = defaultdict(lambda: defaultdict(list))
     for (env, name, _, _), runs in groups.items():
@@ -124,7 +124,7 @@ def other_meanings(arms: Mapping[tuple[str, str], Sequence[Record]]) -> Iterator
     """
     envs_of: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for (env, name), runs in sorted(arms.items()):
-        for label in sorted({run.core for run in runs}):
+        for label in sorted({run.label for run in runs}):
             envs_of[name][label].append(env)
     for name, labels in envs_of.items():
         if len(labels) > 1:
@@ -144,7 +144,7 @@ def _stems(records: Sequence[Record]) -> dict[str, str]:
     """
     labels: dict[str, set[str]] = defaultdict(set)
     for record in records:
-        labels[record.env].add(record.core)
+        labels[record.env].add(record.label)
     needed: dict[str, set[str]] = defaultdict(set)
     for names in labels.values():
         parts = {name: _PARTS.split(name) for name in names}

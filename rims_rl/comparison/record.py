@@ -23,7 +23,7 @@ class Record:
     Attributes:
         source: where it was read, for people.
         env: environment's id.
-        core: what is compared, such as the core with its sizes.
+        label: of what is compared, such as the core with its sizes.
         seed: of the run; None if it does not say.
         steps: agent steps at which episodes ended, in order (num_episodes,).
         returns: of those episodes, unclipped (num_episodes,).
@@ -39,7 +39,7 @@ class Record:
 
     source: str
     env: str
-    core: str
+    label: str
     seed: int | None
     steps: Array
     returns: Array

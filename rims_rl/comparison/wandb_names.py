@@ -120,7 +120,7 @@ def record_of(run: Logged, names: Names) -> Record:
     return Record(
         source=run.source,
         env=_said(run, "environment", names.env, ENV_KEYS, "ceik"),
-        core=label,
+        label=label,
         seed=_whole(run.config.get("seed")),
         steps=steps[order],
         returns=_column(rows, run.metric)[order],

@@ -31,7 +31,7 @@ def _compared(runs: Runs, suite: Suite, cores: Sequence[str]) -> dict[str, Any]:
     for (_, core), model in models.items():
         for run in runs.stored(model, numbers_only=True):
             records.append(of_results(str(run.folder), run.results, run.seed))
-            names[core] = records[-1].core
+            names[core] = records[-1].label
     comparison = compare(records, names.get(cores[0], cores[0]))
     if not comparison.arms:
         raise UsageError("nothing to draw: " + "; ".join(comparison.problems[:3]))

@@ -13,7 +13,7 @@ def record(core="lstm-h8", seed=0, env="CartPole-v1", level=100.0, total=TOTAL, 
     returns = level * np.minimum(1.0, 2 * steps / total)
     settings = {"core": core.split("-")[0], "learning_rate": 1e-3, "seed": seed}
     values = {
-        "source": f"{env}/{core}/{seed}", "env": env, "core": core, "seed": seed, "steps": steps,
+        "source": f"{env}/{core}/{seed}", "env": env, "label": core, "seed": seed, "steps": steps,
         "returns": returns, "total": total, "hours": steps / 3600, "settings": settings,
         "parameters": 10, "command": f"python -m rims_rl.train --seed {seed}",
     }  # fmt: skip

@@ -43,7 +43,7 @@ def test_a_core_has_one_name_in_all_games():
         ("A-v0", "gru"), ("A-v0", "lstm"), ("A-v0", "rim-k6-4"), ("A-v0", "rim-k6-4-variant=hard"),
         ("B-v0", "lstm"), ("B-v0", "rim-k6-4"),
     }  # fmt: skip
-    rims = [run for run in runs if run.core.startswith("rim")]
+    rims = [run for run in runs if run.label.startswith("rim")]
     shared = record("rim-k6-4-h120-variant=hard", env="A-v0")
     assert set(compare([*rims, shared], "rim").arms) == {
         ("A-v0", "rim-k6-4"), ("A-v0", "rim-variant=hard"), ("B-v0", "rim-k6-4")

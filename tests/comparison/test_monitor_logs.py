@@ -27,7 +27,7 @@ def write_log(folder, text, name="0.monitor.csv"):
 
 def test_runs_of_the_zoo():
     a2c, ppo, ppo_again = read_folder(ZOO)
-    assert [r.core for r in (a2c, ppo, ppo_again)] == ["a2c", "ppo", "ppo"]
+    assert [r.label for r in (a2c, ppo, ppo_again)] == ["a2c", "ppo", "ppo"]
     assert [r.seed for r in (a2c, ppo, ppo_again)] == [1, 1, 2]
     assert {r.env for r in (a2c, ppo, ppo_again)} == {"CartPole-v1"}
     assert ppo.total == ppo.reached == 3000  # of the command line, not of config.yml
@@ -82,7 +82,7 @@ def test_our_policies_that_the_zoo_trained_have_our_labels_however_they_were_sai
         (folder / "CartPole-v1" / "config.yml").write_text(f"policy_kwargs: {kwargs}\n")
     runs = read_folder(tmp_path)
     cores = ["gru-h32", "gru-h32", "rim-k6-3-h252-separate", "none", "ppo_lstm", "ppo_lstm"]
-    assert [run.core for run in runs] == cores
+    assert [run.label for run in runs] == cores
     assert settings_of(runs[0]) == settings_of(runs[1])
     assert runs[0].settings["policy_kwargs"] == {"net_arch": [8], "optimizer": "Adam"}
     assert runs[4].settings["policy_kwargs"] == "dict(net_arch=[8)"
@@ -90,7 +90,7 @@ def test_our_policies_that_the_zoo_trained_have_our_labels_however_they_were_sai
 
 def test_a_folders_name_is_no_pattern(tmp_path):
     write_log(tmp_path / "ppo[1]_1", HEADER + "r,l,t\n1,2,3\n")
-    assert read_folder(tmp_path)[0].core == "ppo[1]"
+    assert read_folder(tmp_path)[0].label == "ppo[1]"
 
 
 def test_a_log_without_its_mark_or_environment_is_refused(tmp_path):
@@ -137,7 +137,7 @@ def test_runs_without_a_game_in_common_are_refused(tmp_path, capsys):
 def test_a_folder_says_what_ran(tmp_path, folder, core, seed):
     write_log(tmp_path / folder, HEADER + "r,l,t\n1.0,5,0.5\n2.0,7,1.5\n", "monitor.csv")
     (run,) = read_folder(tmp_path)
-    assert (run.env, run.core, run.seed, run.total) == ("CartPole-v1", core, seed, None)
+    assert (run.env, run.label, run.seed, run.total) == ("CartPole-v1", core, seed, None)
     assert run.steps.tolist() == [5, 12]
     assert run.length == run.reached == 12
 
@@ -155,7 +155,7 @@ def test_what_monitor_writes_now(tmp_path):
         returns.append(info["episode"]["r"])
     env.close()
     (run,) = read_folder(tmp_path)
-    assert (run.env, run.core, run.returns.tolist()) == ("CartPole-v1", "random", returns)
+    assert (run.env, run.label, run.returns.tolist()) == ("CartPole-v1", "random", returns)
 
 
 def test_logs_of_the_authors_code(tmp_path):
@@ -194,7 +194,7 @@ def test_logs_of_other_names_in_one_folder_are_runs_of_their_own(tmp_path):
     for name in ("0", "1"):
         write_log(tmp_path / "logs", HEADER + "r,l,t\n1,2,3\n", f"{name}.monitor.csv")
     runs = read_folder(tmp_path)
-    assert [(run.core, run.seed, len(run.steps)) for run in runs] == [
+    assert [(run.label, run.seed, len(run.steps)) for run in runs] == [
         ("logs", None, 2), ("a2c", 0, 1), ("a2c", 1, 1), ("ppo", 0, 1)
     ]  # fmt: skip
 
@@ -203,7 +203,7 @@ def test_an_environment_without_an_id(tmp_path):
     header = HEADER.replace("CartPole-v1", "None")
     write_log(tmp_path / "lstm" / "Maze_1", header + "r,l,t\n1,2,3\n")
     (run,) = read_folder(tmp_path)
-    assert (run.env, run.core, run.seed) == ("Maze", "lstm", 1)
+    assert (run.env, run.label, run.seed) == ("Maze", "lstm", 1)
     write_log(tmp_path / "other", header + "r,l,t\n1,2,3\n")
     with pytest.raises(UsageError, match="other does not say its environment: call it ENV_1"):
         read_folder(tmp_path)

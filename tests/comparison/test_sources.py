@@ -75,7 +75,7 @@ def test_a_run_of_other_defaults_is_another_core(stored, tmp_path):
     (today,) = read_sources([str(stored / "CartPole-v1")])
     for folder in (run, tmp_path / "published"):
         (before,) = read_sources([str(folder)])
-        assert before.core == f"{today.core}-edge_width=0.4"
+        assert before.label == f"{today.label}-edge_width=0.4"
         assert before.settings == {**today.settings, "core_kwargs": {"edge_width": 0.4}}
 
 
@@ -85,7 +85,12 @@ def test_a_core_of_ones_own_need_not_be_here(stored, tmp_path):
     config = tmp_path / "own" / "config.yaml"
     config.write_text(config.read_text().replace("core: rim", "core: nowhere:mine"))
     own, ours = read_sources([str(tmp_path), str(run)])
-    assert (own.env, own.core, own.seed, own.total) == (ours.env, ours.core, ours.seed, ours.total)
+    assert (own.env, own.label, own.seed, own.total) == (
+        ours.env,
+        ours.label,
+        ours.seed,
+        ours.total,
+    )
     assert own.settings == {**ours.settings, "core": "nowhere:mine"}
     (tmp_path / "own" / "results.json").unlink()
     with pytest.raises(UsageError, match=r"cannot import 'nowhere'.*PYTHONPATH"):
@@ -98,7 +103,7 @@ def test_published_results(tmp_path):
     results = {**about, "windows": windows}
     (tmp_path / "seed4.json").write_text(json.dumps(results))
     (record,) = read_sources([str(tmp_path)])
-    assert (record.core, record.seed, record.total) == ("rim", 4, 20.0)
+    assert (record.label, record.seed, record.total) == ("rim", 4, 20.0)
 
 
 def test_a_project_at_wandb_beside_a_folder(stored, monkeypatch):
@@ -108,7 +113,7 @@ def test_a_project_at_wandb_beside_a_folder(stored, monkeypatch):
 
     monkeypatch.setattr(sources, "read_wandb", read_wandb)
     records = read_sources(["wandb:them/games?tag=x", str(stored), "wandb:them/games?tag=x"])
-    assert [record.core for record in records][::2] == ["wandb:them/games?tag=x", "ppo"]
+    assert [record.label for record in records][::2] == ["wandb:them/games?tag=x", "ppo"]
     assert len(records) == 3
 
 

@@ -63,7 +63,7 @@ def test_a_run_of_cleanrl(tmp_path):
     part = write(tmp_path, CLEANRL, rows)
     (record,) = read_offline(tmp_path)
     assert record.source == str(part)
-    assert (record.env, record.core, record.seed, record.total) == ("CartPole-v1", "ppo", 1, 100.0)
+    assert (record.env, record.label, record.seed, record.total) == ("CartPole-v1", "ppo", 1, 100.0)
     np.testing.assert_array_equal(record.steps, [20, 40, 60])
     np.testing.assert_array_equal(record.returns, [40, 80, 120])
     assert record.reached == 96
@@ -78,7 +78,7 @@ def test_a_run_of_sb3(tmp_path):
     rows = [dict(zip(names, row, strict=True)) for row in ((1, 5.0), (2, float("nan")), (3, 7.0))]
     write(tmp_path, {"env_name": "CartPole-v1", "algo": "PPO"}, rows)
     (record,) = read_offline(tmp_path)
-    assert (record.env, record.core, record.seed, record.total) == (
+    assert (record.env, record.label, record.seed, record.total) == (
         "CartPole-v1",
         "PPO",
         None,
@@ -93,7 +93,7 @@ def test_a_log_of_ours_without_its_folder_says_what_the_folder_says(ours, tmp_pa
     shutil.copytree(ours / "wandb", tmp_path / "sent", symlinks=True)
     (logged,) = read_offline(tmp_path)
     (stored,) = read_folder(ours)
-    for name in ("env", "core", "seed", "total", "trained", "parameters"):
+    for name in ("env", "label", "seed", "total", "trained", "parameters"):
         assert getattr(logged, name) == getattr(stored, name), name
     assert logged.settings == json.loads(json.dumps(stored.settings))
     assert set(logged.steps) <= {ROLLOUT * i for i in range(1, 5)}
@@ -108,8 +108,8 @@ def test_a_log_of_ours_of_other_defaults_is_another_core(tmp_path):
     write(tmp_path / "now", {**plan.flat(), **names, "cell": plan.model.cell()}, returns(10))
     write(tmp_path / "then", {**plan.flat(), **names, "cell": cell}, returns(10))
     (now,), (then,) = read_offline(tmp_path / "now"), read_offline(tmp_path / "then")
-    assert (now.core, now.settings["core_kwargs"]) == (plan.label(), {})
-    assert (then.core, then.settings["core_kwargs"]) == (
+    assert (now.label, now.settings["core_kwargs"]) == (plan.label(), {})
+    assert (then.label, then.settings["core_kwargs"]) == (
         f"{plan.label()}-edge_width=0.4", {"edge_width": 0.4}
     )  # fmt: skip
 

@@ -56,7 +56,7 @@ def test_a_run_of_cleanrl(serve):
     serve(StoredRun("r1", config, cleanrl_rows(11), metadata=about))
     (record,) = read_wandb("wandb:them/games")
     assert record.source == "https://wandb.test/them/games/runs/r1"
-    assert (record.env, record.core, record.seed, record.total) == ("CartPole-v1", "ppo", 3, 100.0)
+    assert (record.env, record.label, record.seed, record.total) == ("CartPole-v1", "ppo", 3, 100.0)
     np.testing.assert_array_equal(record.steps, [20, 40, 60, 80, 100])
     np.testing.assert_array_equal(record.returns, [4, 8, 12, 16, 20])
     assert record.reached == 110
@@ -69,7 +69,7 @@ def test_a_run_of_cleanrl(serve):
 def test_a_run_of_sb3(serve):
     serve(StoredRun("r1", SB3, sb3_rows(**{"time/total_timesteps": 500})))
     (record,) = read_wandb("wandb:them/games")
-    assert (record.env, record.core, record.seed, record.total) == (
+    assert (record.env, record.label, record.seed, record.total) == (
         "CartPole-v1",
         "PPO",
         None,
@@ -174,7 +174,7 @@ def test_keys_and_metric_of_ones_own(serve):
     rows = [row | {"score": -5.0} for row in cleanrl_rows()]
     serve(StoredRun("r1", config, rows))
     (record,) = read_wandb("wandb:?we=them&wpn=games&ceik=game&cen=agent&metric=score")
-    assert (record.env, record.core) == ("Pong-v5", "mine")
+    assert (record.env, record.label) == ("Pong-v5", "mine")
     assert set(record.returns) == {-5.0}
     assert len(record.returns) == 10
 
