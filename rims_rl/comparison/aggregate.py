@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rims_rl.comparison.record import Array
+from rims_rl.experiments.curves import Array
 from rims_rl.experiments.statistics import CONFIDENCE, RESAMPLES, interquartile_mean
 
 Scores = Sequence[Array]

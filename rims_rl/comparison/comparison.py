@@ -13,9 +13,15 @@ import numpy as np
 import pandas as pd
 
 from rims_rl.comparison.games import atari_game, references
-from rims_rl.comparison.naming import OF_CORE, OF_RUN, other_meanings, runs_by_name, settings_of
-from rims_rl.comparison.record import Array, Record
-from rims_rl.experiments.curves import Curve, window_means
+from rims_rl.comparison.naming import (
+    NOT_COMPARED,
+    OF_CORE,
+    other_meanings,
+    runs_by_name,
+    settings_of,
+)
+from rims_rl.comparison.record import Record
+from rims_rl.experiments.curves import Array, Curve, window_means
 from rims_rl.experiments.statistics import interquartile_mean
 from rims_rl.runs.errors import few
 from rims_rl.training.results import WINDOWS
@@ -229,7 +235,7 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
     for env in sorted({env for env, _ in by_arm}):
         of_env = {core: runs for (e, core), runs in by_arm.items() if e == env}
         limit = _limit(env, of_env, problems)
-        problems += _differing(env, of_env, chosen)
+        problems += _other_settings(env, of_env, chosen)
         for core, runs in of_env.items():
             in_time = [run for run in runs if run.steps[0] <= limit]
             problems += [
@@ -325,7 +331,7 @@ def _limit(env: str, arms: Mapping[str, Sequence[Record]], problems: list[str]) 
     return shortest
 
 
-def _differing(
+def _other_settings(
     env: str, arms: Mapping[str, Sequence[Record]], baseline: str | None
 ) -> Iterable[str]:
     """Settings in which a core differs from the baseline, beside the core's own."""
@@ -335,7 +341,7 @@ def _differing(
         mine = runs[0].settings
         if not mine:
             yield f"{env}: nothing is known of the settings of {core}"
-        keys = sorted((set(mine) & set(reference)) - OF_CORE - OF_RUN)
+        keys = sorted((set(mine) & set(reference)) - OF_CORE - NOT_COMPARED)
         different = [f"{k} {mine[k]}, not {reference[k]}" for k in keys if mine[k] != reference[k]]
         if different:
             yield f"{env}: {core} has other settings: {'; '.join(different)}"

@@ -21,7 +21,7 @@ from rims_rl.training.results import NOT_LEARNED
 OF_CORE = frozenset(("core", "shared_core", "core_kwargs", "spatial_input", *SIZED))
 _SAID_BY_LABEL = ("core", "core_kwargs", "shared_core")
 #: Options that may differ between seeds: they change nothing that is compared, or stand apart.
-OF_RUN = NOT_LEARNED | {"total_timesteps"}
+NOT_COMPARED = NOT_LEARNED | {"total_timesteps"}
 
 
 def settings_of(record: Record) -> str:
@@ -34,7 +34,7 @@ def _compared(record: Record) -> dict[str, Any]:
     chosen = {
         key: value
         for key, value in record.settings.items()
-        if key not in OF_RUN and TrainPlan.is_in_identity(key, value)
+        if key not in NOT_COMPARED and TrainPlan.is_in_identity(key, value)
     }
     settings: dict[str, Any] = json.loads(json.dumps(chosen, default=str), parse_int=float)
     return settings

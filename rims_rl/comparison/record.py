@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from rims_rl.experiments.curves import Array
 from rims_rl.runs.errors import UsageError
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

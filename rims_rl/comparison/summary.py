@@ -19,7 +19,8 @@ from rims_rl.comparison.aggregate import (
 from rims_rl.comparison.comparison import FEW_SEEDS, IMPROVEMENT, Arm, Comparison
 from rims_rl.comparison.games import atari_game, frames_per_step, table7
 from rims_rl.comparison.naming import short_games
-from rims_rl.comparison.record import Array, Record
+from rims_rl.comparison.record import Record
+from rims_rl.experiments.curves import Array
 from rims_rl.experiments.statistics import INTERVAL_METHOD, over_seeds
 
 #: How many normalised scores performance profiles are drawn at.
@@ -34,7 +35,7 @@ SCALES = {
     "best": "0: all cores' first episodes, 1: the best core's last",
 }
 #: Settings that differ from run to run, whatever is compared.
-_OF_RUN = ("seed", "run_dir")
+_NOT_TOLD = ("seed", "run_dir")
 #: Resamples where many intervals are asked for.
 _FEWER = 2000
 
@@ -109,7 +110,7 @@ def _run(record: Record, first: Record) -> dict[str, Any]:
     of_its_own = {
         name: value
         for name, value in record.settings.items()
-        if name not in _OF_RUN and first.settings.get(name) != value
+        if name not in _NOT_TOLD and first.settings.get(name) != value
     }
     return {
         "source": record.source,

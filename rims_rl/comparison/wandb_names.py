@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from rims_rl.comparison.naming import in_todays_terms, split_off_core
-from rims_rl.comparison.record import Array, Record
+from rims_rl.comparison.record import Record
+from rims_rl.experiments.curves import Array
 from rims_rl.runs.errors import UsageError, listed, warn
 from rims_rl.runs.options import option_names
 from rims_rl.runs.wandb_log import STEP_AXIS
 from rims_rl.training.options import GROUPS
-from rims_rl.training.results import running_hours
+from rims_rl.training.results import STEPS, running_hours
 
 #: CleanRL's return and ours.
 OURS = "charts/episodic_return"
@@ -30,15 +31,15 @@ METRICS = {
 #: W&B's own count of rows.
 ROW_COUNT = "_step"
 #: Agent steps, or rows as the last resort.
-STEP_AXES = (STEP_AXIS, "time/total_timesteps", ROW_COUNT)
+STEP_AXES = (STEP_AXIS, STEPS, ROW_COUNT)
 #: Seconds since the start, and since 1970.
 CLOCKS = ("_runtime", "_timestamp")
 ENV_KEYS = ("env_id", "env", "gym_id", "env_name")
 CORE_KEYS = ("exp_name", "model", "algo")
 #: The job type of our evaluations, which learn nothing.
-EVALUATION = "eval"
+EVALUATION_JOB = "eval"
 #: Of W&B's callback for SB3, which logs all that a model has: they differ from run to run.
-_OF_RUN = frozenset(("start_time", "tensorboard_log", "run_name", "log_dir"))
+_OF_CALLBACK = frozenset(("start_time", "tensorboard_log", "run_name", "log_dir"))
 #: The text of an object without one of its own, such as ``<...DummyVecEnv object at 0x7f...>``.
 _OBJECT = re.compile(r" at 0x[0-9a-fA-F]+>")
 
@@ -219,7 +220,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: config[key]
         for key in own(config)
-        if (key in options if ours else key not in _OF_RUN and not _is_object(config[key]))
+        if (key in options if ours else key not in _OF_CALLBACK and not _is_object(config[key]))
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from rims_rl.comparison.folders import is_run
 from rims_rl.comparison.record import Record
 from rims_rl.comparison.wandb_names import (
-    EVALUATION,
+    EVALUATION_JOB,
     ROW_COUNT,
     Logged,
     Names,
@@ -66,7 +66,7 @@ def read_offline(folder: Path, needed: bool = True) -> list[Record]:
         UsageError: a log cannot be read, or none says what it is of though one is needed.
     """
     runs = {logs[0]: [_read(log) for log in logs] for logs in _logs(folder).values()}
-    trained = {log: parts for log, parts in runs.items() if parts[0].job_type != EVALUATION}
+    trained = {log: parts for log, parts in runs.items() if parts[0].job_type != EVALUATION_JOB}
     readers = (
         functools.partial(_of_parts, str(log.parent), parts) for log, parts in trained.items()
     )

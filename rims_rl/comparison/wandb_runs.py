@@ -13,7 +13,7 @@ import wandb
 from rims_rl.comparison.record import Record
 from rims_rl.comparison.wandb_names import (
     CLOCKS,
-    EVALUATION,
+    EVALUATION_JOB,
     ROW_COUNT,
     STEP_AXES,
     Logged,
@@ -94,7 +94,7 @@ def _listed(
 
 
 def _training(runs: Iterable[Any]) -> list[Any]:
-    return [run for run in runs if getattr(run, "job_type", None) != EVALUATION]
+    return [run for run in runs if getattr(run, "job_type", None) != EVALUATION_JOB]
 
 
 def _record(run: Any, metric: str, names: Names) -> Record:

@@ -18,10 +18,10 @@ PREFIX = "wandb:"
 _ENTITY, _PROJECT, _ENV, _CORE, _METRIC = "we", "wpn", "ceik", "cen", "metric"
 _ONCE = (_ENTITY, _PROJECT, _ENV, _CORE, _METRIC)
 #: What a run has beside its config.
-_OF_RUN = ("tag", "group", "state")
+_RUN_FILTERS = ("tag", "group", "state")
 _STATES = ("finished", "running", "crashed", "failed", "killed", "preempting", "preempted")
 #: All keys that are not the config's.
-KEYS = (*_ONCE, *_OF_RUN)
+KEYS = (*_ONCE, *_RUN_FILTERS)
 
 _FORM = f"{PREFIX}ENTITY/PROJECT or {PREFIX}ENTITY/PROJECT?KEY=VALUE&KEY=VALUE"
 
@@ -76,7 +76,7 @@ def parse_source(spec: str) -> Source:
     for key, part in zip((_ENTITY, _PROJECT), given, strict=True):
         if once.get(key, part) != part:
             raise UsageError(f"{spec} names two projects: {path} and {key}={once[key]}")
-    of_run = {key: pairs.pop(key) for key in _OF_RUN if key in pairs}
+    of_run = {key: pairs.pop(key) for key in _RUN_FILTERS if key in pairs}
     for state in of_run.get("state", ()):
         if state not in _STATES:
             raise UsageError(f"{spec}: a run's state is one of {', '.join(_STATES)}, not {state}")

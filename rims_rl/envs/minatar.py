@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 Planes = npt.NDArray[np.uint8]
-Picture = npt.NDArray[np.uint8]
+Frame = npt.NDArray[np.uint8]
 
 MAX_STEPS = 5_000
 """Longest game. MinAtar ends Freeway after 2,501 steps and the others when the player is hit or
@@ -126,7 +126,7 @@ def _planes_first(cells: npt.NDArray[Any]) -> Planes:
     return np.ascontiguousarray(cells.transpose(2, 0, 1), dtype=np.uint8)
 
 
-def _colours(planes: int) -> Picture:
+def _colours(planes: int) -> Frame:
     """Black for an empty cell and a colour for each plane: (planes + 1, 3)."""
     hues = [colorsys.hsv_to_rgb(plane / planes, 0.6, 1.0) for plane in range(planes)]
     return (np.array([(0, 0, 0), *hues]) * 255).astype(np.uint8)

@@ -36,7 +36,7 @@ from rims_rl.training.options import TrainPlan
 from rims_rl.training.parser import read_stored
 from rims_rl.training.playing import PlayOptions, make_play_parser
 from rims_rl.training.scales import load_scales
-from rims_rl.training.video import Mask, Picture, check_video, write_video
+from rims_rl.training.video import Frame, Mask, check_video, write_video
 
 #: Environments played side by side.
 MAX_ENVS = 16
@@ -225,7 +225,7 @@ def _film(trained: Trained, env: VecEnv, env_id: str, request: EvaluateOptions) 
 
 def record(
     trained: Trained, env: VecEnv, request: EvaluateOptions
-) -> tuple[list[Picture], Mask | None]:
+) -> tuple[list[Frame], Mask | None]:
     """Plays one game and keeps what was seen and which RIMs were active.
 
     Args:
@@ -236,7 +236,7 @@ def record(
     Returns:
         T pictures, and the active RIMs (T, K) or None for a core without RIMs.
     """
-    pictures: list[Picture] = []
+    pictures: list[Frame] = []
     masks: list[torch.Tensor] = []
 
     def keep() -> None:

@@ -25,7 +25,7 @@ from rims_rl.runs.errors import UsageError
 from rims_rl.training.episodes import Episodes, play, play_one
 from rims_rl.training.evaluation import make_games
 from rims_rl.training.loading import Trained
-from rims_rl.training.video import Picture
+from rims_rl.training.video import Frame
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -61,7 +61,7 @@ class Trace:
     attention: Array | None
     communication: Array | None
     places: Array | None
-    pictures: list[Picture]
+    pictures: list[Frame]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
     infos: list[RIMInfo] = []
     places: list[Array] = []
     rooms: list[Any] = []
-    pictures: list[Picture] = []
+    pictures: list[Frame] = []
 
     def keep() -> None:
         assert stage.policy.latest_info is not None
@@ -223,7 +223,7 @@ def _as_trace(
     score: float | None,
     happened: Sequence[Mapping[str, bool]],
     places: Array | None,
-    pictures: list[Picture],
+    pictures: list[Frame],
 ) -> Trace:
     masks, inputs, messages = zip(*infos, strict=True)
 

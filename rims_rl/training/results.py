@@ -43,7 +43,7 @@ STATISTICS = (
 #: Options that change nothing of what is learned.
 NOT_LEARNED = TrainPlan.NOT_IN_IDENTITY | {"eval_every", "eval_episodes", "eval_deterministic"}
 #: Columns of ``progress.csv`` of an evaluation, of which the last is kept.
-EVALUATION = ("eval/mean_reward", "eval/mean_ep_length", "eval/success_rate")
+EVALUATED = ("eval/mean_reward", "eval/mean_ep_length", "eval/success_rate")
 
 
 def write_results(folder: Path, plan: TrainPlan, param_count: int, best: float | None) -> None:
@@ -95,7 +95,7 @@ def summary(folder: Path, total: int) -> dict[str, Any]:
         ``last_evaluation`` by column; ``statistics``: median, mean and largest by column.
     """
     progress = pd.read_csv(folder / PROGRESS)
-    known = [column for column in EVALUATION if column in progress]
+    known = [column for column in EVALUATED if column in progress]
     evaluated = progress[[STEPS, *known]].dropna(subset=known[:1])
     last = evaluated.iloc[-1].to_dict() if known and len(evaluated) else None
     return {

@@ -41,7 +41,7 @@ from rims_rl.training.loading import load_model
 from rims_rl.training.options import TrainPlan
 from rims_rl.training.progress import ProgressReport
 from rims_rl.training.recording import EpisodeLog, Recorder
-from rims_rl.training.results import summary, write_results
+from rims_rl.training.results import STEPS, summary, write_results
 from rims_rl.training.scales import NORMALIZED, observation_scale, restore_scales
 
 
@@ -185,7 +185,7 @@ class AgentKind(Kind[TrainPlan]):
 
     command = "train"
     #: SB3's name of the step axis in its own ``progress.csv``.
-    step_name = "time/total_timesteps"
+    step_name = STEPS
     unit = "step"
     subject = "env"
     facts = FACTS

@@ -19,7 +19,7 @@ from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import nearest_existing
 from rims_rl.runs.folder import check_writable
 
-Picture = NDArray[np.uint8]
+Frame = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 FORMATS = (".mp4", ".gif")
@@ -53,7 +53,7 @@ def check_video(file: Path) -> None:
     check_writable(folder)
 
 
-def write_video(path: Path, pictures: Sequence[Picture], active: Mask | None, fps: float) -> None:
+def write_video(path: Path, pictures: Sequence[Frame], active: Mask | None, fps: float) -> None:
     """Writes an MP4 (or GIF, by the suffix) of pictures with strips of active RIMs.
 
     Args:
@@ -80,7 +80,7 @@ def write_video(path: Path, pictures: Sequence[Picture], active: Mask | None, fp
         raise UsageError(f"--video {path} cannot be written: {reason}") from None
 
 
-def frames(pictures: Sequence[Picture], active: Mask | None) -> Iterator[Picture]:
+def frames(pictures: Sequence[Frame], active: Mask | None) -> Iterator[Frame]:
     """Yields the frames of the video, each enlarged and with the strips up to its step."""
     for step, picture in enumerate(pictures):
         large = enlarge(picture)
@@ -89,7 +89,7 @@ def frames(pictures: Sequence[Picture], active: Mask | None) -> Iterator[Picture
         yield large
 
 
-def enlarge(picture: Picture) -> Picture:
+def enlarge(picture: Frame) -> Frame:
     """Enlarges a picture by a whole factor to at least `MIN_WIDTH`; width and height become even.
 
     Args:
@@ -101,7 +101,7 @@ def enlarge(picture: Picture) -> Picture:
     return np.pad(large, [*odd, (0, 0)], mode="edge")
 
 
-def strips(active: Mask, step: int, width: int) -> Picture:
+def strips(active: Mask, step: int, width: int) -> Frame:
     """Draws one strip per RIM, a cell per step, the current step at the white line.
 
     The first `WINDOW` steps fill the strips from the left; then they scroll.
