@@ -556,3 +556,14 @@ def test_the_configuration_of_a_run_begins_another(finished, capsys):
     assert {**found, "seed": config["seed"], "run_dir": config["run_dir"]} == config
     assert main(["--config", "r/config.yaml", "--run-dir", "r"]) == 2
     assert "already holds a run" in capsys.readouterr().err
+
+
+def test_a_run_that_begins_in_the_folder_of_another_is_not_put_into_it(finished, monkeypatch):
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    (finished / "config.yaml").write_text(yaml.safe_dump({**config, "run_dir": "runs/old"}))
+    monkeypatch.chdir(finished)
+    parsed = AGENTS.parse(["--config", "config.yaml", "--seed", "1"])
+    assert "run_dir" not in parsed.values
+    assert AGENTS.parse(["--config", "config.yaml", "--run-dir", "new"]).values["run_dir"] == "new"
+    Path("../mine.yaml").write_text("run_dir: new")  # one that its user wrote
+    assert AGENTS.parse(["--config", "../mine.yaml"]).values["run_dir"] == "new"

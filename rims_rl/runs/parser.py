@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import re
 import typing
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -17,6 +16,7 @@ import jsonargparse
 import yaml
 
 from rims_rl.runs.errors import UsageError, did_you_mean, warn
+from rims_rl.runs.folder import begun_with
 from rims_rl.runs.options import Plan, flag
 
 #: Options that belong on the command line alone.
@@ -251,8 +251,9 @@ def refuse_ignored(
 
 def without_its_folder(values: Mapping[str, Any], file: Path) -> dict[str, Any]:
     """The options of a ``--config`` file; that of a run names the run's folder, which is taken."""
-    is_its_own = Path(values.get("run_dir") or os.devnull).resolve() == file.resolve().parent
-    return {k: v for k, v in values.items() if not (is_its_own and k == "run_dir")}
+    # What the run's command named it from need not be where this one is given.
+    of_a_run = begun_with(file.resolve().parent) is not None
+    return {k: v for k, v in values.items() if not (of_a_run and k == "run_dir")}
 
 
 def to_yaml(plan: Plan) -> str:
