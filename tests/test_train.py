@@ -28,7 +28,8 @@ from rims_rl.runs.folder import held, is_locked
 from rims_rl.runs.wandb_log import log_records
 from rims_rl.tasks.__main__ import main as train_a_task
 from rims_rl.train import main
-from rims_rl.training import episodes, recording
+from rims_rl.training import episodes, recording, trainee
+from rims_rl.training.building import make_model
 from rims_rl.training.parser import read_yaml
 from rims_rl.training.trainee import AGENTS
 from tests.processes import finish, start, wait_for
@@ -407,6 +408,35 @@ def test_bad_reward_is_named(capsys):
     kept = [json.loads(file.read_text()) for file in Path("r/checkpoints").glob("*.json")]
     assert kept
     assert all(np.isfinite(facts["reward_scale"]["var"]) for facts in kept)
+
+
+class BadStart(gym.Wrapper):
+    """CartPole that does not begin."""
+
+    def reset(self, **kwargs):
+        raise FloatingPointError("overflow in reset")
+
+
+def test_an_error_before_the_first_rollout_is_told_alone(capsys):
+    gym.register("BadStart-v0", lambda **kw: BadStart(gym.make("CartPole-v1", **kw)))
+    argv = [*TINY[2:], "--env", "BadStart-v0", "--track", "off", "--run-dir", "r"]
+    assert main(argv) == 1
+    assert capsys.readouterr().err == "rims_rl.train: error: overflow in reset\n"
+    assert list(Path("r/checkpoints").iterdir()) == []
+
+
+def test_parameters_that_are_not_finite_from_the_start_are_told_alone(monkeypatch, capsys):
+    def make_broken(plan, env):
+        model = make_model(plan, env)
+        with torch.no_grad():
+            next(model.policy.parameters()).fill_(np.nan)
+        return model
+
+    monkeypatch.setattr(trainee, "make_model", make_broken)
+    assert main([*TINY, "--track", "off", "--run-dir", "r"]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert line.endswith("is not finite after an update")
+    assert list(Path("r/checkpoints").iterdir()) == []
 
 
 def test_monitor_file_is_read_by_sb3_and_goes_on(capsys):

@@ -129,11 +129,13 @@ class Agent(Trainee):
             episodes.close()
 
     def recover(self, error: FloatingPointError) -> str:
-        """Saves policy and optimizer as they were before the last update."""
+        """Saves policy and optimizer as they were before the last update, if a rollout began."""
         self._guard.close()
+        self._report.close()
+        if not self._guard.snapshot:  # there is nothing to put back
+            return str(error)
         self._guard.restore()
         self._recorder.save()
-        self._report.close()
         if isinstance(error, callbacks.DivergedError):
             rate = self._plan.ppo.learning_rate / 2
             advice = f"with another setting, e.g. --resume {self._folder} --learning-rate {rate:g}"
