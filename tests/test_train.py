@@ -30,6 +30,7 @@ from rims_rl.tasks.__main__ import main as train_a_task
 from rims_rl.train import main
 from rims_rl.training import episodes, recording, trainee
 from rims_rl.training.building import make_model
+from rims_rl.training.monitor import MonitorLog
 from rims_rl.training.parser import read_yaml
 from rims_rl.training.trainee import AGENTS
 from tests.processes import finish, start, wait_for
@@ -448,6 +449,25 @@ def test_monitor_file_is_read_by_sb3_and_goes_on(capsys):
     seconds = read["t"].to_numpy()
     assert np.all(np.diff(seconds) >= 0)
     assert seconds[-1] > 0
+
+
+def test_a_kill_while_the_monitor_file_is_taken_up_leaves_it(finished, monkeypatch):
+    def killed(source, target):
+        raise KeyboardInterrupt
+
+    before = Path("r/monitor.csv").read_bytes()
+    game = {"return": "1.0", "length": "9"}
+    with monkeypatch.context() as patch:
+        patch.setattr("rims_rl.runs.files.os.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            MonitorLog(Path("r"), "CartPole-v1", [game])
+    assert Path("r/monitor.csv").read_bytes() == before
+    log = MonitorLog(Path("r"), "CartPole-v1", [game])
+    log.append([game])
+    log.close()
+    header, names, *rows = Path("r/monitor.csv").read_bytes().splitlines(keepends=True)
+    assert [header, names] == before.splitlines(keepends=True)[:2]
+    assert [row[:6] for row in rows] == [b"1.0,9,"] * 2
 
 
 NORMALIZED = ("--normalize-observations", "true", "--normalize-reward", "true")

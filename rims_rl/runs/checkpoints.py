@@ -69,7 +69,7 @@ def save_checkpoint(
     """Saves a file for a step with a description beside it, and removes old ones.
 
     The description is written after the file that it vouches for, so that a file without one was
-    never complete.
+    never complete. Where a step is saved again, the old file or the new is intact at any moment.
 
     Args:
         folder: the run's ``checkpoints`` folder.
@@ -83,9 +83,16 @@ def save_checkpoint(
         The file.
     """
     path = folder / f"step-{step:012d}.zip"
-    write_atomically(path, write)
-    description = {**facts, "sha256": sha256(path), "rng": rng_state()}
-    write_text(path.with_suffix(".json"), json.dumps(description) + "\n")
+    card = path.with_suffix(".json")
+
+    def write_described(temporary: Path) -> None:
+        write(temporary)
+        if old := _intact_description(path):
+            # A kill may come before the new file takes the old one's place, or right after.
+            _write_json(card, {**_described(temporary, facts), _BEFORE: old})
+
+    write_atomically(path, write_described)
+    _write_json(card, _described(path, facts))
     saved = sorted(folder.glob("step-*.zip"))
     regular = [file for file in saved if int(file.stem.removeprefix("step-")) % every == 0]
     for old in set(saved) - {path, *regular[-keep:]}:
@@ -107,7 +114,7 @@ def newest_checkpoint(folder: Path, needed: Collection[str]) -> Checkpoint | Non
             facts = _description(path)
             if missing := {*needed, "rng"} - set(facts):
                 raise ValueError(f"it does not say {', '.join(sorted(missing))}")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except _DAMAGED as error:
             damaged.append(f"skipping the damaged checkpoint {path}: {error}")
         else:
             for message in damaged:
@@ -116,13 +123,37 @@ def newest_checkpoint(folder: Path, needed: Collection[str]) -> Checkpoint | Non
     return None
 
 
+#: In a description: that of the file which the described one replaces.
+_BEFORE = "before"
+#: What reading a damaged checkpoint raises.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError)
+
+
+def _described(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {**facts, "sha256": sha256(path), "rng": rng_state()}
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content) + "\n")
+
+
 def _description(path: Path) -> dict[str, Any]:
     description: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    if description["sha256"] != sha256(path):
+    digest = sha256(path)
+    if description["sha256"] != digest:
+        description = description.get(_BEFORE, description)
+    if description["sha256"] != digest:
         raise ValueError("its checksum does not match")
     if not zipfile.is_zipfile(path):
         raise ValueError("it is not a zip file")
-    return description
+    return {name: value for name, value in description.items() if name != _BEFORE}
+
+
+def _intact_description(path: Path) -> dict[str, Any] | None:
+    try:
+        return _description(path)
+    except _DAMAGED:
+        return None
 
 
 def rng_state() -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +12,7 @@ from typing import Any
 
 from stable_baselines3.common.monitor import ResultsWriter
 
+from rims_rl.runs.files import write_atomically
 from rims_rl.runs.folder import MONITOR
 
 
@@ -26,22 +29,32 @@ class MonitorLog:
         header, times = _read(folder / MONITOR)
         header = header or {"t_start": time.time(), "env_id": env_id}
         self._start = float(header["t_start"])
-        self._writer = ResultsWriter(str(folder / MONITOR), header)
-        for number, game in enumerate(games):
-            self._write(game, times[number] if number < len(times) else 0.0)
+        seconds = itertools.chain(times, itertools.repeat(0.0))
+        rows = [_row(game, at) for game, at in zip(games, seconds, strict=False)]
+        write_atomically(folder / MONITOR, lambda path: _write(path, header, rows))
+        self._writer = ResultsWriter(str(folder / MONITOR), override_existing=False)
 
     def append(self, games: Sequence[Mapping[str, Any]]) -> None:
         """Appends games that end now."""
         for game in games:
-            self._write(game, round(time.time() - self._start, 6))
+            self._writer.write_row(_row(game, round(time.time() - self._start, 6)))
 
     def close(self) -> None:
         """Closes the file."""
         self._writer.close()
 
-    def _write(self, game: Mapping[str, Any], seconds: float) -> None:
-        row = {"r": float(game["return"]), "l": int(game["length"]), "t": seconds}
-        self._writer.write_row(row)
+
+def _row(game: Mapping[str, Any], seconds: float) -> dict[str, float]:
+    return {"r": float(game["return"]), "l": int(game["length"]), "t": seconds}
+
+
+def _write(path: Path, header: Mapping[str, Any], rows: Sequence[Mapping[str, float]]) -> None:
+    """Writes a file as `ResultsWriter` does, which takes no temporary name."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(f"#{json.dumps(header)}\n")
+        table = csv.DictWriter(file, ("r", "l", "t"))
+        table.writeheader()
+        table.writerows(rows)
 
 
 def _read(path: Path) -> tuple[dict[str, Any] | None, list[float]]:

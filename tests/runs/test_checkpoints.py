@@ -1,7 +1,10 @@
 """Checkpoints are whole or not there; damaged ones are skipped; random states come back."""
 
+import contextlib
 import json
+import os
 import random
+import zipfile
 
 import numpy as np
 import pytest
@@ -87,6 +90,39 @@ def test_damaged_one_is_skipped_with_a_warning(tmp_path, model, damage, capsys):
     assert checkpoint.facts["timesteps"] == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "step-000000000002.zip" in line
+
+
+@pytest.mark.parametrize("renamed", [0, 1, 2, 3])
+def test_a_kill_while_a_step_is_saved_again_leaves_the_old_or_the_new(
+    tmp_path, monkeypatch, renamed
+):
+    def save(word):
+        def write(path):
+            with zipfile.ZipFile(path, "w") as file:
+                file.writestr("word", word)
+
+        save_checkpoint(tmp_path, 8, write, {"word": word}, keep=1)
+
+    save("old")
+    save("again")
+    renames = iter([os.replace] * renamed)
+
+    def replace(source, target):
+        next(renames, _killed)(source, target)
+
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr("rims_rl.runs.files.os.replace", replace)
+        save("new")
+    checkpoint = newest_checkpoint(tmp_path, ["word"])
+    assert checkpoint is not None
+    assert set(checkpoint.facts) == {"word", "sha256", "rng"}
+    with zipfile.ZipFile(checkpoint.file) as file:
+        assert file.read("word").decode() == checkpoint.facts["word"]
+    assert checkpoint.facts["word"] == ("again" if renamed < 2 else "new")
+
+
+def _killed(source, target):
+    raise KeyboardInterrupt
 
 
 def test_none_where_none_is_intact(tmp_path, model):
