@@ -344,6 +344,15 @@ REFUSED = {
         "in --policy-kwargs or --core-kwargs",
     ),
     "policy class": ([*TINY, "--policy-kwargs", "{activation_fn: relu}"], "as torch.nn.ReLU or"),
+    "extractor": (
+        [*TINY, "--policy-kwargs", "{features_extractor_class: torch.nn.ReLU}"],
+        "features_extractor_class must be a subclass of BaseFeaturesExtractor, not torch",
+    ),
+    "optimizer": (
+        [*TINY, "--policy-kwargs", "{optimizer_class: torch.nn.ReLU}"],
+        "optimizer_class must be a subclass of Optimizer, not torch",
+    ),
+    "module": (["--env", "..:b"], "cannot import '..' of '..:b'"),
     "minatar value": (
         ["--env", "MinAtar/Breakout-v1", "--env-kwargs", "{sticky_action_prob: 2}"],
         "sticky_action_prob must be a number from 0 to 1, not 2",

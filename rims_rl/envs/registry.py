@@ -93,7 +93,7 @@ def spec_of(env_id: str) -> EnvSpec:
     if module:
         try:
             importlib.import_module(module)
-        except ImportError as error:
+        except Exception as error:  # whatever a user's own file does
             raise UnknownEnvError(f"cannot import {module!r} of {env_id!r}: {error}") from error
     _register_extras(name)
     spec = gym.registry.get(name)

@@ -13,6 +13,8 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from torch import nn
+from torch.optim import Optimizer
 
 from rims_rl.agents import (
     AppendingExtractor,
@@ -36,6 +38,12 @@ from rims_rl.training.options import PPOOptions, TrainPlan
 #: Extractors that can give a row of features for each position, and the size of a row.
 _WITH_ROWS = (AtariCnn, GridExtractor, SmallGridCnn)
 _ROW_SIZE = 64
+#: What classes in ``--policy-kwargs`` must be.
+_CLASSES = {
+    "features_extractor_class": BaseFeaturesExtractor,
+    "activation_fn": nn.Module,
+    "optimizer_class": Optimizer,
+}
 
 
 def make_env(
@@ -180,9 +188,9 @@ def _class_or_value(name: str, value: Any) -> Any:
     """A value of ``--policy-kwargs``, the class itself where one is named.
 
     Raises:
-        UsageError: there is no such class.
+        UsageError: there is no such class, or it is of another kind.
     """
-    if not isinstance(value, str) or not (name.endswith("_class") or name == "activation_fn"):
+    if not isinstance(value, str) or name not in _CLASSES:
         return value
     try:
         found = pydoc.locate(value.replace(":", "."))
@@ -192,6 +200,10 @@ def _class_or_value(name: str, value: Any) -> Any:
         raise UsageError(
             f"--policy-kwargs: {name} must be a class with its module, such as torch.nn.ReLU or "
             f"rims_rl.agents.SmallGridCnn, not {value!r}"
+        )
+    if not issubclass(found, _CLASSES[name]):
+        raise UsageError(
+            f"--policy-kwargs: {name} must be a subclass of {_CLASSES[name].__name__}, not {value}"
         )
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -68,10 +69,19 @@ def test_an_unknown_id_is_told_the_nearest(written: str, meant: str) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("written", ["", "xyzzyq", "no_such_module:CartPole-v1"])
+@pytest.mark.parametrize("written", ["", "xyzzyq", "no_such_module:CartPole-v1", "..:b"])
 def test_an_id_like_no_other_is_refused_plainly(written: str) -> None:
     with pytest.raises(UnknownEnvError, match=r"no registered id is like it|cannot import"):
         family_of(written)
+
+
+def test_a_module_that_cannot_be_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_game.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UnknownEnvError, match=r"cannot import 'broken_game' of .*: division by"):
+        family_of("broken_game:Mine-v0")
 
 
 WITHOUT_PACKAGES = """

@@ -328,6 +328,13 @@ def test_refusal_is_one_line_and_creates_nothing(argv, words, capsys):
     assert not [path for path in Path().rglob("*") if "cache" not in path.parts]
 
 
+@pytest.mark.parametrize("flag", ["--digits 1000000", "--test-digits [1,101]"])
+def test_more_digits_than_a_frame_holds_are_refused(flag):
+    name, value = flag.split()
+    with pytest.raises(UsageError, match=f"{name} must be at most 100, which cover half of a"):
+        plan(parse(["moving-mnist", "--quick", name, value]).values)
+
+
 def test_room_for_the_checkpoints_is_asked_for_first(capsys, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 1_000_000))

@@ -21,6 +21,9 @@ SIDE = 64
 FASTEST = 4
 """Pixels per frame, along each axis."""
 
+MOST_DIGITS = 100
+"""Digits in a video, at most: so many cover half of a frame with white."""
+
 _VERSION = 1
 _BLOCK = 200
 

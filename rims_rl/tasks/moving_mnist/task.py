@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from rims_rl.runs.options import at_least, check_seed, option
+from rims_rl.runs.errors import UsageError
+from rims_rl.runs.options import at_least, check_seed, flag, option
 from rims_rl.tasks.common_options import RolloutOptions, all_at_least
 from rims_rl.tasks.digits import Source
 from rims_rl.tasks.moving_mnist import data as moving_mnist
@@ -30,6 +31,12 @@ class MovingMnistOptions(RolloutOptions):
         super().__post_init__()
         at_least(self, 1, "digits")
         all_at_least(self, 1, "test_digits")
+        for name, numbers in (("digits", [self.digits]), ("test_digits", self.test_digits)):
+            if max(numbers, default=0) > (most := moving_mnist.MOST_DIGITS):
+                raise UsageError(
+                    f"{flag(name)} must be at most {most}, which cover half of a frame with white, "
+                    f"got {max(numbers)}"
+                )
         at_least(self, self.given + 2, "frames")
         check_seed(self.data_seed, "data_seed")
 
