@@ -11,6 +11,34 @@ from rims_rl.runs.errors import UsageError
 from rims_rl.runs.shipped import read_shipped
 from rims_rl.runs.trainee import Kind
 
+#: Options that a store of runs sets itself for each of them, and what to use instead.
+SET_BY_STORE: Mapping[str, str] = {
+    "seed": "--seeds says how many there are",
+    "seeds": "--seeds says how many there are",
+    "run_dir": "--runs says where they are",
+    "track": "they are not tracked",
+}
+
+
+def refuse_set_by_store(
+    options: Iterable[str], source: str, instead: Mapping[str, str] = SET_BY_STORE
+) -> None:
+    """Refuses options that would go unheard, as a store sets them itself.
+
+    Args:
+        options: their names, as a file has them.
+        source: the file, for messages.
+        instead: what to use in their place.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for name in options:
+        if name in instead:
+            raise UsageError(
+                f"{source}: {name} is chosen for each run; {instead[name]}: leave it out"
+            )
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -64,7 +92,8 @@ def read_budget(name: str, kind: Kind[Any]) -> Budget:
         kind: of the runs that it is for.
 
     Raises:
-        UsageError: there is no such file, or it names an unknown task or option.
+        UsageError: there is no such file, or it names an unknown task or option, or one of
+            `SET_BY_STORE`.
     """
     content = read_shipped("budgets", name, "--budget")
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
@@ -74,6 +103,7 @@ def read_budget(name: str, kind: Kind[Any]) -> Budget:
             raise UsageError(
                 f"--budget {name}: {subject}: the figure says which core it trains; leave core out"
             )
+        refuse_set_by_store(values, f"--budget {name}: {subject}")
     options = {
         subject: kind.check_options(subject, values, f"--budget {name}")
         for subject, values in content.items()

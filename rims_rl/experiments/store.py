@@ -210,9 +210,15 @@ class Runs:
         """A run of a model; its folder is ``<subject>/<label>-<digest of settings>/seed<S>``."""
         quick = model.quick if self.quick else {}
         values = overlaid({**model.options, "seed": seed}, quick)
-        of_budget = self.budget.of(values[model.kind.subject], values.get("core", "rim"))
+        subject = values[model.kind.subject]
+        of_budget = self.budget.of(subject, values.get("core", "rim"))
         values = overlaid(of_budget, values)
-        plan = model.kind.plan(values)
+        try:
+            plan = model.kind.plan(values)
+        except UsageError as error:
+            if not of_budget:
+                raise
+            raise UsageError(f"--budget {self.budget.name}: {subject}: {error}") from None
         digest = hashlib.sha256(plan.identity().encode()).hexdigest()[:8]
         model_folder = f"{safe_name(plan.label())}-{digest}"
         folder = self.root / safe_name(plan.subject) / model_folder / f"seed{seed}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from rims_rl.comparison.naming import short_games
 from rims_rl.envs.registry import spec_of
+from rims_rl.experiments.budget import SET_BY_STORE, refuse_set_by_store
 from rims_rl.experiments.store import Wanted
 from rims_rl.published.cores import QUICK, Options, wanted
 from rims_rl.runs.errors import UsageError, did_you_mean
@@ -17,11 +18,11 @@ from rims_rl.training.trainee import AGENTS
 
 _SHIPPED = "suites"
 _KEYS = {"title", "games", "cores", "options", "budgets"}
-#: Options that a suite sets itself for each of its runs.
-_OF_SUITES = {
+#: What to use instead of options that a store sets itself.
+_INSTEAD = {
+    **SET_BY_STORE,
     "seed": "seeds: N of a budget says how many there are",
     "seeds": "seeds: N of a budget says how many there are",
-    "run_dir": "--runs says where they are",
     "track": "--track says whether they are tracked",
 }
 #: What must be in a suite.
@@ -137,11 +138,7 @@ def _options(suite: str, of: object, options: Any) -> Options:
         raise UsageError(
             f"suite {suite}: {of}: give options by name, such as {{core: lstm}}, not {options}"
         )
-    for name, instead in _OF_SUITES.items():
-        if name in (options or {}):
-            raise UsageError(
-                f"suite {suite}: {of}: {name} is chosen for each run; {instead}: leave it out"
-            )
+    refuse_set_by_store(options or {}, f"suite {suite}: {of}", _INSTEAD)
     return AGENTS.check_options("", options or {}, f"suite {suite}, {of}")
 
 

@@ -110,6 +110,10 @@ BROKEN = {
     "unknown task": ("chess: {epochs: 1}", "unknown task 'chess'"),
     "unknown option": ("copying: {epoch: 1}", "epoch"),
     "wrong type": ("copying: {epochs: many}", "epochs"),
+    "a seed": ("copying: {seed: 3}", "copying: seed is chosen for each run; --seeds says how many"),
+    "seeds": ("copying: {seeds: 3}", "copying: seeds is chosen for each run; --seeds says how"),
+    "a folder": ("copying: {run_dir: x}", "copying: run_dir is chosen for each run; --runs says"),
+    "tracking": ("copying: {track: online}", "copying: track is chosen for each run; they are not"),
 }
 
 
@@ -119,6 +123,15 @@ def test_refusals(text, words):
         Path("b.yaml").write_text(text)
     with pytest.raises(UsageError, match=words):
         read_budget("b.yaml", TASK_RUNS)
+
+
+@pytest.mark.parametrize("options", ["core_kwargs: {x: 1}", "epochs: 0"])
+def test_what_cannot_be_planned_names_the_budget(options, capsys):
+    Path("tiny.yaml").write_text(f"copying: {{{options}}}")
+    assert main(["table4", *ARGUMENTS, "--dry-run"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "error: --budget tiny: copying: " in line
+    assert line.partition("copying: ")[2].startswith(("core_kwargs: unknown key 'x'", "--epochs"))
 
 
 @pytest.mark.usefixtures("tiny_budget")
