@@ -17,7 +17,7 @@ import yaml
 
 from rims_rl.runs.errors import UsageError, did_you_mean, warn
 from rims_rl.runs.folder import begun_with
-from rims_rl.runs.options import Plan, flag
+from rims_rl.runs.options import Plan, flag, overlaid
 
 #: Options that belong on the command line alone.
 OWN = ("config", "resume")
@@ -249,7 +249,28 @@ def refuse_ignored(
             raise UsageError(f"{flag(name)}: {model} has no such option; leave it out")
 
 
-def without_its_folder(values: Mapping[str, Any], file: Path) -> dict[str, Any]:
+def given_and_all(
+    parser: jsonargparse.ArgumentParser,
+    argv: Sequence[str],
+    read: Callable[[Path], Mapping[str, Any]],
+) -> tuple[dict[str, Any], Request]:
+    """What the flags of a command give, and the request that they make with ``--config``'s file.
+
+    Args:
+        parser: of the command.
+        argv: its arguments.
+        read: reads such a file.
+
+    Raises:
+        UsageError: an unknown option or key, or a value of another type.
+    """
+    given = parsed(parser, lambda: parser.parse_args(list(argv), defaults=False))
+    config, resume = given.pop("config", None), given.pop("resume", None)
+    below = _without_its_folder(read(Path(config)), Path(config)) if config else {}
+    return given, Request(overlaid(below, given), Path(resume) if resume else None)
+
+
+def _without_its_folder(values: Mapping[str, Any], file: Path) -> dict[str, Any]:
     """The options of a ``--config`` file; that of a run names the run's folder, which is taken."""
     # What the run's command named it from need not be where this one is given.
     of_a_run = begun_with(file.resolve().parent) is not None

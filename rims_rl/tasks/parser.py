@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,12 @@ from rims_rl.runs.parser import (
     add_options,
     add_start,
     check_options,
+    given_and_all,
     make_parser,
-    parsed,
     read_mapping,
     refuse_changes,
     refuse_ignored,
     warn_if_shorter,
-    without_its_folder,
 )
 from rims_rl.runs.shipped import preset
 from rims_rl.tasks.options import GROUPS, OF_MODELS, ModelOptions, TaskPlan, model_options
@@ -77,15 +77,12 @@ def parse(argv: Sequence[str]) -> Request:
         raise UsageError(
             f"unknown task {task!r}: choose from {', '.join(TASKS)}{did_you_mean(task, TASKS)}"
         )
-    flags = list(argv[named:])
-    given = parsed(_parser(task), lambda: _parser(task).parse_args(flags, defaults=False))
-    config, resume = given.pop("config", None), given.pop("resume", None)
-    file = Path(config) if config else None
-    values = overlaid(without_its_folder(read_config(file, task), file) if file else {}, given)
-    if not resume:
-        core = values.get("core", ModelOptions.core)
+    flags = argv[named:]
+    given, request = given_and_all(_parser(task), flags, lambda file: read_config(file, task))
+    if not request.resume:
+        core = request.values.get("core", ModelOptions.core)
         refuse_ignored(given, OF_MODELS, model_options(core), f"core {core}")
-    return Request({**values, "task": task}, Path(resume) if resume else None)
+    return replace(request, values={**request.values, "task": task})
 
 
 def plan(values: Mapping[str, Any]) -> TaskPlan[Any]:

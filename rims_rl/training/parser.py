@@ -21,13 +21,12 @@ from rims_rl.runs.parser import (
     add_options,
     add_start,
     check_options,
+    given_and_all,
     make_parser,
-    parsed,
     read_mapping,
     refuse_changes,
     refuse_ignored,
     warn_if_shorter,
-    without_its_folder,
 )
 from rims_rl.runs.shipped import preset
 from rims_rl.training.options import GROUPS, PolicyOptions, TrainPlan
@@ -70,18 +69,15 @@ def parse(argv: Sequence[str]) -> Request:
     Raises:
         UsageError: an unknown option or key, or a value of another type.
     """
-    given = parsed(_parser(), lambda: _parser().parse_args(list(argv), defaults=False))
-    config, resume = given.pop("config", None), given.pop("resume", None)
-    file = Path(config) if config else None
-    values = overlaid(without_its_folder(read_yaml(file), file) if file else {}, given)
-    if not resume:
-        core = values.get("core", PolicyOptions.core)
+    given, request = given_and_all(_parser(), argv, read_yaml)
+    if not request.resume:
+        core = request.values.get("core", PolicyOptions.core)
         try:
             known = core_options(core)
         except ValueError as error:
             raise UsageError(f"--core: {error}") from None
         refuse_ignored(given, SIZED, known, f"core {core}")
-    return Request(values, Path(resume) if resume else None)
+    return request
 
 
 def plan(values: Mapping[str, Any]) -> TrainPlan:
