@@ -126,7 +126,8 @@ REFUSED = {
     "no figure": ([], "FIGURE; see"),
     "no seeds": (["fig2", "--seeds", "0"], "--seeds: expected a whole number of at least 1"),
     "words for seeds": (["fig2", "--seeds", "many"], "at least 1, got many"),
-    "unknown option": (["fig2", "--fast"], "--fast; see python -m rims_rl.figures --help"),
+    "unknown option": (["fig2", "--fast"], "unknown option --fast; see --help"),
+    "near option": (["fig2", "--sees", "3"], "did you mean --seeds?"),
     "no place": (["fig2", "--runs", "/proc/figures"], "choose another --runs"),
 }
 

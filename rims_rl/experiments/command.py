@@ -27,6 +27,7 @@ from rims_rl.experiments.executor import (
 )
 from rims_rl.runs.errors import UsageError, exit_status, report
 from rims_rl.runs.options import flag
+from rims_rl.runs.parser import readable
 
 #: What a help text ends with.
 GOES_ON = "Ctrl-C saves the trainings; the same command goes on."
@@ -52,7 +53,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises a `UsageError`."""
-        raise UsageError(f"{message}; see {self.prog} --help")
+        ours = readable(message, [action.dest for action in self._actions])
+        raise UsageError(ours if ours != message else f"{message}; see {self.prog} --help")
 
 
 def run_command(

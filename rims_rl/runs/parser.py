@@ -141,7 +141,7 @@ def parsed(
     except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
         names = [action.dest for action in parser._actions]
         show = str if source else flag
-        raise UsageError(source + _readable(str(error), names, show)) from None
+        raise UsageError(source + readable(str(error), names, show)) from None
 
 
 class _YamlLoader(yaml.SafeLoader):
@@ -282,8 +282,14 @@ def to_yaml(plan: Plan) -> str:
     return yaml.safe_dump(plan.flat(), sort_keys=False, allow_unicode=True)
 
 
-def _readable(message: str, names: Sequence[str], show: Callable[[str], str]) -> str:
-    """Turns jsonargparse's message into one line in the words of the command line."""
+def readable(message: str, names: Sequence[str], show: Callable[[str], str] = flag) -> str:
+    """Turns a message of argparse or jsonargparse into one line in the words of the user.
+
+    Args:
+        message: theirs.
+        names: of all options.
+        show: how an option is written.
+    """
     message = " ".join(message.split())
     value = re.search(r"(?:Got value|Given value): (.*)$", message)
     if (match := re.match(r'Parser key "([\w.]+)": (.*)', message)) and value:
