@@ -11,7 +11,7 @@ import numpy as np
 from rims_rl.comparison.aggregate import AGGREGATES
 from rims_rl.comparison.pictures import Summary
 from rims_rl.comparison.summary import WITHIN_SPREAD
-from rims_rl.experiments.statistics import between, with_interval
+from rims_rl.experiments.statistics import between, three_digits, with_interval
 from rims_rl.experiments.tables import Table, as_markdown
 
 
@@ -108,7 +108,7 @@ def _of_games(summary: Summary) -> str:
             "" if row["parameters"] is None else f"{row['parameters']:,}",
             _text(row["steps_per_second"]),
             with_interval(arm["final"]),
-            _text(row["score"]),
+            three_digits(row["score"]),
             with_interval(arm["best"]),
             with_interval(arm["area"]),
             ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -71,7 +72,9 @@ def between(value: float, interval: Sequence[float] | None) -> str:
     return f"{three_digits(value)}{bounds}"
 
 
-def three_digits(value: float) -> str:
-    """A number to the three digits that count, such as 0.00123 or 12,300."""
+def three_digits(value: float | None) -> str:
+    """A number to the three digits that count, such as 0.00123 or 12,300; empty for none."""
+    if value is None or math.isnan(value):
+        return ""
     rounded = float(f"{value:.3g}")
     return f"{rounded:,.0f}" if abs(rounded) >= 1000 else f"{value:.3g}"

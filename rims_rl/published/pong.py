@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure as Picture
 from rims_rl.experiments.curves import at_the_end
 from rims_rl.experiments.drawing import label_steps
 from rims_rl.experiments.figure import Drawing, Figure
+from rims_rl.experiments.statistics import three_digits
 from rims_rl.experiments.store import Runs, StoredRun
 from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import CORES, QUICK, colours_of, wanted
@@ -82,15 +82,11 @@ def _row(name: str, end: Mapping[str, Any]) -> list[str]:
         name,
         f"{end['parameters']:,}",
         str(end["seed"]),
-        _text(end["return"]),
+        three_digits(end["return"]),
         "never" if passed is None else f"{passed:,}",
-        *map(_text, numbers),
+        *map(three_digits, numbers),
         *cells(end),
     ]
-
-
-def _text(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
 def _activity(run: StoredRun) -> list[list[float | None]]:
