@@ -254,7 +254,7 @@ def given_and_all(
     argv: Sequence[str],
     read: Callable[[Path], Mapping[str, Any]],
 ) -> tuple[dict[str, Any], Request]:
-    """What the flags of a command give, and the request that they make with ``--config``'s file.
+    """The flags of a command, and the request that they make with the file of ``--config``.
 
     Args:
         parser: of the command.
