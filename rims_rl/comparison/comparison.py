@@ -101,9 +101,9 @@ class Arm:
         return float(np.median(rates)) if rates else None
 
     @property
-    def parameters(self) -> int | None:
+    def param_count(self) -> int | None:
         """Number of weights, the largest of its runs."""
-        return max((r.parameters for r in self.records if r.parameters), default=None)
+        return max((r.param_count for r in self.records if r.param_count), default=None)
 
 
 class Anchors(NamedTuple):

@@ -30,7 +30,7 @@ class Record:
         notes: what a reader must know of it, without its source.
         hours: since its start, at the same episodes (num_episodes,); None if it does not say.
         settings: its options by name.
-        parameters: number of its weights.
+        param_count: number of its weights.
         command: that began it.
     """
 
@@ -43,7 +43,7 @@ class Record:
     total: float | None
     hours: Array | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    parameters: int | None = None
+    param_count: int | None = None
     command: str | None = None
     trained: float | None = None
     exact: bool = False

@@ -84,7 +84,7 @@ def _arm(comparison: Comparison, arm: Arm, threshold: float | None) -> dict[str,
         "env": arm.env,
         "core": arm.core,
         "seeds": [record.seed for record in arm.records],
-        "parameters": arm.parameters,
+        "parameters": arm.param_count,
         "steps_per_second": arm.speed,
         "frames_per_step": frames_per_step(arm.env, arm.records[0].settings),
         "curve": {

@@ -128,7 +128,7 @@ def record_of(run: Logged, names: Names) -> Record:
         total=_finite(run.config.get("total_timesteps")),
         hours=None if hours is None else hours[order],
         settings=settings,
-        parameters=_whole(run.config.get("param_count")),
+        param_count=_whole(run.config.get("param_count")),
         command=run.command,
         trained=trained,
         notes=[*_notes(run, names, axis)],

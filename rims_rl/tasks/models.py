@@ -39,6 +39,6 @@ class SequenceModel(nn.Module):
         return head
 
 
-def parameter_count(model: nn.Module) -> int:
+def param_count(model: nn.Module) -> int:
     """The number of a model's parameters that are learned."""
     return sum(parameter.numel() for parameter in model.parameters()) - masked_count(model)

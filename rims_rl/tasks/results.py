@@ -14,7 +14,7 @@ from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import write_text
 from rims_rl.runs.folder import BEST_MODEL, CONFIG, RESULTS, describe_environment
 from rims_rl.tasks.checkpoints import TaskFacts, load_weights
-from rims_rl.tasks.models import parameter_count
+from rims_rl.tasks.models import param_count
 from rims_rl.tasks.parser import read_stored, resumed_plan
 from rims_rl.tasks.registry import make_task
 from rims_rl.tasks.task import Task
@@ -56,7 +56,7 @@ def write_results(
         "quick": task.plan.quick,
         "metrics": metrics,
         "best": {"epoch": progress.best_epoch, task.goal: progress.best},
-        "param_count": parameter_count(model),
+        "param_count": param_count(model),
         "updates": progress.updates,
         "seconds": round(progress.seconds, 1),
         "config": task.plan.flat(),

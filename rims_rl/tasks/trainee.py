@@ -23,7 +23,7 @@ from rims_rl.runs.progress import Bar
 from rims_rl.runs.trainee import Kind, Run, Trainee
 from rims_rl.tasks import parser
 from rims_rl.tasks.checkpoints import TaskFacts, load_weights, save_state, save_weights
-from rims_rl.tasks.models import parameter_count
+from rims_rl.tasks.models import param_count
 from rims_rl.tasks.options import TaskPlan
 from rims_rl.tasks.registry import make_task
 from rims_rl.tasks.results import write_results
@@ -79,8 +79,8 @@ class TaskModel(Trainee):
 
     @property
     def param_count(self) -> int:
-        """See `parameter_count`."""
-        return parameter_count(self._model)
+        """See `param_count`."""
+        return param_count(self._model)
 
     def train(self, run: Run) -> None:
         """See `Trainee.train`; after an error nothing is saved since the last checkpoint."""

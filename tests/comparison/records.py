@@ -15,6 +15,6 @@ def record(core="lstm-h8", seed=0, env="CartPole-v1", level=100.0, total=TOTAL, 
     values = {
         "source": f"{env}/{core}/{seed}", "env": env, "label": core, "seed": seed, "steps": steps,
         "returns": returns, "total": total, "hours": steps / 3600, "settings": settings,
-        "parameters": 10, "command": f"python -m rims_rl.train --seed {seed}",
+        "param_count": 10, "command": f"python -m rims_rl.train --seed {seed}",
     }  # fmt: skip
     return Record(**{**values, **changes})

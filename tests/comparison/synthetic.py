@@ -21,7 +21,7 @@ def record(env, core, seed, height, hours=None):
     returns = height * (1 - np.exp(-steps / 1500)) + rng.normal(0, 0.1, 200) + 0.1 * rng.normal()
     return Record(
         source=f"runs/{seed}", env=env, label=core, seed=seed, steps=steps, returns=returns,
-        total=STEPS, hours=hours and steps / STEPS * hours, parameters=1000 * (seed + 1),
+        total=STEPS, hours=hours and steps / STEPS * hours, param_count=1000 * (seed + 1),
         settings={"core": core, "gamma": 0.99, "seed": seed}, command=f"train --seed {seed}",
     )  # fmt: skip
 

@@ -93,7 +93,7 @@ def test_a_log_of_ours_without_its_folder_says_what_the_folder_says(ours, tmp_pa
     shutil.copytree(ours / "wandb", tmp_path / "sent", symlinks=True)
     (logged,) = read_offline(tmp_path)
     (stored,) = read_folder(ours)
-    for name in ("env", "label", "seed", "total", "trained", "parameters"):
+    for name in ("env", "label", "seed", "total", "trained", "param_count"):
         assert getattr(logged, name) == getattr(stored, name), name
     assert logged.settings == json.loads(json.dumps(stored.settings))
     assert set(logged.steps) <= {ROLLOUT * i for i in range(1, 5)}

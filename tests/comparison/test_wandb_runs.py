@@ -63,7 +63,7 @@ def test_a_run_of_cleanrl(serve):
     assert record.hours == pytest.approx(record.steps / 1000)
     assert record.settings == config
     assert record.command == "python cleanrl/ppo.py --seed 3"
-    assert record.parameters is None
+    assert record.param_count is None
 
 
 def test_a_run_of_sb3(serve):

@@ -13,7 +13,7 @@ from rims_rl.tasks import video_models
 from rims_rl.tasks.cores import make_task_core
 from rims_rl.tasks.input_per_rim import rim_with_input_each
 from rims_rl.tasks.metrics import Confusion
-from rims_rl.tasks.models import SequenceModel, parameter_count
+from rims_rl.tasks.models import SequenceModel, param_count
 from rims_rl.tasks.options import ModelOptions
 from rims_rl.tasks.partial_view.data import PartialViewSpec, recipe, views
 from rims_rl.tasks.partial_view.models import Oracle, ViewModel
@@ -62,14 +62,11 @@ def test_gates_start_by_keeping_the_state(core, dynamics):
 def test_parameters_held_at_zero_do_not_count():
     sizes: dict[str, Any] = {"hidden_size": 24, "num_rims": 3, "num_active": 2}
     keys = 16 * (5 + 1)  # each row has keys of its own, weights and biases
-    assert (
-        parameter_count(rim_with_input_each(5, sizes))
-        == parameter_count(RIM(5, **sizes)) + 2 * keys
-    )
+    assert param_count(rim_with_input_each(5, sizes)) == param_count(RIM(5, **sizes)) + 2 * keys
     mapped = {**sizes, "variant": "paper"}
     one_row = RIM(5, **mapped, input_value_size=10)
-    expected = parameter_count(one_row) + 2 * 5 * (64 + 10)
-    assert parameter_count(rim_with_input_each(5, mapped)) == expected
+    expected = param_count(one_row) + 2 * 5 * (64 + 10)
+    assert param_count(rim_with_input_each(5, mapped)) == expected
 
 
 @pytest.mark.parametrize("attention", ["null", None])

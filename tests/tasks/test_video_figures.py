@@ -20,7 +20,7 @@ from rims_rl.tasks.balls.ablations import ablations
 from rims_rl.tasks.balls.masked_encoders import correlations, ink_of_strips
 from rims_rl.tasks.drawing.rollouts import roll_out, true_frames, video_model, video_task
 from rims_rl.tasks.drawing.styles import model_curves, model_name
-from rims_rl.tasks.models import parameter_count
+from rims_rl.tasks.models import param_count
 from rims_rl.tasks.moving_mnist.figures import masking_effects
 from rims_rl.tasks.partial_view import figures as partial_view
 from rims_rl.tasks.registry import make_task
@@ -262,4 +262,4 @@ def test_the_papers_sizes_can_be_built(model, tmp_path, monkeypatch):
     monkeypatch.setattr(video_models, "FEATURES", FEATURES)
     config = planned(Runs(tmp_path, [0]), model)
     assert not config.quick
-    assert parameter_count(make_task(config).make_model()) > 0
+    assert param_count(make_task(config).make_model()) > 0
