@@ -16,7 +16,6 @@ from rims_rl.envs import family_of
 from rims_rl.experiments.command import create_folder
 from rims_rl.experiments.output import write_picture
 from rims_rl.runs.files import write_text
-from rims_rl.runs.folder import safe_name
 from rims_rl.runs.options import at_least, option
 from rims_rl.runs.parser import parsed
 from rims_rl.training.episodes import Episodes
@@ -29,7 +28,7 @@ from rims_rl.training.inspection import (
     trace_game,
 )
 from rims_rl.training.inspection_picture import draw
-from rims_rl.training.loading import load_trained
+from rims_rl.training.loading import load_trained, name_of_results
 from rims_rl.training.playing import PlayOptions, make_play_parser, play_command
 from rims_rl.training.video import check_video, write_video
 
@@ -74,13 +73,13 @@ def _inspect(arguments: Sequence[str]) -> int:
     stage = Stage(trained, env_id, kwargs, options.seed, options.deterministic)
     if options.episodes:
         require_inactive(stage)
-    default = trained.folder / "inspection" / safe_name(env_id)
+    default = trained.folder / "inspection" / name_of_results(trained, env_id)
     out = default if options.out is None else Path(options.out)
     create_folder(out, "--out")
     trace = trace_game(stage, options.steps, with_pictures=video is not None)
     scores = scores_without(stage, options.episodes) if options.episodes else None
     summaries = None if scores is None else _summaries(scores)
-    title = f"{env_id}, {trained.file}"
+    title = f"{env_id}, {trained.folder.name}/{trained.file.name}"
     write_picture(draw(trace, summaries, title), out / PICTURE)
     shares = activity(trace)
     numbers = {

@@ -66,6 +66,19 @@ def test_killed_run_is_evaluated_from_its_checkpoint(trained, tmp_path):
     assert main([str(tmp_path / "killed"), "--episodes", "1"]) == 0
 
 
+def test_a_damaged_checkpoint_leaves_the_model_that_the_run_ended_with(trained, tmp_path):
+    run = tmp_path / "damaged"
+    shutil.copytree(trained, run)
+    newest = max((run / "checkpoints").glob("step-*.zip"))
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert len(list((run / "checkpoints").glob("step-*.zip"))) > 1
+    assert main([str(run), "--episodes", "1"]) == 0
+    assert results(run)["model"].endswith("model.zip")
+    (run / "model.zip").write_bytes(b"no zip either")
+    assert main([str(run), "--episodes", "1"]) == 0
+    assert "step-" in results(run)["model"]
+
+
 def test_video_is_as_long_as_the_game(trained, tmp_path, capsys):
     path = tmp_path / "films" / "v.mp4"
     assert main([str(trained), "--episodes", "1", "--video", str(path)]) == 0

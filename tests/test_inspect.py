@@ -51,7 +51,7 @@ def test_picture_numbers_and_video(capsys):
     assert train(["--env", "MinAtar/Breakout-v1", *TINY]) == 0
     assert main(["r", "--episodes", "2", "--video", "v/game.gif"]) == 0
     out = capsys.readouterr().out
-    folder = Path("r/inspection/MinAtar_Breakout-v1")
+    (folder,) = Path("r/inspection").glob("MinAtar_Breakout-v1-step-*")
     numbers = json.loads((folder / "inspection.json").read_text())
     assert list(numbers["held inactive"]) == ["none", *(f"RIM {k}" for k in range(1, 7))]
     assert all(summary["episodes"] == 2 for summary in numbers["held inactive"].values())
@@ -219,7 +219,8 @@ def test_a_map_of_a_single_place_has_nothing_to_weigh():
 def test_settings_of_the_environment_are_taken():
     assert train(["--env", "CartPole-v1", *TINY]) == 0
     assert main(["r", "--episodes", "0", "--env-kwargs", "{sutton_barto_reward: true}"]) == 0
-    assert json.loads(Path("r/inspection/CartPole-v1/inspection.json").read_text())["return"] == -1
+    (numbers,) = Path("r/inspection").glob("CartPole-v1-*/inspection.json")
+    assert json.loads(numbers.read_text())["return"] == -1
 
 
 def test_ctrl_c_promises_no_checkpoints(monkeypatch, capsys):

@@ -8,7 +8,6 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,13 @@ from rims_rl.envs import VecLastAction, family_of, shows_last_action
 from rims_rl.experiments.statistics import CONFIDENCE, INTERVAL_METHOD
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.files import sha256, write_text
-from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_environment, safe_name
+from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_environment
 from rims_rl.runs.options import Track, at_least, option
 from rims_rl.runs.parser import parsed
 from rims_rl.runs.wandb_run import WandbWriter, open_run, sync_hint
 from rims_rl.training.building import PLAYING, derived_seed, make_env, whole_games
 from rims_rl.training.episodes import Episodes, play, play_one
-from rims_rl.training.loading import Trained, load_trained
+from rims_rl.training.loading import Trained, load_trained, name_of_results
 from rims_rl.training.options import TrainPlan
 from rims_rl.training.parser import read_stored
 from rims_rl.training.playing import PlayOptions, make_play_parser
@@ -299,9 +298,9 @@ def _write(
     }
     folder = trained.folder / EVALUATIONS
     folder.mkdir(exist_ok=True)
-    name = f"{safe_name(env_id)}-{trained.file.stem}-{datetime.now():%Y%m%d-%H%M%S-%f}.json"
-    write_text(folder / name, json.dumps(result, indent=2) + "\n")
-    return folder / name, result
+    file = folder / f"{name_of_results(trained, env_id)}.json"
+    write_text(file, json.dumps(result, indent=2) + "\n")
+    return file, result
 
 
 def _track(track: Track, folder: Path, env_id: str, result: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 import textwrap
 import zipfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ from sb3_contrib import RecurrentPPO
 from rims_rl.runs.checkpoints import newest_checkpoint
 from rims_rl.runs.device import check_device
 from rims_rl.runs.errors import UsageError, warn
-from rims_rl.runs.folder import BEST_MODEL, CHECKPOINTS, CONFIG, MODEL, RESULTS, begun_with
+from rims_rl.runs.folder import (
+    BEST_MODEL,
+    CHECKPOINTS,
+    CONFIG,
+    MODEL,
+    RESULTS,
+    begun_with,
+    safe_name,
+)
 from rims_rl.training.checkpoints import FACTS
 from rims_rl.training.parser import read_yaml
 from rims_rl.training.scales import NORMALIZED, OBSERVATION_SCALE
@@ -136,6 +145,20 @@ def _holds_scale(file: Path) -> bool:
     return isinstance(content, dict) and bool(content.get(OBSERVATION_SCALE))
 
 
+def name_of_results(trained: Trained, env_id: str) -> str:
+    """A name that no other results have: of the environment, the model and the time."""
+    return f"{safe_name(env_id)}-{trained.file.stem}-{datetime.now():%Y%m%d-%H%M%S-%f}"
+
+
+def _steps_of(model: Path) -> int:
+    """Agent steps that a model file has learned from; -1 if it does not say."""
+    try:
+        with zipfile.ZipFile(model) as file:
+            return int(json.loads(file.read("data"))["num_timesteps"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return -1
+
+
 def _model_file(folder: Path, checkpoint: str) -> Path:
     if checkpoint == "best":
         file = folder / BEST_MODEL
@@ -146,11 +169,12 @@ def _model_file(folder: Path, checkpoint: str) -> Path:
         if not Path(checkpoint).is_file():
             raise UsageError(f"--checkpoint {checkpoint}: use final, best or a zip file")
         return Path(checkpoint)
-    newest = newest_checkpoint(folder / CHECKPOINTS, FACTS)
-    if newest is not None:
+    newest, model = newest_checkpoint(folder / CHECKPOINTS, FACTS), folder / MODEL
+    # A run that went on has newer checkpoints than its model; a damaged one leaves older ones.
+    if newest is not None and newest.facts["timesteps"] >= _steps_of(model):
         return newest.file
-    if (folder / MODEL).is_file():
-        return folder / MODEL
+    if model.is_file():
+        return model
     if begun_with(folder) == "tasks":
         raise UsageError(f"{folder} is no run of an agent: its test is in {folder / RESULTS}")
     message = f"{folder} holds no model: neither an intact checkpoint nor {MODEL}"
