@@ -58,7 +58,9 @@ def _plotly() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise NoPlotlyError('the report needs plotly: pip install "rims-rl[report]"') from None
+        raise NoPlotlyError(
+            'the report needs plotly: pip install -c constraints.txt -e ".[report]"'
+        ) from None
     source: str = get_plotlyjs()
     return source
 

@@ -46,7 +46,7 @@ def make_report(summary: Mapping[str, Any], spec: str, title: str, command: str)
         from wandb_workspaces.reports.v2 import interface as reports
     except ImportError:
         raise UsageError(
-            '--wandb-report needs wandb-workspaces: pip install "rims-rl[report]"'
+            '--wandb-report needs wandb-workspaces: pip install -c constraints.txt -e ".[report]"'
         ) from None
     blocks: list[Any] = [reports.MarkdownBlock(as_text(summary, command)), reports.H1("Games")]
     for env in summary["envs"]:

@@ -29,9 +29,9 @@ _EXTRAS: Mapping[str, Callable[[], None]] = {
 }
 #: What pip installs a missing package with.
 _INSTALLED_WITH = {
-    "minatar": "rims-rl[benchmarks]",
-    "popgym": "rims-rl[benchmarks]",
-    "mazelib": "popgym[navigation]",
+    "minatar": '-c constraints.txt -e ".[benchmarks]"',
+    "popgym": '-c constraints.txt -e ".[benchmarks]"',
+    "mazelib": '"popgym[navigation]"',
 }
 
 gym.register_envs(ale_py)
@@ -139,7 +139,7 @@ def _register_extras(env_id: str) -> None:
                 if error.name not in _INSTALLED_WITH:
                     raise
                 raise UnknownEnvError(
-                    f'{env_id} needs {error.name}: pip install "{_INSTALLED_WITH[error.name]}"'
+                    f"{env_id} needs {error.name}: pip install {_INSTALLED_WITH[error.name]}"
                 ) from error
 
 

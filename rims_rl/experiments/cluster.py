@@ -38,7 +38,9 @@ class Ray:
         try:
             import ray
         except ImportError:
-            raise UsageError('--executor ray needs Ray: pip install "rims-rl[cluster]"') from None
+            raise UsageError(
+                '--executor ray needs Ray: pip install -c constraints.txt -e ".[cluster]"'
+            ) from None
         self._ray: Any = ray
         self._workers = workers
         try:

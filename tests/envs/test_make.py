@@ -110,7 +110,7 @@ def test_without_its_package_a_family_says_how_to_install_it() -> None:
     ids = ["MinAtar/Breakout-v1", "popgym-RepeatPreviousEasy-v0"]
     command = [sys.executable, "-c", WITHOUT_PACKAGES, *ids]
     done = subprocess.run(command, capture_output=True, text=True)
-    benchmarks = 'pip install "rims-rl[benchmarks]"'
+    benchmarks = 'pip install -c constraints.txt -e ".[benchmarks]"'
     assert done.stdout.splitlines() == [
         f"UnknownEnvError: {ids[0]} needs minatar: {benchmarks}",
         f"UnknownEnvError: {ids[1]} needs popgym: {benchmarks}",
