@@ -16,7 +16,7 @@ import jsonargparse
 import yaml
 
 from rims_rl.runs.errors import UsageError, did_you_mean, warn
-from rims_rl.runs.folder import begun_with
+from rims_rl.runs.folder import CONFIG, begun_with
 from rims_rl.runs.options import Plan, flag, overlaid
 
 #: Options that belong on the command line alone.
@@ -170,6 +170,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
         values = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"no such file: {path}") from None
+    except IsADirectoryError:
+        hint = f": give its {CONFIG}" if (path / CONFIG).is_file() else ""
+        raise UsageError(f"{path} is a folder{hint}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

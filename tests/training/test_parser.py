@@ -93,6 +93,14 @@ def test_resolved_configuration_reads_back(tmp_path):
     assert TrainPlan.from_flat(read_yaml(tmp_path / "config.yaml")) == config
 
 
+def test_the_folder_of_a_run_is_not_its_configuration(tmp_path):
+    with pytest.raises(UsageError, match="is a folder$"):
+        resolved("--env", "CartPole-v1", "--config", str(tmp_path))
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(UsageError, match=r"is a folder: give its config\.yaml$"):
+        resolved("--env", "CartPole-v1", "--config", str(tmp_path))
+
+
 def test_a_configuration_saved_before_there_was_an_option_means_its_default():
     saved = yaml.safe_load(to_yaml(resolved("--env", "CartPole-v1")))
     config = TrainPlan.from_flat(saved)
