@@ -151,7 +151,7 @@ def _together(comparison: Comparison) -> dict[str, Any] | None:
                 **{name: _estimate(of, own) for name, of in AGGREGATES.items()},
                 "probability of improvement": None
                 if base is None or core == comparison.baseline
-                else _estimate(probability_of_improvement, own, base),
+                else _better(own, base),
                 "profile": _profile(own, levels),
                 "curve": _curve(comparison, core),
             }
@@ -164,6 +164,12 @@ def _estimate(statistic: Any, *groups: Scores) -> dict[str, Any]:
     bounds = stratified_bootstrap(statistic, *groups)
     interval = None if bounds is None else [float(bound) for bound in bounds]
     return {"value": float(statistic(*groups)), "interval": interval}
+
+
+def _better(own: Scores, base: Scores) -> dict[str, Any] | None:
+    """The probability of improvement; None where single seeds say nothing of it."""
+    found = _estimate(probability_of_improvement, own, base)
+    return found if found["interval"] else None
 
 
 def _levels(scores: Mapping[str, Scores]) -> Array:

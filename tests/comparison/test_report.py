@@ -67,6 +67,6 @@ def test_numbers_that_json_lacks(tmp_path):
 
 def test_without_plotly_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    with pytest.raises(UsageError, match=r'^the report needs plotly: .*rims-rl\[report\]"$'):
+    with pytest.raises(UsageError, match=r'^the report needs plotly: .*-e "\.\[report\]"$'):
         written(tmp_path, summary())
     assert not list(tmp_path.rglob("*.html"))

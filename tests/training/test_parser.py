@@ -94,7 +94,7 @@ def test_resolved_configuration_reads_back(tmp_path):
 
 
 def test_the_folder_of_a_run_is_not_its_configuration(tmp_path):
-    with pytest.raises(UsageError, match="is a folder$"):
+    with pytest.raises(UsageError, match=r"is a folder$"):
         resolved("--env", "CartPole-v1", "--config", str(tmp_path))
     (tmp_path / "config.yaml").touch()
     with pytest.raises(UsageError, match=r"is a folder: give its config\.yaml$"):
