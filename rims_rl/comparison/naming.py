@@ -164,6 +164,8 @@ def _says_units(part: str) -> bool:
 
 
 _LENGTH = "total_timesteps"
+#: How it is said that a run does not have a setting, where "no ..." would say little.
+_ABSENT_TEXT = {"resumed_with": "never changed"}
 #: What stands for a setting that a run does not have, not even as None.
 _ABSENT = object()
 
@@ -179,7 +181,8 @@ def _differing(groups: Sequence[Sequence[Record]]) -> Iterator[str]:
 def _suffix(record: Record, keys: Sequence[str]) -> str:
     """The settings that tell a run from others of the same name."""
     mine = _named(record)
-    said = (f"{key} {_short(mine[key])}" if key in mine else f"no {key}" for key in keys)
+    said = (f"{key} {_short(mine[key])}" if key in mine else _ABSENT_TEXT.get(key, f"no {key}")
+            for key in keys)  # fmt: skip
     return f" ({', '.join(said)})" if keys else ""
 
 

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rims_rl.comparison import sources
+from rims_rl.comparison.naming import runs_by_name
 from rims_rl.comparison.record import Record
 from rims_rl.comparison.sources import read_sources
 from rims_rl.runs.errors import UsageError
@@ -59,6 +61,10 @@ def test_what_changed_when_a_run_was_resumed_is_told(stored, tmp_path):
         f"total_timesteps {5 * ROLLOUT} -> {6 * ROLLOUT}"
     )
     assert "resumed_with" not in before.settings
+    names = {core for _, core in runs_by_name([changed, replace(before, total=changed.total)])}
+    assert len(names) == 2
+    assert sum("never changed" in name for name in names) == 1
+    assert not any("no resumed_with" in name for name in names)
     published = json.loads((run / "results.json").read_text())
     assert published["config"]["resumed_with"] == changed.settings["resumed_with"]
 
