@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -87,19 +89,19 @@ def draw_together(summary: Summary, axis: str = "steps") -> Picture:
 
 def draw_improvement(summary: Summary) -> Picture:
     """Relative improvement over the baseline, a bar for each game, sorted, a panel a core."""
-    cores, looks = summary["improvement"], _looks(summary)
+    looks = _looks(summary)
+    cores = {core: percent for core, percent in summary["improvement"].items() if percent}
     games = max(map(len, cores.values()))
     names = summary["short_names"]
-    size = (3.8 * len(cores) + 1.8, 0.22 * games + 1.4)
-    picture = Picture(figsize=size, layout="constrained")
-    panels = picture.subplots(1, len(cores), squeeze=False)
-    for axes, (core, percent) in zip(panels.flat, cores.items(), strict=True):
+    picture, panels = grid(len(cores), 4.2, 0.22 * games + 1.4)
+    for axes, (core, percent) in zip(panels, cores.items(), strict=True):
         ordered = sorted(percent.items(), key=lambda item: item[1])
         games_shown, bars = [names[env] for env, _ in ordered], [p for _, p in ordered]
         axes.barh(games_shown, bars, color=looks[core].colour)
         axes.margins(y=0.5 / games)
         axes.axvline(0, color="0.3", lw=1)
-        axes.set_title(f"{core} over {summary['baseline']}", fontsize=9)
+        title = textwrap.fill(f"{core} over {summary['baseline']}", 40)
+        axes.set_title(title, fontsize=9)
         axes.tick_params(labelsize=8)
         axes.set_xlabel("improvement in %", fontsize=9)
         axes.grid(alpha=0.3, axis="x")
@@ -199,4 +201,10 @@ def _legend(picture: Picture, axes: Axes, looks: Mapping[str, _Look]) -> None:
         axes.plot([], [], color=look.colour, ls=look.dash, label=core)[0]
         for core, look in looks.items()
     ]
-    picture.legend(handles=lines, loc="outside upper center", ncols=6, frameon=False, fontsize=9)
+    # As many in a row as the picture is wide: an inch holds some fourteen letters.
+    letters = max(map(len, looks), default=0) + 5
+    columns = max(1, min(6, int(14 * picture.get_figwidth() / letters)))
+    picture.set_figheight(picture.get_figheight() + 0.2 * math.ceil(len(looks) / columns))
+    picture.legend(
+        handles=lines, loc="outside upper center", ncols=columns, frameon=False, fontsize=9
+    )
