@@ -323,11 +323,20 @@ class CorePolicy(RecurrentActorCriticPolicy):
     def forward(  # type: ignore[override]
         self,
         obs: PyTorchObs,
-        lstm_states: RNNStates,
-        episode_starts: Tensor,
+        lstm_states: RNNStates | None = None,
+        episode_starts: Tensor | None = None,
         deterministic: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor, RNNStates]:
-        """Acts: observations (N, ...) -> actions, values, log probabilities, new states."""
+        """Acts: observations (N, ...) -> actions, values, log probabilities, new states.
+
+        Raises:
+            TypeError: without states, as algorithms for policies without memory call it.
+        """
+        if lstm_states is None or episode_starts is None:
+            raise TypeError(
+                f"{type(self).__name__} acts with a state: train it with "
+                "sb3_contrib.RecurrentPPO or rims_rl.RecurrentPPO"
+            )
         latent_pi, latent_vf, states = self._latents(obs, lstm_states, episode_starts)
         distribution = self._get_action_dist_from_latent(latent_pi)
         actions = distribution.get_actions(deterministic=deterministic)

@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import sb3_contrib
+import stable_baselines3
 import torch
 from gymnasium import spaces
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
@@ -529,3 +530,10 @@ def test_an_exported_policy_acts_for_any_number_of_environments(core, monkeypatc
     monkeypatch.setattr(torch.distributions.Distribution, "_validate_args", False)
     exported = torch.export.export(act, inputs(4), dynamic_shapes=axes).module()
     torch.testing.assert_close(exported(*(given := inputs(7))), act(*given))
+
+
+def test_algorithms_without_memory_are_told_which_to_use():
+    env = vec_env(VECTOR, spaces.Discrete(2))
+    model = stable_baselines3.PPO(rims_rl.agents.MlpRimPolicy, env, device="cpu")
+    with pytest.raises(TypeError, match=r"train it with sb3_contrib\.RecurrentPPO"):
+        model.learn(8)
