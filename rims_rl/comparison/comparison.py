@@ -21,13 +21,13 @@ from rims_rl.comparison.naming import (
     settings_of,
 )
 from rims_rl.comparison.record import Record
-from rims_rl.experiments.curves import Array, Curve, window_means
+from rims_rl.experiments.curves import TENTHS, Array, Curve, window_means
 from rims_rl.experiments.statistics import interquartile_mean
 from rims_rl.runs.errors import few
 from rims_rl.training.results import WINDOWS
 
 #: How many of the windows in which returns are averaged count as the end.
-LAST = 4
+LAST = WINDOWS // TENTHS
 #: The formula of `Comparison.improvement`.
 IMPROVEMENT = "100 x (core - baseline) / (max(top, baseline) - floor)"
 #: Hours of training that say how fast it is.

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from rims_rl.comparison.aggregate import AGGREGATES
-from rims_rl.experiments.drawing import draw_band, grid
+from rims_rl.experiments.drawing import draw_band, grid, in_thousands
 
 Summary = Mapping[str, Any]
 
@@ -130,9 +130,9 @@ def _draw_arm(axes: Axes, arm: Mapping[str, Any], axis: str, look: _Look) -> Non
 
 
 def _name_ticks(axes: Axes, axis: str) -> None:
-    """Thousands and millions of steps as 1k and 1M; half an hour is not 500m."""
+    """Steps and frames as `in_thousands`; half an hour is not 500m."""
     if axis in ("steps", "frames"):
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        in_thousands(axes)
 
 
 def _along(arm: Mapping[str, Any], axis: str) -> list[float] | None:

@@ -73,8 +73,13 @@ def draw_band(
 
 
 def label_steps(axes: Axes) -> None:
-    """Names the axis of agent steps, which are told in thousands and millions."""
+    """Names the axis of agent steps, and tells them as `in_thousands`."""
     axes.set_xlabel("agent steps")
+    in_thousands(axes)
+
+
+def in_thousands(axes: Axes) -> None:
+    """Tells thousands and millions along the x-axis as 1k and 1M."""
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 

@@ -155,9 +155,10 @@ def over_runs(runs: Runs, task: LearningTask) -> dict[str, Any]:
             continue
         returns = [run.results["windows"]["return"] for run in stored]
         curves = [in_tenths(values) for values in returns]
-        ends = [at_the_end(values) for values in returns]
         if task.evaluated:
             ends = [run.results["last_evaluation"]["eval/mean_reward"] for run in stored]
+        else:
+            ends = [at_the_end(values) for values in returns]
         means = [float(np.nanmean(np.array(curve, dtype=float))) for curve in curves]
         results[name] = {
             "parameters": stored[0].results["param_count"],
