@@ -37,7 +37,7 @@ def upgraded_run(values: Mapping[str, Any], environment: Mapping[str, Any]) -> d
 
     Args:
         values: its configuration.
-        environment: what the run tells of itself: ``rims_rl``, the version that began it, and
+        environment: what the run tells of itself: ``rims_rl``, the version that wrote it, and
             ``cell``, what its options stood for (`CoreOptions.cell`). What they no longer stand
             for is spelled out.
     """

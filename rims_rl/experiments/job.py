@@ -14,9 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from rims_rl.runs import session
-from rims_rl.runs.checkpoints import newest_checkpoint
+from rims_rl.runs.checkpoints import newest_checkpoint, step_of
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.folder import CHECKPOINTS, CONFIG, MODEL, PROGRESS, RESULTS, is_locked
+from rims_rl.runs.folder import (
+    BEST_MODEL,
+    CHECKPOINTS,
+    CONFIG,
+    MODEL,
+    PROGRESS,
+    RESULTS,
+    is_locked,
+)
 from rims_rl.runs.options import Plan, Track
 from rims_rl.runs.trainee import Kind
 
@@ -149,9 +157,17 @@ class Job:
             os.close(hold)
 
     def _clear(self) -> None:
-        """Removes what a training left that was killed before its first checkpoint."""
-        kept = any((self.folder / name).exists() for name in (MODEL, RESULTS))
-        if not kept and newest_checkpoint(self.folder / CHECKPOINTS, self.kind.facts) is None:
+        """Removes what a training left that was killed before its first checkpoint.
+
+        Where something was learned it stays, even if no checkpoint is intact: whoever trains there
+        is told so.
+        """
+        learned = [self.folder / name for name in (MODEL, BEST_MODEL, RESULTS)]
+        checkpoints = self.folder / CHECKPOINTS
+        learned += [path for path in checkpoints.glob("step-*.zip") if step_of(path) > 0]
+        if any(path.exists() for path in learned):
+            return
+        if newest_checkpoint(checkpoints, self.kind.facts) is None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

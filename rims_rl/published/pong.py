@@ -61,7 +61,7 @@ def _of_run(run: StoredRun) -> dict[str, Any]:
         "explained variance": at_the_end(windows["train/explained_variance"]),
         "entropy": -at_the_end(windows["train/entropy_loss"]),
         "largest state": state["largest"],
-        "share of steps each RIM is active": [values[-1] for values in _activity(run)],
+        "share of steps each RIM is active": [at_the_end(values) for values in _activity(run)],
         **of_updates([run]),
     }
 

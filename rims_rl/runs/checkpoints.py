@@ -94,31 +94,33 @@ def save_checkpoint(
     write_atomically(path, write_described)
     _write_json(card, _described(path, facts))
     saved = sorted(folder.glob("step-*.zip"))
-    regular = [file for file in saved if int(file.stem.removeprefix("step-")) % every == 0]
+    regular = [file for file in saved if step_of(file) % every == 0]
     for old in set(saved) - {path, *regular[-keep:]}:
         old.with_suffix(".json").unlink(missing_ok=True)
         old.unlink()
     return path
 
 
+def step_of(file: Path) -> int:
+    """The step of a checkpoint, by its name."""
+    return int(file.stem.removeprefix("step-"))
+
+
 def newest_checkpoint(folder: Path, needed: Collection[str]) -> Checkpoint | None:
-    """The newest intact checkpoint, or None; warns of each damaged one that is newer.
+    """The newest intact checkpoint, or None; warns of each damaged one that is newer, or of all.
 
     Args:
         folder: the run's ``checkpoints`` folder.
         needed: facts without which it is of no use.
     """
-    damaged = []
     for path in sorted(folder.glob("step-*.zip"), reverse=True):
         try:
             facts = _description(path)
             if missing := {*needed, "rng"} - set(facts):
                 raise ValueError(f"it does not say {', '.join(sorted(missing))}")
         except _DAMAGED as error:
-            damaged.append(f"skipping the damaged checkpoint {path}: {error}")
+            warn(f"skipping the damaged checkpoint {path}: {error}")
         else:
-            for message in damaged:
-                warn(message)
             return Checkpoint(path, facts)
     return None
 

@@ -9,6 +9,9 @@ import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
+#: What the system says where there is no room: the disk is full, or the user's part of it.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
 
 class UsageError(ValueError):
     """Something the user asked for cannot be done; the message says what would work."""
@@ -76,7 +79,7 @@ def exit_status(
         report(command, error)
         return 2
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in NO_ROOM:
             raise
         report(command, "no room left on the disk: make room; what was saved before is intact")
         return 2

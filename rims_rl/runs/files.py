@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import math
 import os
@@ -12,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rims_rl.runs.errors import UsageError
+from rims_rl.runs.errors import NO_ROOM, UsageError
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -23,7 +22,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write: called with the temporary path; must create that file.
 
     Raises:
-        UsageError: the disk is full.
+        UsageError: the disk is full, or the user's part of it.
     """
     # The suffix stays last: SB3 appends ".zip" to a path that lacks it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
@@ -88,8 +87,8 @@ def _write_utf8(path: Path, text: str) -> None:
 
 
 def _is_full(folder: Path, error: Exception) -> bool:
-    """Tells whether a full disk is behind an error: torch has no error of its own for that."""
-    return getattr(error, "errno", None) == errno.ENOSPC or free_bytes(folder) < 2**16
+    """Tells whether a lack of room is behind an error: torch has no error of its own for that."""
+    return getattr(error, "errno", None) in NO_ROOM or free_bytes(folder) < 2**16
 
 
 def _sync(path: Path) -> None:

@@ -200,7 +200,7 @@ def describe_run(
     changed: Mapping[str, Any],
     cell: Mapping[str, Any],
 ) -> None:
-    """Writes what is run; each command that worked on the run stays in ``command.txt``.
+    """Writes what is run and where; commands and environments of earlier parts stay.
 
     Args:
         folder: of the run.
@@ -216,7 +216,18 @@ def describe_run(
     write_text(history, f"{earlier}{command}\n")
     write_text(folder / CONFIG, config_yaml)
     environment = {**describe_environment(), "cell": cell}
+    if earlier_parts := _earlier_parts(folder, environment):
+        environment["earlier"] = earlier_parts
     write_text(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+
+
+def _earlier_parts(folder: Path, environment: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Environments of a run's earlier parts: of neighbouring parts in equal ones the last."""
+    before = read_environment(folder)
+    parts: list[dict[str, Any]] = before.pop("earlier", [])
+    anew = {"started", "cell"}
+    differs = any(before[name] != environment.get(name) for name in before.keys() - anew)
+    return [*parts, {k: v for k, v in before.items() if k != "cell"}] if differs else parts
 
 
 def describe_environment() -> dict[str, Any]:

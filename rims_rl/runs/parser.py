@@ -148,11 +148,16 @@ class _YamlLoader(yaml.SafeLoader):
     """Reads ``1e-3`` as a number, as YAML 1.2, the command line and Python do."""
 
 
-_YamlLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
+class _YamlDumper(yaml.SafeDumper):
+    """Quotes text that `_YamlLoader` would read as a number."""
+
+
+for _of_yaml in (_YamlLoader, _YamlDumper):
+    _of_yaml.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+        list("-+.0123456789"),
+    )
 
 
 def load_yaml(text: str) -> Any:
@@ -282,7 +287,7 @@ def _without_its_folder(values: Mapping[str, Any], file: Path) -> dict[str, Any]
 
 def to_yaml(plan: Plan) -> str:
     """All options of a run as a file that ``--config`` reads."""
-    return yaml.safe_dump(plan.flat(), sort_keys=False, allow_unicode=True)
+    return yaml.dump(plan.flat(), Dumper=_YamlDumper, sort_keys=False, allow_unicode=True)
 
 
 def readable(message: str, names: Sequence[str], show: Callable[[str], str] = flag) -> str:

@@ -168,6 +168,8 @@ def run_session(session: Session[PlanType], command: str) -> int:
         except FloatingPointError as error:
             report(kind.command, trainee.recover(error))
             return 1
+        if not stop:
+            stop.close()  # what concludes a run can take long, and can be repeated
         print(trainee.conclude(run), flush=True)
         return stop.exit_status
 

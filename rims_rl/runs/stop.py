@@ -39,6 +39,10 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """From here on signals act at once as usual."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 

@@ -85,9 +85,24 @@ def test_an_interrupted_run_goes_on_to_the_same_end(tiny):
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(tiny):
     whole = store().every_seed(tiny())[0]
     shutil.rmtree(whole.folder / "checkpoints")
-    (whole.folder / "results.json").unlink()
+    for name in ("results.json", "best_model.zip"):
+        (whole.folder / name).unlink()
     assert store().every_seed(tiny())[0].metrics == whole.metrics
     assert trainings() == {str(whole.folder): 1}
+
+
+@pytest.mark.parametrize("name", ["best_model.zip", "checkpoints/step-*.zip"])
+def test_what_was_learned_is_not_removed_where_all_checkpoints_are_damaged(tiny, name, capfd):
+    whole = store().every_seed(tiny())[0]
+    for left in (whole.folder / "results.json", whole.folder / "best_model.zip"):
+        if left.name != name:
+            left.unlink()
+    for card in (whole.folder / "checkpoints").glob("*.json"):
+        card.write_text("{}")
+    with pytest.raises(TrainingStoppedError, match="cannot be done as asked"):
+        store().prepare([tiny()])
+    assert "damaged checkpoint" in capfd.readouterr().err
+    assert list(whole.folder.glob(name))
 
 
 def test_a_run_without_checkpoints_that_has_a_model_is_kept():

@@ -10,12 +10,15 @@ from rims_rl.runs.errors import UsageError, exit_status
 from rims_rl.runs.files import free_bytes, remove_temporaries, write_atomically
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
+OVER_QUOTA = OSError(errno.EDQUOT, "Disk quota exceeded")
+no_room = pytest.mark.parametrize("error", [FULL, OVER_QUOTA], ids=["full", "quota"])
 
 
-def test_a_full_disk_is_told_and_the_old_file_stays(tmp_path):
+@no_room
+def test_a_full_disk_is_told_and_the_old_file_stays(tmp_path, error):
     def write(path):
         path.write_text("half")
-        raise FULL
+        raise error
 
     file = tmp_path / "a.txt"
     file.write_text("old")
@@ -40,9 +43,10 @@ def test_room_is_that_of_the_nearest_folder(tmp_path):
     assert free_bytes(tmp_path / "not" / "there") > 0
 
 
-def test_a_full_disk_ends_a_command_with_one_line(capsys):
+@no_room
+def test_a_full_disk_ends_a_command_with_one_line(capsys, error):
     def work():
-        raise FULL
+        raise error
 
     assert exit_status("tasks", work, "") == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from rims_rl.runs import folder
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import check_new_folder, default_folder, describe_environment
 
 
 def test_default_folder_is_safe_and_tells_all():
-    folder = default_folder("ALE/Pong-v5", "rim-k6-4-h510", 7, datetime(2026, 1, 2, 3, 4, 5))
-    assert folder == Path("runs/ALE_Pong-v5/rim-k6-4-h510/seed7-20260102-030405")
+    path = default_folder("ALE/Pong-v5", "rim-k6-4-h510", 7, datetime(2026, 1, 2, 3, 4, 5))
+    assert path == Path("runs/ALE_Pong-v5/rim-k6-4-h510/seed7-20260102-030405")
 
 
 def test_folder_with_a_run_names_the_way_out(tmp_path):
@@ -29,9 +30,9 @@ def test_other_content_and_files_in_the_way(tmp_path):
         check_new_folder(tmp_path / "thesis.tex" / "run")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_no_permission(tmp_path):
-    tmp_path.chmod(0o500)
+def test_no_permission(tmp_path, monkeypatch):
+    # As the system says it; root may write whatever a folder's mode is.
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
     with pytest.raises(UsageError, match="no permission"):
         check_new_folder(tmp_path / "a" / "b")
 
@@ -47,3 +48,17 @@ def test_a_process_asks_git_and_the_installed_packages_once(monkeypatch):
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("asked git again"))
     monkeypatch.setattr("importlib.metadata.version", lambda _: pytest.fail("looked again"))
     assert {**describe_environment(), "started": first["started"]} == first
+
+
+def test_environments_of_earlier_parts_stay(tmp_path, monkeypatch):
+    def begin(commit):
+        monkeypatch.setattr(folder, "_commit", lambda: commit)
+        folder.describe_run(tmp_path, "", "command", {}, {"num_rims": 6})
+
+    for commit in ("a", "a", "b", "c", "c"):
+        begin(commit)
+    environment = folder.read_environment(tmp_path)
+    assert environment["commit"] == "c"
+    assert environment["cell"] == {"num_rims": 6}
+    assert [part["commit"] for part in environment["earlier"]] == ["a", "b"]
+    assert not {"cell", "earlier"} & environment["earlier"][0].keys()

@@ -88,7 +88,11 @@ def test_default_below_preset_below_file_below_flags(tmp_path):
 
 
 def test_resolved_configuration_reads_back(tmp_path):
-    config = resolved("--env", "CartPole-v1", "--core-kwargs", "{comm_heads: 2}", "--seed", "3")
+    config = resolved(
+        *("--env", "CartPole-v1", "--core-kwargs", "{comm_heads: 2}", "--seed", "3"),
+        *("--run-dir", "1e-3", "--learning-rate", "1e-5"),
+    )
+    assert (config.run.run_dir, config.ppo.learning_rate) == ("1e-3", 1e-5)
     (tmp_path / "config.yaml").write_text(to_yaml(config))
     assert TrainPlan.from_flat(read_yaml(tmp_path / "config.yaml")) == config
 
