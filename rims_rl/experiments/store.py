@@ -6,6 +6,7 @@ import fnmatch
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,9 +87,15 @@ class StoredRun:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The numbers of the test."""
-        metrics: dict[str, Any] = self.results["metrics"]
-        return metrics
+        """The numbers of the test, single ones or lists."""
+        return {name: _number(value) for name, value in self.results["metrics"].items()}
+
+
+def _number(value: Any) -> Any:
+    """What `rims_rl.runs.files.finite` wrote."""
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    return {None: math.nan, "inf": math.inf, "-inf": -math.inf}.get(value, value)
 
 
 def _some_titles(jobs: Sequence[Job]) -> str:

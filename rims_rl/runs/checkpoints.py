@@ -107,22 +107,33 @@ def step_of(file: Path) -> int:
 
 
 def newest_checkpoint(folder: Path, needed: Collection[str]) -> Checkpoint | None:
-    """The newest intact checkpoint, or None; warns of each damaged one that is newer, or of all.
+    """The newest intact checkpoint, or None; warns of each damaged one that is newer.
 
     Args:
         folder: the run's ``checkpoints`` folder.
         needed: facts without which it is of no use.
     """
+    damaged = []
     for path in sorted(folder.glob("step-*.zip"), reverse=True):
         try:
-            facts = _description(path)
-            if missing := {*needed, "rng"} - set(facts):
-                raise ValueError(f"it does not say {', '.join(sorted(missing))}")
+            facts = _usable_description(path, needed)
         except _DAMAGED as error:
-            warn(f"skipping the damaged checkpoint {path}: {error}")
+            damaged.append(f"skipping the damaged checkpoint {path}: {error}")
         else:
+            for message in damaged:
+                warn(message)
             return Checkpoint(path, facts)
     return None
+
+
+def what_is_damaged(folder: Path, needed: Collection[str]) -> str:
+    """What is wrong with the newest of checkpoints none of which is intact; empty without any."""
+    for path in sorted(folder.glob("step-*.zip"), reverse=True):
+        try:
+            _usable_description(path, needed)
+        except _DAMAGED as error:
+            return f"{path.name}: {error}"
+    return ""
 
 
 #: In a description: that of the file which the described one replaces.
@@ -149,6 +160,13 @@ def _description(path: Path) -> dict[str, Any]:
     if not zipfile.is_zipfile(path):
         raise ValueError("it is not a zip file")
     return {name: value for name, value in description.items() if name != _BEFORE}
+
+
+def _usable_description(path: Path, needed: Collection[str]) -> dict[str, Any]:
+    description = _description(path)
+    if missing := {*needed, "rng"} - set(description):
+        raise ValueError(f"it does not say {', '.join(sorted(missing))}")
+    return description
 
 
 def _intact_description(path: Path) -> dict[str, Any] | None:

@@ -33,7 +33,7 @@ def option(default: Value, text: str) -> Value:
 class PlaceOptions:
     """The place where a run is computed and what is kept of it."""
 
-    seed: int = option(0, "seed of everything random")
+    seed: int = option(0, "seed of weights and training")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
     threads: int = option(0, "CPU threads of torch; 0: torch's choice")
     run_dir: str | None = option(

@@ -207,6 +207,9 @@ def check_options(
     checked = parsed(parser, lambda: parser.parse_object(dict(values), defaults=False), said)
     # An object may hold None for anything; the command line takes it where it means something.
     empty = [name for name in values if values[name] is None]
+    for action in parser._actions:
+        if action.dest in empty and action.nargs == 0:  # a switch without a value
+            raise UsageError(f"{said}{action.dest}: a value is missing")
     nulls = [word for name in empty for word in (flag(name), "null")]
     typed = parsed(parser, lambda: parser.parse_args(nulls, defaults=False), said)
     for name in empty:
@@ -275,6 +278,8 @@ def given_and_all(
     given = parsed(parser, lambda: parser.parse_args(list(argv), defaults=False))
     config, resume = given.pop("config", None), given.pop("resume", None)
     below = _without_its_folder(read(Path(config)), Path(config)) if config else {}
+    if "core" in below and given.get("core", below["core"]) != below["core"]:
+        below.pop("core_kwargs", None)  # they are another core's
     return given, Request(overlaid(below, given), Path(resume) if resume else None)
 
 
@@ -303,7 +308,9 @@ def readable(message: str, names: Sequence[str], show: Callable[[str], str] = fl
     if (match := re.match(r'Parser key "([\w.]+)": (.*)', message)) and value:
         kinds = re.findall(r"Expected an? (.*?)(?:\.(?= Got)| - | Given|$)", match[2])
         expected = " or ".join(dict.fromkeys(map(_plain_type, kinds)))
-        return f"{show(match[1])}: expected {expected}, got {value[1]}"
+        got = {"None": "null"}.get(value[1], value[1])
+        quotes = " (text: put it in quotes)" if expected == "str" else ""
+        return f"{show(match[1])}: expected {expected}, got {got}{quotes}"
     if match := re.match(r"Option '([\w.-]+)' is not accepted", message):
         return f"unknown key {match[1]!r}{_nearest(match[1], names, show)}"
     if match := re.match(r"unrecognized arguments: ([^-]\S*)", message, re.IGNORECASE):

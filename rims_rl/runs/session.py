@@ -13,7 +13,7 @@ from typing import Any, Generic
 import torch
 
 from rims_rl.runs import folder as files
-from rims_rl.runs.checkpoints import newest_checkpoint, restore_rng
+from rims_rl.runs.checkpoints import newest_checkpoint, restore_rng, what_is_damaged
 from rims_rl.runs.device import check_device
 from rims_rl.runs.errors import UsageError, exit_status, report
 from rims_rl.runs.loggers import open_logger
@@ -123,9 +123,10 @@ def resumed_session(
     changed = {key: [before[key], now] for key, now in plan.flat().items() if now != before[key]}
     checkpoint = newest_checkpoint(folder / files.CHECKPOINTS, kind.facts)
     if checkpoint is None:
+        damage = what_is_damaged(folder / files.CHECKPOINTS, kind.facts)
         raise UsageError(
-            f"--resume {folder}: it holds no intact checkpoint; start a new run, with this folder "
-            "removed or another --run-dir"
+            f"--resume {folder}: it holds no intact checkpoint{damage and f' ({damage})'}; start a "
+            "new run, with this folder removed or another --run-dir"
         )
     _prepare(plan)
     trainee = kind.restore(plan, folder, checkpoint)

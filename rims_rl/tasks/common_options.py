@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rims_rl.core.precision import Precision
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.options import at_least, flag, option
+from rims_rl.runs.options import at_least, check_seed, flag, option
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,13 @@ def not_empty(group: object, name: str) -> None:
 
 @dataclass(frozen=True)
 class CacheOptions:
-    """The place where generated videos are kept."""
+    """The seed of generated videos, and the place where they are kept."""
 
     cache_dir: str | None = option(None, "folder of generated videos; default ~/.cache/rims_rl")
+    data_seed: int = option(0, "seed of the videos")
+
+    def __post_init__(self) -> None:
+        check_seed(self.data_seed, "data_seed")
 
     @property
     def cache(self) -> Path:
@@ -60,4 +64,5 @@ class RolloutOptions(CacheOptions):
     rollout_size: int = option(256, "sequences of a rollout in validation, at most")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(self, 1, "given", "rollout_size")

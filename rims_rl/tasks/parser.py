@@ -180,8 +180,10 @@ def _plan(values: Mapping[str, Any]) -> TaskPlan[Any]:
 def _resumed_task(argv: Sequence[str]) -> str:
     """The task of the run that ``--resume`` names."""
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--resume", nargs="?")
+    finder.add_argument("--resume", nargs="?", const="")
     folder = finder.parse_known_args(list(argv))[0].resume
+    if folder == "":
+        raise UsageError("--resume: give a run's folder")
     if folder is None:
         raise UsageError(f"no task given: choose from {', '.join(TASKS)}")
     check_resumable("tasks", Path(folder))

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from rims_rl.runs.errors import UsageError
-from rims_rl.runs.files import write_text
+from rims_rl.runs.errors import UsageError, warn
+from rims_rl.runs.files import finite, write_text
 from rims_rl.runs.folder import BEST_MODEL, CONFIG, RESULTS, describe_environment
 from rims_rl.tasks.checkpoints import TaskFacts, load_weights
 from rims_rl.tasks.models import param_count
@@ -62,7 +62,10 @@ def write_results(
         "config": task.plan.flat(),
         "environment": describe_environment(),
     }
-    write_text(folder / RESULTS, json.dumps(results, indent=2) + "\n")
+    if finite(metrics) != metrics:
+        lost = [name for name, value in metrics.items() if finite(value) != value]
+        warn(f"not finite in the test: {', '.join(lost)}")
+    write_text(folder / RESULTS, json.dumps(finite(results), indent=2, allow_nan=False) + "\n")
     return metrics
 
 

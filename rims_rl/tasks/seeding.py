@@ -1,4 +1,4 @@
-"""Random streams: every split, and every block of a generated split, has one of its own."""
+"""Random streams of generated data: every block of every split has one of its own."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ from rims_rl.runs.errors import UsageError
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-
-
-def check_split(split: str) -> None:
-    """Refuses a split that does not exist.
-
-    Raises:
-        UsageError: naming the splits.
-    """
-    if split not in SPLITS:
-        raise UsageError(f"unknown split {split!r}: use one of {', '.join(SPLITS)}")
 
 
 def check_sizes(**sizes: int) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rims_rl.tasks.common_options import CacheOptions
 from rims_rl.tasks.seeding import Split
-from rims_rl.tasks.task import StoredSequences, Task
+from rims_rl.tasks.task import EpochOrder, Task
 from rims_rl.tasks.video_cache import Recipe, Videos, load, require_room
 
 Options = TypeVar("Options", bound=CacheOptions)
@@ -52,7 +52,7 @@ class StoredVideoTask(Task[Options]):
 
     def prepare(self) -> None:
         """Generates the videos, or finds them on disk."""
-        self._order = StoredSequences(self)
+        self._order = EpochOrder(self)
         recipes = self.recipes()
         require_room(self.options.cache, recipes)
         self._train, self.valid_videos = (load(self.options.cache, each) for each in recipes[:2])

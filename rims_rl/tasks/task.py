@@ -114,7 +114,7 @@ class Task(abc.ABC, Generic[Options]):
         return np.random.default_rng([_TRAIN, self.plan.run.seed, update])
 
 
-class StoredSequences:
+class EpochOrder:
     """Shuffles stored training sequences anew in every epoch.
 
     Args:

@@ -24,7 +24,7 @@ from rims_rl.runs.trainee import Kind, Run, Trainee
 from rims_rl.tasks import parser
 from rims_rl.tasks.checkpoints import TaskFacts, load_weights, save_state, save_weights
 from rims_rl.tasks.models import param_count
-from rims_rl.tasks.options import TaskPlan
+from rims_rl.tasks.options import OF_MODELS, TaskPlan
 from rims_rl.tasks.registry import make_task
 from rims_rl.tasks.results import write_results
 from rims_rl.tasks.task import Task, on_device_of
@@ -138,6 +138,9 @@ class TaskModel(Trainee):
         """Saves a checkpoint, unless there is one of this update."""
         if self._saved == self.done:
             return
+        for name, weights in self._model.named_parameters():
+            if not weights.isfinite().all():  # the last update was one too far
+                raise FloatingPointError(f"{name} is not finite after update {self.done}")
         plan = self._task.plan
         save_checkpoint(
             self._folder / CHECKPOINTS,
@@ -181,6 +184,7 @@ class TaskModel(Trainee):
         self._latest = f"loss {loss:.4g}  {self._task.goal.removeprefix('valid/')} {value:.4g}"
         for name, number in {
             "time/epoch": self._epoch,
+            TASK_RUNS.step_name: progress.updates,
             "time/seconds": progress.seconds,
             "train/loss": loss,
             **metrics,
@@ -241,9 +245,10 @@ class TaskKind(Kind[TaskPlan[Any]]):
                 )
         done, total = checkpoint.facts["updates"], self.total(plan)
         if done > total or (done == total and self.is_done(plan, folder)):
+            again = f", or remove {RESULTS} to test it again" if done == total else ""
             raise UsageError(
                 f"--resume {folder}: {done} of its {total} updates are done; give more with "
-                f"--epochs, or remove {RESULTS} to test it again"
+                f"--epochs{again}"
             )
         return TaskModel(make_task(plan), folder, checkpoint)
 
@@ -255,7 +260,7 @@ class TaskKind(Kind[TaskPlan[Any]]):
         """Tells whether the best model of all updates was tested."""
         if not (folder / RESULTS).exists():
             return False
-        return bool(read_results(folder)["updates"] >= self.total(plan))
+        return bool(read_results(folder).get("updates", 0) >= self.total(plan))
 
     def require_room(self, plans: Sequence[TaskPlan[Any]]) -> None:
         """Counts the data sets of all runs that the disk does not have yet."""
@@ -275,8 +280,10 @@ class TaskKind(Kind[TaskPlan[Any]]):
 
 def _model_of(plan: TaskPlan[Any]) -> dict[str, Any]:
     """A run's model as its checkpoints tell it, without names that depend on today's defaults."""
-    what = plan.model.cell() or plan.model.options()
-    return {"task": plan.task, "core": plan.model.core, **what, "seed": plan.run.seed}
+    model = plan.model
+    sizes = {name: getattr(model, name) for name in OF_MODELS if name in model.known()}
+    what = {**sizes, **(model.cell() or model.options())}
+    return {"task": plan.task, "core": model.core, **what, "seed": plan.run.seed}
 
 
 TASK_RUNS = TaskKind()

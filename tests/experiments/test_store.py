@@ -92,7 +92,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(tiny):
 
 
 @pytest.mark.parametrize("name", ["best_model.zip", "checkpoints/step-*.zip"])
-def test_what_was_learned_is_not_removed_where_all_checkpoints_are_damaged(tiny, name, capfd):
+def test_what_was_learned_is_not_removed_where_all_checkpoints_are_damaged(tiny, name):
     whole = store().every_seed(tiny())[0]
     for left in (whole.folder / "results.json", whole.folder / "best_model.zip"):
         if left.name != name:
@@ -101,7 +101,6 @@ def test_what_was_learned_is_not_removed_where_all_checkpoints_are_damaged(tiny,
         card.write_text("{}")
     with pytest.raises(TrainingStoppedError, match="cannot be done as asked"):
         store().prepare([tiny()])
-    assert "damaged checkpoint" in capfd.readouterr().err
     assert list(whole.folder.glob(name))
 
 

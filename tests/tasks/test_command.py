@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 import signal
 from collections import namedtuple
@@ -17,6 +18,7 @@ from rims_rl.runs.errors import UsageError
 from rims_rl.tasks import trainee
 from rims_rl.tasks.__main__ import main
 from rims_rl.tasks.checkpoints import TaskFacts
+from rims_rl.tasks.copying.task import Copying
 from rims_rl.tasks.options import ModelOptions
 from rims_rl.tasks.parser import parse, plan, read_preset, run_title
 from rims_rl.tasks.registry import TASKS
@@ -285,6 +287,56 @@ def test_core_kwargs_add_to_those_of_the_preset(tmp_path):
     assert found == {"input_heads": 4, "comm_heads": 2, "dropout": 0.1}
 
 
+def test_a_baseline_changes_one_word_of_a_runs_configuration(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("core: rim\ncore_kwargs: {input_heads: 2}\n")
+    for core, kept in (("lstm", {}), ("rim", {"input_heads": 2})):
+        argv = ["balls", "--quick", "--config", str(file), "--core", core]
+        assert plan(parse(argv).values).model.core_kwargs == kept
+
+
+def test_a_file_of_wrong_types_says_what_yaml_would_take(tmp_path, capsys):
+    file = tmp_path / "c.yaml"
+    for text, words in {
+        "train_set: 4": "expected str, got 4 (text: put it in quotes)",
+        "threads: null": "threads: expected int, got null",
+        "quick: null": "quick: a value is missing",
+    }.items():
+        file.write_text(text)
+        assert main(["balls", "--config", str(file)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert words in line
+
+
+def test_a_test_that_is_not_finite_is_told_and_leaves_valid_json(monkeypatch, capsys):
+    monkeypatch.setattr(Copying, "test", lambda *_: {"a": math.nan, "b": [1.0, math.inf], "c": 2.0})
+    assert main([*COPYING, "--epochs", "1", *UNTRACKED]) == 0
+    assert "not finite in the test: a, b" in capsys.readouterr().err
+    read = json.loads(Path("r/results.json").read_text(), parse_constant=pytest.fail)
+    assert read["metrics"] == {"a": None, "b": [1.0, "inf"], "c": 2.0}
+
+
+def test_weights_that_are_not_finite_are_not_saved(monkeypatch, capsys):
+    def overflow(optimizer):
+        for weights in optimizer.param_groups[0]["params"]:
+            weights.data.fill_(math.inf)
+
+    monkeypatch.setattr(trainee, "SAVE_SECONDS", -1.0)  # after each update
+    monkeypatch.setattr(trainee.Adam, "step", overflow)
+    assert main([*COPYING, "--epochs", "2", *UNTRACKED]) == 1
+    assert "is not finite after update 1" in capsys.readouterr().err
+    assert [file.stem for file in Path("r/checkpoints").glob("*.zip")] == ["step-000000000000"]
+
+
+def test_a_checkpoint_of_other_heads_is_refused(capsys):
+    argv = ["copying", "--quick", "--core", "transformer", "--hidden-size", "12", *SIZES, *SPANS]
+    assert main([*argv, "--epochs", "1", *UNTRACKED]) == 0
+    file = Path("r/config.yaml")
+    file.write_text(file.read_text().replace("heads: 4", "heads: 2"))
+    assert main(["--resume", "r", "--epochs", "2"]) == 2
+    assert "heads is 4, and the run's 2" in capsys.readouterr().err
+
+
 REFUSED = {
     "unknown task": (["copyin"], "partial-view, moving-mnist; did you mean copying?"),
     "no task": (["--seed", "1"], "choose from copying, adding"),
@@ -306,12 +358,15 @@ REFUSED = {
         ["balls", "--quick", "--own-strips", "true", "--core-kwargs", "{input_heads: 2}"],
         "so 2 input_heads are impossible",
     ),
-    "balls": (["balls", "--train-set", "many"], "'many' balls"),
+    "balls": (["balls", "--train-set", "9"], "at most 8 are possible"),
+    "kind of balls": (["balls", "--train-set", "4-colored"], "did you mean coloured?"),
+    "no number of balls": (["balls", "--train-set", "curtain"], "give one like 4"),
     "colours": (["balls", "--train-set", "4-coloured"], "must both be coloured"),
     "view": (["partial-view", "--view-side", "48"], "--view-side must be below the 48 pixels"),
     "seed": (["copying", "--seed", str(2**65)], "--seed must be from 0 to 2147483647"),
     "device": (["copying", "--device", "gpu"], "cpu"),
     "config": (["copying", "--config", "none.yaml"], "no such file"),
+    "resume no folder": (["--resume"], "--resume: give a run's folder"),
     "resume nothing": (["--resume", "nowhere"], "no run there"),
     "not creatable": (["copying", "--run-dir", "/proc/run"], "/proc"),
 }

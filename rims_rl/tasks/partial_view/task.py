@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.options import at_least, check_seed, option
+from rims_rl.runs.options import at_least, option
 from rims_rl.tasks.common_options import CacheOptions, all_at_least, not_empty
 from rims_rl.tasks.metrics import Confusion, frame_bce
 from rims_rl.tasks.partial_view import data as partial_view
@@ -44,9 +44,9 @@ class PartialViewOptions(CacheOptions):
     views: int = option(partial_view.VIEWS, "windows of a frame")
     view_side: int = option(partial_view.VIEW_SIDE, "pixels along a side of a window")
     frames: int = option(partial_view.PartialViewSpec.frames, "frames of a video")
-    data_seed: int = option(0, "seed of the videos")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(self, 1, "balls", "views", "view_side")
         if self.view_side >= partial_view.SIDE:
             raise UsageError(
@@ -54,7 +54,6 @@ class PartialViewOptions(CacheOptions):
                 f"{self.view_side}"
             )
         at_least(self, 2, "frames")
-        check_seed(self.data_seed, "data_seed")
         not_empty(self, "test_balls")
         all_at_least(self, 1, "test_balls")
 

