@@ -322,7 +322,7 @@ def test_weights_that_are_not_finite_are_not_saved(monkeypatch, capsys):
             weights.data.fill_(math.inf)
 
     monkeypatch.setattr(trainee, "SAVE_SECONDS", -1.0)  # after each update
-    monkeypatch.setattr(trainee.Adam, "step", overflow)
+    monkeypatch.setattr(torch.optim.Adam, "step", overflow)
     assert main([*COPYING, "--epochs", "2", *UNTRACKED]) == 1
     assert "is not finite after update 1" in capsys.readouterr().err
     assert [file.stem for file in Path("r/checkpoints").glob("*.zip")] == ["step-000000000000"]
