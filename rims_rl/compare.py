@@ -58,6 +58,12 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     hours = [hour for arm in summary["arms"] for hour in arm["curve"]["hours"]]
     if options.axis == "hours" and all(hour is None for hour in hours):
         raise UsageError("--axis hours: no run says how long it took; steps and frames are known")
+    if options.axis == "hours":
+        untimed = {arm["core"] for arm in summary["arms"] if None in arm["curve"]["hours"]}
+        summary["problems"] += [
+            f"no hours are known of {core} in all games: its curves of those are not drawn"
+            for core in sorted(untimed)
+        ]
     create_folder(options.out, "--out")
     write_text(options.out / NUMBERS, json.dumps(finite(summary), indent=1, allow_nan=False) + "\n")
     write_text(options.out / TABLE, pd.DataFrame(rows(summary)).to_csv(index=False))

@@ -55,10 +55,12 @@ def _train(options: argparse.Namespace, command: str) -> int:
         track=options.track,
     )
     models = suite.models()
-    with tagged(suite.name):  # so that its runs are found together at Weights & Biases
-        runs.prepare(list(models.values()), numbers_only=True)
+    try:
+        with tagged(suite.name):  # so that its runs are found together at Weights & Biases
+            runs.prepare(list(models.values()), numbers_only=True)
+    finally:
+        runs.publish()  # those that were done before, too, whatever stops the others
     _tell(suite.title, models, runs)
-    runs.publish()  # those that were done before, too
     print(f"compare  python -m rims_rl.compare {options.results or runs.root}", flush=True)
     return 0
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from rims_rl.compare import main
 from rims_rl.comparison import report
+from rims_rl.experiments.curves import at_the_end
 from rims_rl.train import main as train
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
@@ -49,8 +50,8 @@ def test_real_runs_side_by_side(capsys):
     assert [line for line in told if "anybody learned" not in line] == []
     arms = {arm["core"]: arm for arm in summary["arms"]}
     assert [arm["seeds"] for arm in arms.values()] == [[0, 1], [0, 1]]
-    episodes = [pd.read_csv(f"runs/rim-{seed}/episodes.csv") for seed in (0, 1)]
-    ends = [e["return"][e["timesteps"] > 0.9 * 640].mean() for e in episodes]
+    results = [json.loads(Path(f"runs/rim-{seed}/results.json").read_text()) for seed in (0, 1)]
+    ends = [at_the_end(of_run["windows"]["return"]) for of_run in results]
     (rim,) = (arm for core, arm in arms.items() if core.startswith("rim"))
     assert rim["final"]["each seed"] == pytest.approx(ends)
     assert "--seed 1" in rim["runs"][1]["command"]

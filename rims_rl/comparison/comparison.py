@@ -58,14 +58,30 @@ class Arm:
 
     @cached_property
     def curve(self) -> Curve:
-        """Mean returns in windows, (num_seeds x num_windows)."""
-        edges = np.linspace(0, self.limit, WINDOWS + 1)
-        return Curve(edges[1:], np.stack([_in_windows(r, edges) for r in self.records]))
+        """Mean returns in windows, (num_seeds x num_windows); where none ended, that before."""
+        return Curve(self._edges[1:], self._windows.ffill(axis=1).to_numpy(dtype=np.float64))
 
     @cached_property
     def final(self) -> Array:
-        """Mean return of the episodes of the last windows, for each seed (num_seeds,)."""
-        return np.array([_mean_after(r, self.limit) for r in self.records])
+        """Mean of the last windows in which episodes ended, for each seed (num_seeds,).
+
+        Where none ended in any of them it is that of the last one before.
+        """
+        ends = self._windows.iloc[:, -LAST:].mean(axis=1).to_numpy(dtype=np.float64)
+        final: Array = np.where(np.isnan(ends), self.curve.values[:, -1], ends)
+        return final
+
+    @property
+    def _edges(self) -> Array:
+        return np.linspace(0, self.limit, WINDOWS + 1)
+
+    @cached_property
+    def _windows(self) -> pd.DataFrame:
+        """Mean returns in windows, (num_seeds x num_windows); NaN where none ended."""
+        tables = [pd.DataFrame({"steps": r.steps, "return": r.returns}) for r in self.records]
+        means = [window_means(t, "steps", ["return"], self._edges)["return"] for t in tables]
+        windows: pd.DataFrame = pd.DataFrame([mean.to_numpy(dtype=np.float64) for mean in means])
+        return windows
 
     @cached_property
     def end(self) -> float:
@@ -192,8 +208,18 @@ class Comparison:
         return float(self.normalised(env, end)) if self.is_learned(env) else None
 
     def scores(self, core: str) -> list[Array]:
-        """Normalised final returns of a core in `shared_envs`, an array of seeds for each."""
-        return [self.normalised(env, self.arms[env, core].final) for env in self.shared_envs]
+        """Normalised final returns of a core in `shared_envs`, an array of seeds for each.
+
+        A game counts as much as any other: each has as many seeds as all have.
+        """
+        counted = slice(self.seeds_counted(core))
+        return [
+            self.normalised(env, self.arms[env, core].final[counted]) for env in self.shared_envs
+        ]
+
+    def seeds_counted(self, core: str) -> int:
+        """The number of seeds that each game of a core has at least; 0 if no game is counted."""
+        return min((len(self.arms[env, core].records) for env in self.shared_envs), default=0)
 
     def improvement(self, env: str, core: str) -> float:
         """The gain of a core over the baseline at the end, in percent, in a game `is_learned`.
@@ -248,6 +274,7 @@ def compare(records: Iterable[Record], baseline: str = "lstm") -> Comparison:
     problems += [*other_meanings(by_arm), *_missing(arms, names)]
     problems += _noted(whole)
     comparison = Comparison(arms, chosen, problems)
+    problems += _left_out_together(comparison)
     return replace(comparison, problems=[*problems, *_hard_to_scale(comparison)])
 
 
@@ -377,6 +404,18 @@ def _missing(arms: Mapping[tuple[str, str], Arm], names: Iterable[str]) -> Itera
         )
 
 
+def _left_out_together(comparison: Comparison) -> Iterable[str]:
+    """Seeds that are not counted in all games together, where some games have more."""
+    for core in comparison.cores:
+        counted = comparison.seeds_counted(core)
+        arms = (comparison.arms[env, core] for env in comparison.shared_envs)
+        if more := [arm.env for arm in arms if len(arm.records) > counted]:
+            yield (
+                f"together: of {core} the first {counted} of each game are counted, as many as all "
+                f"have; there are more in {few(more)}"
+            )
+
+
 def _hard_to_scale(comparison: Comparison) -> Iterable[str]:
     """Games whose scores cannot be compared with those of others, or hardly."""
     for env in comparison.envs:
@@ -393,19 +432,3 @@ def _hard_to_scale(comparison: Comparison) -> Iterable[str]:
                 f"{env}: a human scores hardly more than a random agent; its normalised score says "
                 "little"
             )
-
-
-def _in_windows(record: Record, edges: Array) -> Array:
-    """Mean returns in windows (num_windows,); where no episode ended, that of the one before."""
-    table = pd.DataFrame({"steps": record.steps, "return": record.returns})
-    means = window_means(table, "steps", ["return"], edges)["return"]
-    return means.ffill().to_numpy(dtype=np.float64)
-
-
-def _mean_after(record: Record, limit: float) -> float:
-    """Mean return of the last windows' episodes; of the last episode before if there are none."""
-    start = limit * (1 - LAST / WINDOWS)
-    late = (record.steps > start * (1 + 1e-12)) & (record.steps <= limit * (1 + 1e-12))
-    if late.any():
-        return float(record.returns[late].mean())
-    return float(record.returns[record.steps <= limit][-1])

@@ -72,6 +72,8 @@ def _run(source: Path, called: Path, logs: Sequence[Path]) -> Record:
         raise UsageError(f"{source} does not say its environment: call it ENV_1 or so")
     zoo = logs[0].parent / env.replace("/", "-")
     args, settings = _zoo_settings(zoo / "args.yml"), _zoo_settings(zoo / "config.yml")
+    # Given on the Zoo's command line, where another environment or a trained start is made.
+    settings |= {name: args[name] for name in ("env_kwargs", "trained_agent") if args.get(name)}
     total, command = _planned(args, settings), zoo / "command.txt"
     lengths, returns, seconds = _episodes(logs, heads)
     lengths, notes = _in_agent_steps(lengths, env, settings, total)

@@ -105,8 +105,9 @@ def draw_improvement(summary: Summary) -> Picture:
         axes.tick_params(labelsize=8)
         axes.set_xlabel("improvement in %", fontsize=9)
         axes.grid(alpha=0.3, axis="x")
-    explained = f"{summary['formula']} (floor, top: {summary['scale_text']})"
-    picture.supxlabel(explained, fontsize=6)
+    floor, top = summary["scale_text"].removeprefix("0: ").split(", 1: ")
+    explained = f"{summary['formula']}, floor: {floor}, top: {top}"
+    picture.supxlabel(textwrap.fill(explained, 70), fontsize=8)
     return picture
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,19 +74,17 @@ def whole_rows(file: Path, columns: Sequence[str], skip: int = 0) -> pd.DataFram
         UsageError: it is no such file, or a row in its middle is damaged.
     """
     try:
-        table = pd.read_csv(file, skiprows=skip)
-        is_cut_off = not file.read_bytes().endswith(b"\n")
+        whole, _, _ = file.read_bytes().rpartition(b"\n")
+        table = pd.read_csv(io.BytesIO(whole), skiprows=skip)
     except (OSError, ValueError) as error:
         reason = f"{error}".partition("\n")[0]
         raise UsageError(f"{file} cannot be read: {reason}") from None
     if lacking := [name for name in columns if name not in table]:
         raise UsageError(f"{file} cannot be read: it lacks the columns {', '.join(lacking)}")
-    if is_cut_off:
-        table = table[:-1]
     numbers = table[list(columns)].apply(pd.to_numeric, errors="coerce")
     damaged = numbers.isna().any(axis=1)
     if damaged.any():
         line = int(damaged.to_numpy().argmax()) + skip + 2
         raise UsageError(f"{file} cannot be read: line {line} is damaged")
-    whole: pd.DataFrame = table.assign(**numbers)
-    return whole
+    read: pd.DataFrame = table.assign(**numbers)
+    return read

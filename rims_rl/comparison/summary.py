@@ -29,6 +29,8 @@ LEVELS = 81
 WITHIN_SPREAD = "within the paper's spread"
 #: k_A of the RIMs in the paper's table 7.
 TABLE_7_ACTIVE = 5
+#: Quantiles of all runs' scores between which profiles are drawn.
+PROFILED = (0.02, 0.98)
 #: What 0 and 1 are on the scale of normalised returns.
 SCALES = {
     "human": "0: a random agent, 1: a human",
@@ -50,8 +52,9 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
 
     Returns:
         ``baseline``, ``scale``, ``scale_text`` and ``formula`` (of the improvement) for people,
-        ``intervals`` (how they are made), ``few_seeds``, ``profile_levels`` (in how many scores
-        profiles are drawn), ``envs``, ``short_names``, ``cores``, ``problems``, ``threshold``;
+        ``intervals`` (how they are made), ``few_seeds``, ``profile_levels`` and ``profiled`` (in
+        how many scores profiles are drawn, and between which quantiles), ``envs``,
+        ``short_names``, ``cores``, ``problems``, ``threshold``;
         ``anchors``: the returns that are 0 and 1 by game; ``arms``: for each core in each game its
         curve, scores and settings; ``together``: aggregates over the games that all cores have;
         ``improvement`` over the baseline in percent by core and game; ``paper``: table 7 beside
@@ -65,6 +68,7 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
         "intervals": f"{INTERVAL_METHOD}; {_FEWER:,} for profiles and the curve of all games",
         "few_seeds": FEW_SEEDS,
         "profile_levels": LEVELS,
+        "profiled": list(PROFILED),
         "envs": comparison.envs,
         "short_names": short_games(comparison.envs),
         "cores": comparison.cores,
@@ -173,9 +177,13 @@ def _better(own: Scores, base: Scores) -> dict[str, Any] | None:
 
 
 def _levels(scores: Mapping[str, Scores]) -> Array:
-    """Normalised scores from the lowest to the highest, 0 and 1 among them in any case."""
+    """Normalised scores from the lowest to the highest, 0 and 1 among them in any case.
+
+    A game that nobody learned much of has scores far from both: they do not widen the range.
+    """
     runs = np.concatenate([game for of_core in scores.values() for game in of_core])
-    return np.linspace(min(0.0, runs.min()), max(1.0, runs.max()), LEVELS)
+    low, high = np.quantile(runs, PROFILED)
+    return np.linspace(min(0.0, low), max(1.0, high), LEVELS)
 
 
 def _profile(scores: Scores, levels: Array) -> dict[str, Any]:
@@ -190,7 +198,8 @@ def _profile(scores: Scores, levels: Array) -> dict[str, Any]:
 def _curve(comparison: Comparison, core: str) -> dict[str, Any]:
     """Interquartile mean of normalised returns over all games, by the share of the training."""
     arms = [comparison.arms[env, core] for env in comparison.shared_envs]
-    values = [comparison.normalised(arm.env, arm.curve.values) for arm in arms]
+    counted = slice(comparison.seeds_counted(core))
+    values = [comparison.normalised(arm.env, arm.curve.values[counted]) for arm in arms]
     count = values[0].shape[1]
     points = [_point([game[:, window] for game in values]) for window in range(count)]
     return {

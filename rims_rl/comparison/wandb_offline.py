@@ -126,6 +126,6 @@ def _joined(parts: Sequence[Sequence[Row]], axis: str) -> list[Row]:
     for part in parts:
         steps = [number(row, axis) for row in part if axis in row]
         if steps and axis != ROW_COUNT:
-            rows = [row for row in rows if not number(row, axis) > steps[0]]
+            rows = [row for row in rows if not number(row, axis) >= steps[0]]
         rows += part
     return rows

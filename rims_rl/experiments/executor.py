@@ -123,7 +123,8 @@ class Processes:
     """Trains in processes of this machine.
 
     A training that was killed is taken up again from its newest checkpoint. Trainings outlive this
-    process if it is killed itself; the same command then waits for them.
+    process if it is killed itself; the same command then trains the others beside them, and waits
+    for them in the end.
 
     Args:
         workers: how many runs at once, each on one thread.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure as Picture
 
-from rims_rl.comparison.aggregate import pooled_iqm, stratified_bootstrap
+from rims_rl.comparison.aggregate import Scores, pooled_iqm, stratified_bootstrap
 from rims_rl.experiments.curves import TENTHS, Array, Curve, at_the_end, in_tenths
 from rims_rl.experiments.drawing import draw_curves, grid, label_steps, legend_above
 from rims_rl.experiments.figure import Drawing, Figure
@@ -122,7 +122,8 @@ FAMILIES: Mapping[str, TaskFamily] = {
     "MinAtar": TaskFamily(
         "MinAtar",
         "return / mean return of the LSTM",
-        lambda returns, of_lstm: returns / of_lstm.mean(),
+        # Where no resampled LSTM learned anything: any return is out of proportion, and none is 0.
+        lambda returns, of_lstm: returns / of_lstm.mean(-1, keepdims=True).clip(1e-9),
     ),
 }
 
@@ -182,17 +183,23 @@ def aggregated(family: TaskFamily, results: Mapping[str, Any]) -> dict[str, Any]
     if not tasks:
         return {}
     seeds = min(len(results[task][core]["seeds"]) for task in tasks for core in names)
+
+    def together(*groups: Scores) -> Any:
+        """Of a core's returns and the LSTM's, both drawn anew in each resample."""
+        pairs = zip(groups[0], groups[-1], strict=True)
+        return pooled_iqm([family.scores(ours, lstm) for ours, lstm in pairs])
+
     cores: dict[str, Any] = {}
     for when in ("return at the end", "mean return over training"):
         for core in names:
-            rows = []
-            for task in tasks:
-                ours, lstm = (np.array(results[task][name][when]["each seed"][:seeds])
-                              for name in (core, LSTM))  # fmt: skip
-                rows.append(family.scores(ours, lstm))
-            bounds = stratified_bootstrap(pooled_iqm, rows)
+            ours, lstm = (
+                [np.array(results[task][name][when]["each seed"][:seeds]) for task in tasks]
+                for name in (core, LSTM)
+            )
+            groups = (lstm,) if core == LSTM else (ours, lstm)  # measured by itself: drawn once
+            bounds = stratified_bootstrap(together, *groups)
             cores.setdefault(core, {})[when] = {
-                "interquartile mean": float(pooled_iqm(rows)),
+                "interquartile mean": float(together(*groups)),
                 "interval": bounds and list(map(float, bounds)),
             }
     return {"tasks": tasks, "seeds": seeds, "score": family.score, "cores": cores}

@@ -126,7 +126,8 @@ def _draw_activity(axes: Axes, name: str, run: StoredRun) -> None:
         shares, "Greys", aspect="auto", interpolation="nearest", extent=extent, vmin=0, vmax=1
     )
     axes.set_yticks(range(1, len(shares) + 1))
-    axes.set_ylabel(f"{name}, number")
+    axes.set_title(f"{name}, seed {run.seed}", fontsize=9)
+    axes.set_ylabel("number of the RIM")
     label_steps(axes)
     axes.figure.colorbar(image, ax=axes, label="share of steps active")
 

@@ -81,7 +81,7 @@ def test_windows_include_their_end_and_the_last_ones_are_the_end():
     run = record(steps=np.array([late, late + 1, TOTAL]), returns=np.array([1.0, 3.0, 5.0]))
     (arm,) = compare([run]).arms.values()
     assert arm.final == [4.0]
-    assert arm.best == [4.0 if late < TOTAL / WINDOWS else 5.0]
+    assert arm.best == [5.0]
 
 
 def test_steps_to_a_return_and_speed():
@@ -345,3 +345,23 @@ def test_a_score_is_the_normalised_return_at_the_end():
     assert found.score("PongNoFrameskip-v4", "lstm") == pytest.approx((14.6 + 20.7) / 35.3)
     alone = compare([record("lstm-h8", level=0.0)])
     assert alone.score("CartPole-v1", "lstm") is None
+
+
+def test_a_game_with_more_seeds_counts_as_much_as_others_together():
+    level = {"A-v0": 0.0, "B-v0": 100.0}
+    runs = [
+        record(name, seed=seed, env=env, level=level[env] + of_core)
+        for name, of_core in (("lstm-h8", 0.0), ("gru-h8", 10.0))
+        for env, seeds in (("A-v0", 2), ("B-v0", 4))
+        for seed in range(seeds)
+    ]
+    found = compare(runs)
+    assert [len(game) for game in found.scores("gru")] == [2, 2]
+    even = compare([run for run in runs if run.seed in (0, 1)])
+    np.testing.assert_array_equal(found.scores("gru"), even.scores("gru"))
+    told = [line for line in found.problems if line.startswith("together")]
+    assert told[0].startswith("together: of lstm the first 2 of each game are counted")
+    assert "B-v0" in told[0]
+    assert not [line for line in even.problems if line.startswith("together")]
+    curves = [summarise(of)["together"]["cores"]["gru"]["curve"] for of in (found, even)]
+    assert curves[0] == curves[1]

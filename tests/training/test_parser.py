@@ -124,7 +124,7 @@ def test_options_that_came_later_tell_runs_apart_only_where_they_are_used():
 
 @pytest.mark.parametrize(
     ("line", "words"),
-    [("n_steps:", "n_steps: expected int, got None"), ("device:", "device: a value is missing"),
+    [("n_steps:", "n_steps: expected int, got null"), ("device:", "device: a value is missing"),
      ("env_kwargs: ~", "env_kwargs: expected dict, got None")],
 )  # fmt: skip
 def test_a_file_may_not_leave_values_empty(tmp_path, line, words):

@@ -26,8 +26,9 @@ function together() {
 
 /** Scores from the lowest to the highest of the shown cores, 0 and 1 among them in any case. */
 function profileLevels(envs) {
-  const runs = shownCores().flatMap((core) => finalScores(core, envs).flat());
-  const [low, high] = [Math.min(0, ...runs), Math.max(1, ...runs)];
+  const runs = sorted(shownCores().flatMap((core) => finalScores(core, envs).flat()));
+  const [from, to] = data.profiled.map((share) => quantile(runs, share));
+  const [low, high] = [Math.min(0, from), Math.max(1, to)];
   const count = data.profile_levels;
   return Array.from({ length: count }, (_, i) => low + (high - low) * i / (count - 1));
 }
@@ -57,7 +58,14 @@ function estimate(value, bounds) {
 }
 
 function finalScores(core, envs) {
-  return envs.map((env) => normalised(env, arms.get(key(env, core)).final["each seed"]));
+  const seeds = seedsCounted(core, envs);
+  return envs.map((env) =>
+    normalised(env, arms.get(key(env, core)).final["each seed"].slice(0, seeds)));
+}
+
+/** A game counts as much as any other: each has as many seeds as all have. */
+function seedsCounted(core, envs) {
+  return Math.min(...envs.map((env) => arms.get(key(env, core)).seeds.length));
 }
 
 function normalised(env, returns) {
@@ -79,8 +87,9 @@ function better(own, others) {
 }
 
 function trainingCurve(core, envs, draw) {
-  const games = envs.map((env) =>
-    arms.get(key(env, core)).curve.each_seed.map((seed) => normalisedOrNull(env, seed)));
+  const seeds = seedsCounted(core, envs);
+  const games = envs.map((env) => arms.get(key(env, core)).curve.each_seed.slice(0, seeds)
+    .map((seed) => normalisedOrNull(env, seed)));
   const windows = games[0][0].length;
   const curve = { share_of_training: [], center: [], low: [], high: [] };
   for (let window = 0; window < windows; window++) {
