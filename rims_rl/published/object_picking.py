@@ -77,7 +77,7 @@ def _compared(runs: Runs, models: Mapping[str, Wanted], env: str) -> Drawing:
     results = {name: _of_core(each, env, episodes) for name, each in found.items()}
     curves = success_curves(found)
     of_kinds = (f"{kind}: success, return" for kind in DISTRACTORS)
-    head = ["core", "parameters", "seeds", *of_kinds, *MEASURES]
+    head = ["core", "parameters", "seeds", "success over training", *of_kinds, *MEASURES]
     body = [_row(name, result) for name, result in results.items()]
     title = f"Success in {episodes} episodes per seed: interquartile mean over seeds, 95% interval"
     return Drawing(
@@ -88,9 +88,12 @@ def _compared(runs: Runs, models: Mapping[str, Wanted], env: str) -> Drawing:
 
 
 def _of_core(stored: list[StoredRun], env: str, episodes: int) -> dict[str, Any]:
+    windows = [run.results["windows"]["success"] for run in stored]
+    over_training = [float(np.nanmean(np.array(of_run, dtype=float))) for of_run in windows]
     result: dict[str, Any] = {
         "parameters": stored[0].results["param_count"],
         "seeds": [run.seed for run in stored],
+        "success over training": over_seeds(over_training),
         **of_updates(stored),
     }
     for kind, suffix in DISTRACTORS.items():
@@ -120,7 +123,7 @@ def evaluation(run: StoredRun, env_id: str, episodes: int) -> dict[str, Any]:
 
 
 def _row(name: str, result: Mapping[str, Any]) -> list[str]:
-    scores = []
+    scores = [with_interval(result["success over training"])]
     for kind in DISTRACTORS:
         mean = result[kind]["return"]["interquartile mean"]
         scores.append(f"{with_interval(result[kind]['success'])}, {mean:.3f}")

@@ -292,16 +292,24 @@ def _version(package: str) -> str | None:
 
 @functools.cache
 def _commit() -> str | None:
-    """The checked-out commit, with ``-dirty`` where tracked files differ from it."""
+    """The checked-out commit, with ``-dirty`` where tracked files of the package differ from it."""
     source = Path(__file__).parents[2]
     if not (source / ".git").exists():
         return None
-    command = ["git", "-C", str(source), "describe", "--always", "--abbrev=40", "--dirty"]
+    git = ["git", "-C", str(source)]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        head = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
+        )
+        changed = subprocess.run(
+            [*git, "diff", "--quiet", "HEAD", "--", "rims_rl"],
+            capture_output=True,
+            timeout=10,
+            check=False,
+        ).returncode
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return result.stdout.strip() or None
+    return head.stdout.strip() + "-dirty" * (changed == 1) or None
 
 
 @functools.cache
