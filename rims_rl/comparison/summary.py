@@ -30,7 +30,7 @@ WITHIN_SPREAD = "within the paper's spread"
 #: k_A of the RIMs in the paper's table 7.
 TABLE_7_ACTIVE = 5
 #: Quantiles of all runs' scores between which profiles are drawn.
-PROFILED = (0.02, 0.98)
+PROFILED = (0.05, 0.95)
 #: What 0 and 1 are on the scale of normalised returns.
 SCALES = {
     "human": "0: a random agent, 1: a human",
