@@ -92,7 +92,7 @@ class StoredRun:
 
 
 def _number(value: Any) -> Any:
-    """What `rims_rl.runs.files.finite` wrote."""
+    """A number as `rims_rl.runs.files.finite` wrote it."""
     if isinstance(value, list):
         return [_number(item) for item in value]
     return {None: math.nan, "inf": math.inf, "-inf": -math.inf}.get(value, value)

@@ -127,7 +127,7 @@ def newest_checkpoint(folder: Path, needed: Collection[str]) -> Checkpoint | Non
 
 
 def what_is_damaged(folder: Path, needed: Collection[str]) -> str:
-    """What is wrong with the newest of checkpoints none of which is intact; empty without any."""
+    """The fault of the newest of checkpoints none of which is intact; empty without any."""
     for path in sorted(folder.glob("step-*.zip"), reverse=True):
         try:
             _usable_description(path, needed)
