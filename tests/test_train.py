@@ -363,9 +363,10 @@ REFUSED = {
     ),
     "a module's env": (["--env", "mygame-v9"], "module:id imports the module that registers yours"),
     "space": (["--env", "Blackjack-v1"], "--env Blackjack-v1: Tuple("),
-    "numbers": ([*TINY[2:], "--env", "FrozenLake-v1", *SCALED], "is for vectors of numbers"),
-    "pixels": ([*TINY[2:], "--env", "PongNoFrameskip-v4", *SCALED], "is for vectors of numbers"),
-    "symbols": ([*TINY[2:], "--env", "MiniGrid-Empty-5x5-v0", *SCALED], "is for vectors of"),
+    "numbers": ([*TINY[2:], "--env", "FrozenLake-v1", *SCALED], "is for real numbers"),
+    "planes": ([*TINY[2:], "--env", "MinAtar/Breakout-v1", *SCALED], "is for real numbers"),
+    "pixels": ([*TINY[2:], "--env", "PongNoFrameskip-v4", *SCALED], "is for real numbers"),
+    "symbols": ([*TINY[2:], "--env", "MiniGrid-Empty-5x5-v0", *SCALED], "is for real numbers"),
     "resume nothing": (["--resume", "nowhere"], "no run there"),
     "not creatable": ([*TINY, "--run-dir", "/proc/run"], "/proc"),
 }

@@ -75,13 +75,14 @@ def make_vec_env(
             env.seed(seed)
     else:
         env = make_monitored_vec_env(_maker(env_id, kwargs, render_mode), n_envs, seed)
-        first = getattr(env.action_space, "start", 0)  # of Discrete and MultiDiscrete
-        if np.any(first):
-            env.close()
-            raise ValueError(
-                f"{env_id} numbers its actions from {first}, and Stable-Baselines3 from 0: wrap it "
-                "in gymnasium.wrappers.TransformAction"
-            )
+        for what in ("action", "observation"):
+            # Of Discrete and MultiDiscrete.
+            if np.any(first := getattr(getattr(env, f"{what}_space"), "start", 0)):
+                env.close()
+                raise ValueError(
+                    f"{env_id} numbers its {what}s from {first}, and Stable-Baselines3 from 0: "
+                    f"wrap it in gymnasium.wrappers.Transform{what.capitalize()}"
+                )
     return VecLastAction(env) if observe_last_action else env
 
 

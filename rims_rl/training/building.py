@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector.utils import create_empty_array
 from sb3_contrib import RecurrentPPO as StockRecurrentPPO
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -30,7 +31,7 @@ from rims_rl.agents import (
 )
 from rims_rl.agents.core_policy import POLICY_ARGUMENTS
 from rims_rl.agents.features import without
-from rims_rl.envs import family_of, make_vec_env, shows_last_action
+from rims_rl.envs import make_vec_env, shows_last_action
 from rims_rl.envs.last_action import LAST_ACTION, LAST_REWARD
 from rims_rl.runs.errors import UsageError, did_you_mean
 from rims_rl.training.options import PPOOptions, TrainPlan
@@ -75,8 +76,8 @@ def make_training_env(plan: TrainPlan, seed: int) -> VecEnv:
     if settings.normalize_observations and not _is_numbers(env.observation_space):
         env.close()
         raise UsageError(
-            f"--normalize-observations is for vectors of numbers, not for what {settings.env} "
-            "shows; leave it out"
+            f"--normalize-observations is for real numbers, not for what {settings.env} shows; "
+            "leave it out"
         )
     return VecNormalize(
         env,
@@ -87,11 +88,15 @@ def make_training_env(plan: TrainPlan, seed: int) -> VecEnv:
 
 
 def _is_numbers(space: spaces.Space[Any]) -> bool:
-    """Tells whether observations are numbers that can be scaled, not symbols and no picture."""
+    """Tells whether observations are real numbers, which can be scaled, and no picture.
+
+    SB3's rollout buffer keeps whole numbers as such, whatever `VecNormalize` made of them.
+    """
     if isinstance(space, spaces.Dict):
         symbols = GridExtractor.fits(space)
         return not symbols and all(map(_is_numbers, space.spaces.values()))
-    return isinstance(space, spaces.Box) and not is_image_space(space)
+    is_real = isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
+    return is_real and not is_image_space(space)
 
 
 def make_eval_env(plan: TrainPlan, training_env: VecEnv, seed: int) -> VecEnv:
@@ -101,7 +106,7 @@ def make_eval_env(plan: TrainPlan, training_env: VecEnv, seed: int) -> VecEnv:
         plan.env.env,
         n_envs,
         seed,
-        whole_games(plan.env.env, plan.env.env_kwargs),
+        plan.env.env_kwargs,
         observe_last_action=plan.env.observe_last_action,
     )
     if not (isinstance(training_env, VecNormalize) and training_env.norm_obs):
@@ -109,12 +114,6 @@ def make_eval_env(plan: TrainPlan, training_env: VecEnv, seed: int) -> VecEnv:
     scaled = VecNormalize(env, training=False, norm_reward=False)
     scaled.obs_rms = training_env.obs_rms  # the same object: it goes on learning
     return scaled
-
-
-def whole_games(env_id: str, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings under which an environment is evaluated: no Atari game ends with a life."""
-    atari = {"episodic_life": False} if family_of(env_id) == "atari" else {}
-    return {**env_kwargs, **atari}
 
 
 #: What seeds are derived for, the first number of `derived_seed`'s key.
@@ -169,9 +168,10 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
             **ppo_settings(plan.ppo),
         )
         # What a backend cannot run shows in the first step.
-        model.policy.predict(model.observation_space.sample(), deterministic=True)
+        zeros: Any = create_empty_array(model.observation_space, 1, np.zeros)
+        model.policy.predict(zeros, deterministic=True)
         return model
-    except (AssertionError, NotImplementedError) as error:  # SB3's, about a space
+    except (AssertionError, NotImplementedError, IndexError) as error:  # SB3's, about a space
         raise UsageError(f"--env {plan.env.env}: {error}") from None
     except TypeError as error:
         values = {**core.policy_kwargs, **core.core_kwargs}

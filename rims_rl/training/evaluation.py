@@ -28,7 +28,7 @@ from rims_rl.runs.folder import CONFIG, EVALUATIONS, check_writable, describe_en
 from rims_rl.runs.options import Track, at_least, option
 from rims_rl.runs.parser import parsed
 from rims_rl.runs.wandb_run import WandbWriter, open_run, sync_hint
-from rims_rl.training.building import PLAYING, derived_seed, make_env, whole_games
+from rims_rl.training.building import PLAYING, derived_seed, make_env
 from rims_rl.training.episodes import Episodes, play, play_one
 from rims_rl.training.loading import Trained, load_trained, name_of_results
 from rims_rl.training.options import TrainPlan
@@ -131,7 +131,7 @@ def game_of(
     if env_id is None:
         raise UsageError(f"{trained.file} does not say its environment: add --env")
     own = trained.env_kwargs if env_id == trained.env else {}
-    return env_id, whole_games(env_id, {**own, **env_kwargs})
+    return env_id, {**own, **env_kwargs}
 
 
 def make_games(
@@ -168,7 +168,7 @@ def make_games(
         raise UsageError(f"--video: {env_id} draws no pictures ({error}); leave it out") from None
     if drawn:
         _require_pictures(env, env_id)
-        env.seed(seed)  # the games are those that are played without pictures
+        env.seed(seed)  # the games are those played without pictures, but for Atari's first no-ops
     seen = shows_last_action(trained.model.observation_space)
     if seen and not shows_last_action(env.observation_space):
         env = VecLastAction(env)

@@ -185,7 +185,7 @@ class TrainPlan(Plan):
             divisors = [str(n) for n in range(1, n_envs + 1) if n_envs % n == 0]
             raise UsageError(
                 f"--n-minibatches {n_minibatches} does not divide --n-envs {n_envs} (minibatches "
-                f"are whole environment sequences): use {' or '.join(divisors)} minibatches"
+                f"are whole environment sequences): use --n-minibatches {' or '.join(divisors)}"
             )
 
     @classmethod

@@ -206,6 +206,18 @@ def test_actions_that_do_not_begin_at_0_are_refused() -> None:
         make_vec_env("Shifted-v0")
 
 
+def test_observations_that_do_not_begin_at_0_are_refused() -> None:
+    def shifted(**_: Any) -> Any:
+        env = gym.make("FrozenLake-v1")
+        return gym.wrappers.TransformObservation(
+            env, lambda seen: seen + 1, gym.spaces.Discrete(16, start=1)
+        )
+
+    gym.register("ShiftedLake-v0", shifted)
+    with pytest.raises(ValueError, match=r"its observations from 1.*TransformObs"):
+        make_vec_env("ShiftedLake-v0")
+
+
 def test_some_environments_are_needed() -> None:
     with pytest.raises(ValueError, match="n_envs must be at least 1, not 0"):
         make_vec_env("CartPole-v1", 0)

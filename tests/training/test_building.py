@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor
@@ -191,3 +192,16 @@ def test_spatial_input_is_refused_where_there_are_no_places_or_no_attention() ->
 def test_a_value_that_does_not_work_is_named() -> None:
     with pytest.raises(UsageError, match=r"of a type that does not work: .*\(net_arch 64"):
         built(env="CartPole-v1", policy_kwargs={"net_arch": 64})
+
+
+def test_a_box_as_wide_as_floats_are_is_no_reason_to_refuse() -> None:
+    """Whatever a sample of such a space gives: environments show other numbers."""
+    widest = float(np.finfo(np.float32).max)
+    wide = spaces.Box(-widest, widest, (4,), np.float32)
+
+    def show(**_: Any) -> Any:
+        return gym.wrappers.TransformObservation(gym.make("CartPole-v1"), lambda x: x, wide)
+
+    gym.register("Wide-v0", show)
+    for _ in range(8):  # a sample, which is another each time, was refused in two of five
+        built(env="Wide-v0")

@@ -125,7 +125,7 @@ def test_options_that_came_later_tell_runs_apart_only_where_they_are_used():
 @pytest.mark.parametrize(
     ("line", "words"),
     [("n_steps:", "n_steps: expected int, got null"), ("device:", "device: a value is missing"),
-     ("env_kwargs: ~", "env_kwargs: expected dict, got None")],
+     ("env_kwargs: ~", "env_kwargs: expected dict, got null")],
 )  # fmt: skip
 def test_a_file_may_not_leave_values_empty(tmp_path, line, words):
     (tmp_path / "c.yaml").write_text(f"env: CartPole-v1\ntarget_kl:\n{line}\n")
