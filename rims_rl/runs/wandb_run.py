@@ -6,11 +6,13 @@ What it holds already, after a kill, is read in `wandb_log`.
 from __future__ import annotations
 
 import contextlib
+import netrc
 import os
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from stable_baselines3.common.logger import KVWriter, filter_excluded_keys
 
@@ -165,11 +167,15 @@ def logged_in() -> bool:
         return True
     import wandb
 
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url).netloc
+    path = os.environ.get("NETRC") or next(
+        (p for name in (".netrc", "_netrc") if (p := Path.home() / name).exists()), None
+    )
     try:
-        return wandb.login(prompt=False, verify=False)
-    except wandb.Error as error:  # a key that cannot be one
-        warn(f"Weights & Biases: {error}")
+        entries = netrc.netrc(path).hosts if path else {}
+    except (OSError, netrc.NetrcParseError):
         return False
+    return host in entries or "api.wandb.ai" in entries
 
 
 def sync_hint(run: wandb.Run) -> str | None:

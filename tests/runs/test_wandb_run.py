@@ -2,25 +2,13 @@
 
 from typing import Any
 
-import pytest
 import wandb
 
 from rims_rl.runs.wandb_run import WandbWriter, logged_in, open_run, tracking_mode
 from rims_rl.training.parser import plan
 
-KEY = 40 * "0"
-
-
-@pytest.fixture(autouse=True)
-def _fresh_session():
-    """W&B reads settings and keys once for a process."""
-    wandb.teardown()
-    yield
-    wandb.teardown()
-
 
 def no_account(monkeypatch, tmp_path):
-    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
     for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE", "WANDB_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -35,43 +23,13 @@ def test_auto_is_offline_without_an_account(monkeypatch, tmp_path, capsys):
     assert tracking_mode("off") == "disabled"
 
 
-def write_netrc(tmp_path, host="api.wandb.ai", key=KEY):
-    (tmp_path / "netrc").write_text(f"machine {host} login user password {key}\n")
-    (tmp_path / "netrc").chmod(0o600)
-
-
 def test_auto_is_online_with_an_account(monkeypatch, tmp_path):
     no_account(monkeypatch, tmp_path)
-    write_netrc(tmp_path)
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password not-a-key\n")
+    (tmp_path / "netrc").chmod(0o600)
     assert tracking_mode("auto") == "online"
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert tracking_mode("auto") == "offline"
-    assert tracking_mode("online") == "online"
-
-
-def test_the_account_is_that_of_the_server_in_use(monkeypatch, tmp_path):
-    no_account(monkeypatch, tmp_path)
-    write_netrc(tmp_path)
-    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
-    assert not logged_in()
-    write_netrc(tmp_path, host="wandb.example.org")
-    assert logged_in()
-
-
-def test_server_of_a_settings_file(monkeypatch, tmp_path):
-    no_account(monkeypatch, tmp_path)
-    write_netrc(tmp_path, host="wandb.example.org")
-    assert not logged_in()
-    wandb.teardown()
-    (tmp_path / "settings").write_text("[default]\nbase_url = https://wandb.example.org\n")
-    assert logged_in()
-
-
-def test_key_that_cannot_be_one(monkeypatch, tmp_path, capsys):
-    no_account(monkeypatch, tmp_path)
-    write_netrc(tmp_path, key="short")
-    assert tracking_mode("auto") == "offline"
-    assert "API key" in capsys.readouterr().err
 
 
 def test_online_failure_goes_on_offline_and_then_untracked(monkeypatch, tmp_path, capsys):
