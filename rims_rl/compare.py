@@ -56,9 +56,11 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     if options.against and not summary["paper"]:
         raise UsageError("--against paper: none of the games is in the paper's table 7")
     hours = [hour for arm in summary["arms"] for hour in arm["curve"]["hours"]]
-    if options.axis == "hours" and all(hour is None for hour in hours):
-        raise UsageError("--axis hours: no run says how long it took; steps and frames are known")
     if options.axis == "hours":
+        if all(hour is None for hour in hours):
+            raise UsageError(
+                "--axis hours: no run says how long it took; steps and frames are known"
+            )
         untimed = {arm["core"] for arm in summary["arms"] if None in arm["curve"]["hours"]}
         summary["problems"] += [
             f"no hours are known of {core} in all games: its curves of those are not drawn"

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
 from rims_rl.comparison.aggregate import AGGREGATES
+from rims_rl.comparison.summary import SCALES
 from rims_rl.experiments.drawing import draw_band, grid, in_thousands
 
 Summary = Mapping[str, Any]
@@ -105,7 +106,7 @@ def draw_improvement(summary: Summary) -> Picture:
         axes.tick_params(labelsize=8)
         axes.set_xlabel("improvement in %", fontsize=9)
         axes.grid(alpha=0.3, axis="x")
-    floor, top = summary["scale_text"].removeprefix("0: ").split(", 1: ")
+    floor, top = SCALES[summary["scale"]]
     explained = f"{summary['formula']}, floor: {floor}, top: {top}"
     picture.supxlabel(textwrap.fill(explained, 70), fontsize=8)
     return picture

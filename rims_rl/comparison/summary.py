@@ -33,8 +33,8 @@ TABLE_7_ACTIVE = 5
 PROFILED = (0.05, 0.95)
 #: What 0 and 1 are on the scale of normalised returns.
 SCALES = {
-    "human": "0: a random agent, 1: a human",
-    "best": "0: all cores' first episodes, 1: the best core's last",
+    "human": ("a random agent", "a human"),
+    "best": ("all cores' first episodes", "the best core's last"),
 }
 #: Settings that differ from run to run, whatever is compared.
 _NOT_TOLD = ("seed", "run_dir")
@@ -63,7 +63,7 @@ def summarise(comparison: Comparison, threshold: float | None = None) -> dict[st
     return {
         "baseline": comparison.baseline,
         "scale": comparison.scale,
-        "scale_text": SCALES[comparison.scale],
+        "scale_text": "0: {}, 1: {}".format(*SCALES[comparison.scale]),
         "formula": IMPROVEMENT,
         "intervals": f"{INTERVAL_METHOD}; {_FEWER:,} for profiles and the curve of all games",
         "few_seeds": FEW_SEEDS,

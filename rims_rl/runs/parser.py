@@ -207,13 +207,11 @@ def check_options(
     checked = parsed(parser, lambda: parser.parse_object(dict(values), defaults=False), said)
     # An object may hold None for anything; the command line takes it where it means something.
     empty = [name for name in values if values[name] is None]
-    for action in parser._actions:
-        if action.dest in empty and action.nargs == 0:  # a switch without a value
-            raise UsageError(f"{said}{action.dest}: a value is missing")
-    nulls = [word for name in empty for word in (flag(name), "null")]
+    switches = {action.dest for action in parser._actions if action.nargs == 0}
+    nulls = [word for name in empty if name not in switches for word in (flag(name), "null")]
     typed = parsed(parser, lambda: parser.parse_args(nulls, defaults=False), said)
     for name in empty:
-        if typed[name] is not None:  # a text
+        if name in switches or typed[name] is not None:  # a text
             raise UsageError(f"{said}{name}: a value is missing")
     return checked
 

@@ -62,8 +62,7 @@ def write_results(
         "config": task.plan.flat(),
         "environment": describe_environment(),
     }
-    if finite(metrics) != metrics:
-        lost = [name for name, value in metrics.items() if finite(value) != value]
+    if lost := [name for name, value in metrics.items() if finite(value) != value]:
         warn(f"not finite in the test: {', '.join(lost)}")
     write_text(folder / RESULTS, json.dumps(finite(results), indent=2, allow_nan=False) + "\n")
     return metrics
