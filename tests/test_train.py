@@ -99,6 +99,11 @@ def test_run_folder_is_complete(capsys):
     for name in ("rollout/ep_rew_mean", "charts/episodic_return", "rim/active_6", "time/fps",
                  "rim/activation_entropy", "train/value_loss", "eval/mean_reward"):  # fmt: skip
         assert any(row[name] for row in progress), name
+    # Every update is one row, that before an evaluation and the last one included.
+    updates = [row for row in progress if row["train/loss"]]
+    assert len(updates) == len(steps)
+    assert all(row["train/grad_norm"] for row in updates)
+    assert all(row["rim/active_set_changes_by_update"] for row in updates)
     assert len(list((folder / "checkpoints").glob("*.zip"))) == 3
     episodes = table(folder / "episodes.csv")
     assert list(episodes[0]) == ["timesteps", "env", "return", "length", "success"]
@@ -132,16 +137,22 @@ def test_baselines_change_one_word(core):
     ],
 )
 def test_every_family_trains(env):
-    argv = [*TINY[2:], "--env", env, "--total-timesteps", "64", "--track", "off"]
-    assert main([*argv, "--eval-every", "0", "--run-dir", "r"]) == 0
+    # Two rollouts: where the learning rate falls to 0, the last update changes nothing.
+    total = 2 * ROLLOUT
+    argv = [*TINY[2:], "--env", env, "--total-timesteps", str(total), "--track", "off"]
+    assert main([*argv, "--eval-every", "0", "--checkpoint-every", "1", "--run-dir", "r"]) == 0
     results = json.loads(Path("r/results.json").read_text())
-    assert (results["env"], results["timesteps"]) == (env, 64)
+    assert (results["env"], results["timesteps"]) == (env, total)
     losses = [float(row["train/loss"]) for row in table("r/progress.csv") if row.get("train/loss")]
-    assert losses
+    assert len(losses) == 2
     assert np.isfinite(losses).all()
     model = RecurrentPPO.load("r/model.zip")
-    assert model.num_timesteps == 64
-    assert model._n_updates > 0
+    assert model.num_timesteps == total
+    fresh = RecurrentPPO.load(min(Path("r/checkpoints").glob("*.zip")))
+    assert fresh.num_timesteps == 0
+    before = fresh.policy.state_dict()
+    for name, weights in model.policy.state_dict().items():
+        assert not torch.equal(weights, before[name]), name
 
 
 def test_kill_9_then_resume_with_one_axis_and_one_wandb_run():

@@ -129,6 +129,9 @@ class UpdateStatistics(BaseCallback):
         self._minibatches += 1
 
     def _on_rollout_start(self) -> None:
+        self._record_update()
+
+    def _record_update(self) -> None:
         if self._minibatches:
             mean_square = float(self._squares) / self._minibatches
             self.logger.record("train/grad_norm", math.sqrt(mean_square))
@@ -137,6 +140,7 @@ class UpdateStatistics(BaseCallback):
         if self._rollout is not None:
             changes = self._rollout.changes(cast(CorePolicy, self.model.policy))
             self.logger.record("rim/active_set_changes_by_update", changes)
+            self._rollout = None
 
     def _on_step(self) -> bool:
         return True
@@ -148,6 +152,7 @@ class UpdateStatistics(BaseCallback):
             self._rollout = _Rollout.of(cast(RecurrentRolloutBuffer, buffer), policy)
 
     def _on_training_end(self) -> None:
+        self._record_update()  # the last one, which no rollout follows
         self.close()
 
     def close(self) -> None:

@@ -117,7 +117,8 @@ class Agent(Trainee):
         try:
             model.learn(
                 options.total_timesteps - self.done,
-                [self._guard, self._recorder, *statistics, episodes, self._report],
+                # Statistics of an update first, so that an evaluation is logged beside them.
+                [self._guard, *statistics, self._recorder, episodes, self._report],
                 reset_num_timesteps=not self._resumed,
             )
             if run.stop:
