@@ -30,7 +30,7 @@ from rims_rl.training.inspection import (
 from rims_rl.training.inspection_picture import draw
 from rims_rl.training.loading import load_trained, name_of_results
 from rims_rl.training.playing import PlayOptions, make_play_parser, play_command
-from rims_rl.training.video import check_video, write_video
+from rims_rl.training.video import check_video, film
 
 PICTURE, NUMBERS = "inspection.png", "inspection.json"
 
@@ -76,7 +76,11 @@ def _inspect(arguments: Sequence[str]) -> int:
     default = trained.folder / "inspection" / name_of_results(trained, env_id)
     out = default if options.out is None else Path(options.out)
     create_folder(out, "--out")
-    trace = trace_game(stage, options.steps, with_pictures=video is not None)
+    if video is None:
+        trace = trace_game(stage, options.steps)
+    else:
+        with film(video, FPS[family_of(env_id)]) as shoot:
+            trace = trace_game(stage, options.steps, shoot)
     scores = scores_without(stage, options.episodes) if options.episodes else None
     summaries = None if scores is None else _summaries(scores)
     title = f"{env_id}, {trained.folder.name}/{trained.file.name}"
@@ -94,7 +98,6 @@ def _inspect(arguments: Sequence[str]) -> int:
     }
     write_text(out / NUMBERS, json.dumps(numbers, indent=1) + "\n")
     if video is not None:
-        write_video(video, trace.pictures, trace.active, FPS[family_of(env_id)])
         print(f"video    {video}")
     _tell(shares, summaries)
     print(f"written  {out / PICTURE}\nnumbers  {out / NUMBERS}", flush=True)

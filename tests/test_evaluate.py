@@ -131,7 +131,7 @@ def test_results_are_there_before_a_video_that_is_interrupted(trained, monkeypat
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluation, "write_video", interrupted)
+    monkeypatch.setattr(evaluation, "film", interrupted)
     argv = [str(trained), "--episodes", "1", "--video", str(trained / "v.gif")]
     assert main([*argv, "--video-steps", "2"]) == 130
     out, err = capsys.readouterr()

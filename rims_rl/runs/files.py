@@ -7,19 +7,20 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rims_rl.runs.errors import NO_ROOM, UsageError
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Lets `write` fill a temporary file beside `path`, then renames it over `path`.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` to fill, which takes its place if all went well.
 
     Args:
         path: the file to create or replace.
-        write: called with the temporary path; must create that file.
 
     Raises:
         UsageError: the disk is full, or the user's part of it.
@@ -27,7 +28,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     # The suffix stays last: SB3 appends ".zip" to a path that lacks it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
-        write(temporary)
+        yield temporary
         _sync(temporary)
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
@@ -41,8 +42,22 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Lets `write` fill a temporary file beside `path`, then renames it over `path`.
+
+    Args:
+        path: the file to create or replace.
+        write: called with the temporary path; must create that file.
+
+    Raises:
+        UsageError: the disk is full, or the user's part of it.
+    """
+    with replacing(path) as temporary:
+        write(temporary)
+
+
 def remove_temporaries(folder: Path) -> None:
-    """Removes what `write_atomically` left in a folder when it was killed; nobody writes there."""
+    """Removes what `replacing` left in a folder when it was killed; nobody writes there."""
     for file in folder.glob(".*.tmp*"):
         if re.fullmatch(r"\..+\.\d+\.tmp(\.\w+)?", file.name):
             file.unlink()

@@ -13,7 +13,6 @@ from typing import Any
 
 import jsonargparse
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 from sb3_contrib import RecurrentPPO
@@ -35,7 +34,7 @@ from rims_rl.training.options import TrainPlan
 from rims_rl.training.parser import read_stored
 from rims_rl.training.playing import PlayOptions, make_play_parser
 from rims_rl.training.scales import load_scales
-from rims_rl.training.video import Frame, Mask, check_video, write_video
+from rims_rl.training.video import check_video, film
 
 #: Environments played side by side.
 MAX_ENVS = 16
@@ -214,41 +213,22 @@ def _play(trained: Trained, env: VecEnv, request: EvaluateOptions) -> Episodes:
 
 
 def _film(trained: Trained, env: VecEnv, env_id: str, request: EvaluateOptions) -> None:
+    """Plays one game for a video."""
     assert request.video is not None
-    pictures, active = record(trained, env, request)
+    path, most = Path(request.video), request.video_steps
+    with film(path, FPS[family_of(env_id)]) as shoot:
+
+        def keep() -> None:
+            mask = getattr(trained.model.policy, "active_mask", None)  # sb3-contrib's have none
+            active = None if mask is None else mask[0].cpu().numpy()
+            shoot(np.asarray(env.render("rgb_array"), dtype=np.uint8), active)
+
+        steps = play_one(
+            trained.model, env, most, deterministic=request.deterministic, on_action=keep
+        )
+        count = sum(1 for _ in tqdm(steps, total=most, unit="step", desc="video", disable=None))
     env.close()
-    path = Path(request.video)
-    write_video(path, pictures, active, FPS[family_of(env_id)])
-    print(f"video   {path} ({len(pictures)} steps)")
-
-
-def record(
-    trained: Trained, env: VecEnv, request: EvaluateOptions
-) -> tuple[list[Frame], Mask | None]:
-    """Plays one game and keeps what was seen and which RIMs were active.
-
-    Args:
-        trained: acts.
-        env: a single environment that renders.
-        request: how to act and when to stop.
-
-    Returns:
-        T pictures, and the active RIMs (T, K) or None for a core without RIMs.
-    """
-    pictures: list[Frame] = []
-    masks: list[torch.Tensor] = []
-
-    def keep() -> None:
-        pictures.append(np.asarray(env.render("rgb_array"), dtype=np.uint8))
-        mask = getattr(trained.model.policy, "active_mask", None)  # sb3-contrib's own have none
-        if mask is not None:
-            masks.append(mask[0].cpu())
-
-    most = request.video_steps
-    steps = play_one(trained.model, env, most, deterministic=request.deterministic, on_action=keep)
-    for _ in tqdm(steps, total=most, unit="step", desc="video", disable=None):
-        pass
-    return pictures, torch.stack(masks).numpy() if masks else None
+    print(f"video   {path} ({count} steps)")
 
 
 def _print_table(summary: dict[str, Any], env_id: str, trained: Trained) -> None:

@@ -25,10 +25,9 @@ from rims_rl.runs.errors import UsageError
 from rims_rl.training.episodes import Episodes, play, play_one
 from rims_rl.training.evaluation import make_games
 from rims_rl.training.loading import Trained
-from rims_rl.training.video import Frame
+from rims_rl.training.video import Mask, Shoot
 
 Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 #: Steps before and after an event that count as around it.
 AROUND = 8
@@ -51,7 +50,6 @@ class Trace:
             each reader; None without communication.
         places: weights by which each RIM reads the places of the input, mean over heads,
             (T, K, height, width); None but for ``--spatial-input``.
-        pictures: of the game; empty if they were not wanted.
     """
 
     rewards: Array
@@ -61,7 +59,6 @@ class Trace:
     attention: Array | None
     communication: Array | None
     places: Array | None
-    pictures: list[Frame]
 
 
 @dataclass(frozen=True)
@@ -112,28 +109,28 @@ class Stage:
         return make_games(self.trained, self.env_id, self.env_kwargs, count, self.seed, drawn)
 
 
-def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Trace:
+def trace_game(stage: Stage, max_steps: int, shoot: Shoot | None = None) -> Trace:
     """Plays one game and keeps what happened in it.
 
     Args:
         stage: agent and game.
         max_steps: where to stop at the latest.
-        with_pictures: keep a picture of each step.
+        shoot: takes a picture of each step, see `rims_rl.training.video.film`; None: none is drawn.
     """
-    env = stage.make_env(1, with_pictures)
+    env = stage.make_env(1, drawn=shoot is not None)
     stage.trained.model.set_random_seed(stage.seed)
     infos: list[RIMInfo] = []
     places: list[Array] = []
     rooms: list[Any] = []
-    pictures: list[Frame] = []
 
     def keep() -> None:
         assert stage.policy.latest_info is not None
         infos.append(stage.policy.latest_info)
         if not rooms:
             rooms.append(_room(env))
-        if with_pictures:
-            pictures.append(np.asarray(env.render("rgb_array"), dtype=np.uint8))
+        if shoot is not None:
+            picture = np.asarray(env.render("rgb_array"), dtype=np.uint8)
+            shoot(picture, infos[-1].active_mask[0].cpu().numpy())
 
     def keep_places(attention: InputAttention, read: tuple[InputRows, torch.Tensor]) -> None:
         weights, _ = attention.weigh(*read)
@@ -162,7 +159,7 @@ def trace_game(stage: Stage, max_steps: int, with_pictures: bool = False) -> Tra
                 "room": score is None and rooms[-1] != rooms[-2],
             })  # fmt: skip
     maps = np.stack(places).reshape(len(places), -1, *map_shape) if map_shape and places else None
-    return _as_trace(infos, rewards, score, happened, maps, pictures)
+    return _as_trace(infos, rewards, score, happened, maps)
 
 
 def scores_without(stage: Stage, episodes: int) -> dict[str, Episodes]:
@@ -223,7 +220,6 @@ def _as_trace(
     score: float | None,
     happened: Sequence[Mapping[str, bool]],
     places: Array | None,
-    pictures: list[Frame],
 ) -> Trace:
     masks, inputs, messages = zip(*infos, strict=True)
 
@@ -240,7 +236,6 @@ def _as_trace(
         attention=stacked(inputs),
         communication=None if communication is None else communication.mean(1),
         places=places,
-        pictures=pictures,
     )
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from rims_rl.training.inspection import Array, Mask, Trace
-from rims_rl.training.video import rim_colour
+from rims_rl.training.inspection import Array, Trace
+from rims_rl.training.video import Mask, rim_colour
 
 _MARKS = {"reward": ("^", "tab:green"), "punishment": ("v", "tab:red"),
           "life lost": ("x", "tab:red"), "room": ("d", "tab:blue")}  # fmt: skip

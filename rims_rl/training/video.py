@@ -1,12 +1,14 @@
 """Videos of an agent with a strip for each RIM under the picture: coloured while it is active.
 
-Axes: T steps of the video, K RIMs. Pictures are (height, width, 3) uint8.
+Axes: T steps, K RIMs. Pictures are (height, width, 3) uint8.
 """
 
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from rims_rl.runs.errors import UsageError
-from rims_rl.runs.files import nearest_existing
+from rims_rl.runs.files import nearest_existing, replacing
 from rims_rl.runs.folder import check_writable
 
 Frame = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+#: Takes a picture for a video, and which RIMs were active; see `film`.
+Shoot = Callable[[Frame, Mask | None], None]
 
 FORMATS = (".mp4", ".gif")
 #: Smallest width of the video; smaller pictures are enlarged by a whole factor.
@@ -53,14 +57,18 @@ def check_video(file: Path) -> None:
     check_writable(folder)
 
 
-def write_video(path: Path, pictures: Sequence[Frame], active: Mask | None, fps: float) -> None:
-    """Writes an MP4 (or GIF, by the suffix) of pictures with strips of active RIMs.
+@contextmanager
+def film(path: Path, fps: float) -> Iterator[Shoot]:
+    """Opens an MP4 (or GIF, by the suffix) that takes picture after picture while a game is played.
 
     Args:
-        path: of the video, which `check_video` accepts; its folder is made.
-        pictures: T pictures of the same size.
-        active: (T, K) which RIMs were active when the agent saw each picture; None without RIMs.
+        path: of the video, which `check_video` accepts; its folder is made. It appears when the
+            block ends well.
         fps: pictures per second.
+
+    Yields:
+        What takes a picture, the same size each time, and which RIMs were active when the agent
+        saw it (K,), None without RIMs.
 
     Raises:
         UsageError: the file cannot be written after all.
@@ -70,23 +78,23 @@ def write_video(path: Path, pictures: Sequence[Frame], active: Mask | None, fps:
         options: dict[str, Any] = {"duration": 1000 / fps, "loop": 0}
     else:
         options = {"fps": fps, "macro_block_size": 2, "quality": 8}
+    recent: deque[Mask] = deque(maxlen=WINDOW)
+
+    def shoot(picture: Frame, active: Mask | None) -> None:
+        large = enlarge(picture)
+        if active is not None:
+            recent.append(active)
+            large = np.vstack([large, strips(np.stack(recent), large.shape[1])])
+        writer.append_data(large)
+
     try:
-        writer: Any = imageio.get_writer(path, **options)
-        with writer:
-            for frame in frames(pictures, active):
-                writer.append_data(frame)
+        with replacing(path) as temporary:
+            writer: Any = imageio.get_writer(temporary, **options)
+            with writer:
+                yield shoot
     except OSError as error:  # with all that ffmpeg has to say
         reason = str(error).partition("\n")[0]
         raise UsageError(f"--video {path} cannot be written: {reason}") from None
-
-
-def frames(pictures: Sequence[Frame], active: Mask | None) -> Iterator[Frame]:
-    """Yields the frames of the video, each enlarged and with the strips up to its step."""
-    for step, picture in enumerate(pictures):
-        large = enlarge(picture)
-        if active is not None:
-            large = np.vstack([large, strips(active, step, large.shape[1])])
-        yield large
 
 
 def enlarge(picture: Frame) -> Frame:
@@ -101,14 +109,13 @@ def enlarge(picture: Frame) -> Frame:
     return np.pad(large, [*odd, (0, 0)], mode="edge")
 
 
-def strips(active: Mask, step: int, width: int) -> Frame:
-    """Draws one strip per RIM, a cell per step, the current step at the white line.
+def strips(active: Mask, width: int) -> Frame:
+    """Draws one strip per RIM, a cell per step, the last step at the white line.
 
     The first `WINDOW` steps fill the strips from the left; then they scroll.
 
     Args:
-        active: (T, K).
-        step: the current one.
+        active: (T, K), the steps so far or at most `WINDOW` of them.
         width: in pixels.
     """
     num_rims = active.shape[1]
@@ -116,22 +123,21 @@ def strips(active: Mask, step: int, width: int) -> Frame:
     image = Image.new("RGB", (width, height + height % 2), _BACKGROUND)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(14)
-    first = max(0, step + 1 - WINDOW)
     cell = (width - _LABEL_WIDTH - _GAP) / WINDOW
     for k in range(num_rims):
         top = _GAP + k * (_STRIP_HEIGHT + _GAP)
         bottom = top + _STRIP_HEIGHT - 1
         colour = rim_colour(k, num_rims)
-        lit = bool(active[step, k])
+        lit = bool(active[-1, k])
         draw.text(
             (8, (top + bottom) / 2), f"RIM {k + 1}", colour if lit else _TEXT, font, anchor="lm"
         )
         draw.rectangle((_LABEL_WIDTH, top, width - _GAP, bottom), _IDLE)
-        for column, shown in enumerate(active[first : step + 1, k]):
+        for column, shown in enumerate(active[:, k]):
             if shown:
                 left = _LABEL_WIDTH + column * cell
                 draw.rectangle((left, top, left + cell - 0.5, bottom), colour)
-    now = _LABEL_WIDTH + (step - first + 0.5) * cell
+    now = _LABEL_WIDTH + (len(active) - 0.5) * cell
     draw.line((now, 0, now, image.height), _CURSOR, 2)
     return np.asarray(image)
 
