@@ -1,21 +1,18 @@
 """Scores of games and seeds as one number, with bootstrap intervals (Agarwal et al. 2021).
 
-Scores are given as a list of arrays, one for each game with a number for each seed; games may have
-different numbers of seeds. Statistics also take resamples of them, (num_resamples, num_seeds)
-each, and work along the last axis.
+Statistics take `Scores`, and resamples of them, (num_resamples, num_seeds) each: they work along
+the last axis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from rims_rl.experiments.curves import Array
-from rims_rl.experiments.statistics import CONFIDENCE, RESAMPLES, interquartile_mean
+from rims_rl.experiments.statistics import Array, Scores, interquartile_mean
 
-Scores = Sequence[Array]
 Statistic = Callable[[Scores], Any]
 
 #: The score that the optimality gap is counted from: human level, or the best core's at the end.
@@ -64,38 +61,6 @@ def probability_of_improvement(scores: Scores, others: Scores) -> Any:
     Ties count half, so that equal groups give 0.5 (Mann-Whitney's U over the number of pairs).
     """
     return np.mean([_better(a, b) for a, b in zip(scores, others, strict=True)], axis=0)
-
-
-def stratified_bootstrap(
-    statistic: Callable[..., Any],
-    *groups: Scores,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> tuple[Any, Any] | None:
-    """The 95% confidence interval of a statistic: percentiles over seeds drawn anew in each game.
-
-    Args:
-        statistic: of one group of scores or of several.
-        *groups: those groups.
-        resamples: how many are drawn.
-        seed: of the resamples, the same at each call, so that an interval depends on its scores
-            alone.
-
-    Returns:
-        Both ends, shaped like the statistic; None where a game has one seed alone, which tells
-        nothing of the spread.
-    """
-    if min(len(game) for scores in groups for game in scores) < 2:
-        return None
-    rng = np.random.default_rng(seed)
-    drawn = [[_resampled(game, resamples, rng) for game in scores] for scores in groups]
-    values = statistic(*drawn)
-    low, high = np.quantile(values, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), axis=0)
-    return low, high
-
-
-def _resampled(values: Array, resamples: int, rng: np.random.Generator) -> Array:
-    return values[rng.integers(len(values), size=(resamples, len(values)))]
 
 
 def _game_means(scores: Scores) -> Array:

@@ -21,8 +21,8 @@ from rims_rl.comparison.naming import (
     settings_of,
 )
 from rims_rl.comparison.record import Record
-from rims_rl.experiments.curves import TENTHS, Array, Curve, window_means
-from rims_rl.experiments.statistics import interquartile_mean
+from rims_rl.experiments.curves import TENTHS, Curve, first_at, window_means
+from rims_rl.experiments.statistics import Array, interquartile_mean
 from rims_rl.runs.errors import few
 from rims_rl.training.results import WINDOWS
 
@@ -102,9 +102,7 @@ class Arm:
 
     def steps_to(self, threshold: float) -> list[float | None]:
         """The steps at which each seed's windows first reach a return; None where they never do."""
-        reached = self.curve.values >= threshold
-        ends = self.curve.x
-        return [float(ends[int(row.argmax())]) if row.any() else None for row in reached]
+        return [first_at(threshold, self.curve.x, row) for row in self.curve.values]
 
     @property
     def speed(self) -> float | None:

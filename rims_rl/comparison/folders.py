@@ -14,7 +14,7 @@ from stable_baselines3.common.monitor import Monitor
 from rims_rl.comparison.monitor_logs import monitored_runs
 from rims_rl.comparison.naming import in_todays_terms
 from rims_rl.comparison.record import Record, whole_rows
-from rims_rl.experiments.curves import Array
+from rims_rl.experiments.statistics import Array
 from rims_rl.runs.errors import UsageError
 from rims_rl.runs.folder import (
     COMMAND,

@@ -22,7 +22,7 @@ from rims_rl.comparison.dictionaries import evaluated
 from rims_rl.comparison.games import atari_game
 from rims_rl.comparison.naming import split_off_core
 from rims_rl.comparison.record import Record, whole_rows
-from rims_rl.experiments.curves import Array
+from rims_rl.experiments.statistics import Array
 from rims_rl.runs.errors import UsageError
 from rims_rl.training.results import running_hours
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from rims_rl.experiments.curves import Array
+from rims_rl.experiments.statistics import Array
 from rims_rl.runs.errors import UsageError
 
 

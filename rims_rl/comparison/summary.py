@@ -10,18 +10,21 @@ import numpy as np
 
 from rims_rl.comparison.aggregate import (
     AGGREGATES,
-    Scores,
     performance_profile,
     pooled_iqm,
     probability_of_improvement,
-    stratified_bootstrap,
 )
 from rims_rl.comparison.comparison import FEW_SEEDS, IMPROVEMENT, Arm, Comparison
 from rims_rl.comparison.games import atari_game, frames_per_step, table7
 from rims_rl.comparison.naming import short_games
 from rims_rl.comparison.record import Record
-from rims_rl.experiments.curves import Array
-from rims_rl.experiments.statistics import INTERVAL_METHOD, over_seeds
+from rims_rl.experiments.statistics import (
+    INTERVAL_METHOD,
+    Array,
+    Scores,
+    over_seeds,
+    stratified_bootstrap,
+)
 
 #: How many normalised scores performance profiles are drawn at.
 LEVELS = 81

@@ -13,7 +13,7 @@ import numpy as np
 
 from rims_rl.comparison.naming import in_todays_terms, split_off_core
 from rims_rl.comparison.record import Record
-from rims_rl.experiments.curves import Array
+from rims_rl.experiments.statistics import Array
 from rims_rl.runs.errors import UsageError, listed, warn
 from rims_rl.runs.options import option_names
 from rims_rl.runs.wandb_log import STEP_AXIS

@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from rims_rl.experiments.statistics import bootstrap_interval, interquartile_mean
+from rims_rl.experiments.statistics import Array, bootstrap_interval, interquartile_mean
 from rims_rl.runs.folder import PROGRESS
 
-Array = NDArray[np.float64]
 #: Parts of a training, the last of which is its end.
 TENTHS = 10
 
@@ -109,6 +107,20 @@ def at_the_end(values: Sequence[float | None]) -> float:
     """The mean of the last tenth of `values`, see `in_tenths`, or of the last one that has any."""
     known = (value for value in reversed(in_tenths(values)) if value is not None)
     return next(known, math.nan)
+
+
+def first_at(
+    level: float, x: Sequence[float] | Array, values: Sequence[float | None] | Array
+) -> float | None:
+    """The x at which values first reach a level; None where they never do.
+
+    Args:
+        level: to reach.
+        x: of the values, such as the ends of windows.
+        values: None or NaN where there is nothing.
+    """
+    reached = np.flatnonzero(np.array(values, dtype=float) >= level)
+    return float(x[reached[0]]) if reached.size else None
 
 
 def progress_values(run: Path, column: str) -> Array:

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import EngFormatter
 
-from rims_rl.experiments.curves import Array, Curve
+from rims_rl.experiments.curves import Curve
+from rims_rl.experiments.statistics import Array
 
 #: Panels in a row.
 _COLUMNS = 4

@@ -1,7 +1,12 @@
-"""Interquartile means and bootstrap intervals over seeds; over games: `comparison.aggregate`."""
+"""Interquartile means and bootstrap intervals over seeds, of one game or of several.
+
+Scores of games are a list of arrays, one for each game with a number for each seed; games may have
+different numbers of seeds.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,6 +14,9 @@ from typing import Any
 import numpy as np
 import scipy  # its submodules are loaded when they are first used
 from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Scores = Sequence[Array]
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
@@ -22,9 +30,48 @@ def interquartile_mean(values: Any, axis: int = -1) -> Any:
     return scipy.stats.trim_mean(values, 0.25, axis=axis)
 
 
-def bootstrap_interval(
-    values: Sequence[float] | NDArray[np.float64],
+def stratified_bootstrap(
     statistic: Callable[..., Any],
+    *groups: Scores,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[Any, Any] | None:
+    """The 95% confidence interval of a statistic: percentiles over seeds drawn anew in each game.
+
+    Args:
+        statistic: of one group of scores or of several, resamples of them along the first axis.
+        *groups: those groups.
+        resamples: how many are drawn.
+        seed: of the resamples, the same at each call, so that an interval depends on its scores
+            alone.
+
+    Returns:
+        Both ends, shaped like the statistic; None where a game has one seed alone, which tells
+        nothing of the spread.
+    """
+    games = [game for scores in groups for game in scores]
+    if min(map(len, games)) < 2:
+        return None
+
+    def of_resamples(*drawn: Array, axis: int) -> Any:
+        rest = iter(drawn)
+        values = statistic(*(list(itertools.islice(rest, len(scores))) for scores in groups))
+        return np.moveaxis(values, 0, -1)
+
+    interval = scipy.stats.bootstrap(
+        games,
+        of_resamples,
+        confidence_level=CONFIDENCE,
+        n_resamples=resamples,
+        batch=max(1, _AT_ONCE // sum(map(len, games))),
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return interval.low, interval.high
+
+
+def bootstrap_interval(
+    values: Sequence[float] | Array, statistic: Callable[..., Any]
 ) -> list[float] | None:
     """The 95% confidence interval of a statistic of such numbers.
 
@@ -36,20 +83,8 @@ def bootstrap_interval(
         Both ends, the same whenever the values are; None for fewer than two values, which tell
         nothing of their spread.
     """
-    if len(values) < 2:
-        return None
-    if len(set(values)) == 1:
-        return [float(values[0])] * 2
-    result = scipy.stats.bootstrap(
-        (values,),
-        statistic,
-        confidence_level=CONFIDENCE,
-        n_resamples=RESAMPLES,
-        batch=max(1, _AT_ONCE // len(values)),
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    return [float(result.confidence_interval.low), float(result.confidence_interval.high)]
+    bounds = stratified_bootstrap(lambda scores: statistic(scores[0], axis=-1), [np.array(values)])
+    return None if bounds is None else [float(end) for end in bounds]
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, Any]:

@@ -12,11 +12,18 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure as Picture
 
-from rims_rl.comparison.aggregate import Scores, pooled_iqm, stratified_bootstrap
-from rims_rl.experiments.curves import TENTHS, Array, Curve, at_the_end, in_tenths
+from rims_rl.comparison.aggregate import pooled_iqm
+from rims_rl.experiments.curves import TENTHS, Curve, at_the_end, in_tenths
 from rims_rl.experiments.drawing import draw_curves, grid, label_steps, legend_above
 from rims_rl.experiments.figure import Drawing, Figure
-from rims_rl.experiments.statistics import over_seeds, three_digits, with_interval
+from rims_rl.experiments.statistics import (
+    Array,
+    Scores,
+    over_seeds,
+    stratified_bootstrap,
+    three_digits,
+    with_interval,
+)
 from rims_rl.experiments.store import Runs, Wanted
 from rims_rl.experiments.tables import Table, as_markdown
 from rims_rl.published.cores import CORES, LSTM, OTHERS, PARTS, Options, colours_of, wanted

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from rims_rl.experiments.curves import at_the_end
+from rims_rl.experiments.curves import at_the_end, first_at
 from rims_rl.experiments.drawing import label_steps
 from rims_rl.experiments.figure import Drawing, Figure
 from rims_rl.experiments.statistics import three_digits
@@ -57,22 +57,13 @@ def _of_run(run: StoredRun) -> dict[str, Any]:
         "seed": run.seed,
         "parameters": run.results["param_count"],
         "return": at_the_end(windows["return"]),
-        "steps to threshold": steps_to(run, THRESHOLD),
+        "steps to threshold": first_at(THRESHOLD, windows["timesteps"], windows["return"]),
         "explained variance": at_the_end(windows["train/explained_variance"]),
         "entropy": -at_the_end(windows["train/entropy_loss"]),
         "largest state": state["largest"],
         "share of steps each RIM is active": [at_the_end(values) for values in _activity(run)],
         **of_updates([run]),
     }
-
-
-def steps_to(run: StoredRun, threshold: float) -> int | None:
-    """The end of the first window whose mean return reached a threshold; None: there is none."""
-    windows = run.results["windows"]
-    for steps, value in zip(windows["timesteps"], windows["return"], strict=True):
-        if value is not None and value >= threshold:
-            return int(steps)
-    return None
 
 
 def _row(name: str, end: Mapping[str, Any]) -> list[str]:
@@ -83,7 +74,7 @@ def _row(name: str, end: Mapping[str, Any]) -> list[str]:
         f"{end['parameters']:,}",
         str(end["seed"]),
         three_digits(end["return"]),
-        "never" if passed is None else f"{passed:,}",
+        "never" if passed is None else f"{passed:,.0f}",
         *map(three_digits, numbers),
         *cells(end),
     ]

@@ -14,8 +14,8 @@ from rims_rl.comparison.aggregate import (
     performance_profile,
     pooled_iqm,
     probability_of_improvement,
-    stratified_bootstrap,
 )
+from rims_rl.experiments.statistics import stratified_bootstrap
 
 #: Of few digits, so that ties occur and sums are exact enough.
 SCORE = st.integers(-300, 300).map(lambda hundredths: hundredths / 100)

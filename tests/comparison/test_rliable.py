@@ -17,9 +17,8 @@ from rims_rl.comparison.aggregate import (
     AGGREGATES,
     performance_profile,
     probability_of_improvement,
-    stratified_bootstrap,
 )
-from rims_rl.experiments.statistics import RESAMPLES
+from rims_rl.experiments.statistics import RESAMPLES, stratified_bootstrap
 
 FOLDER = Path(__file__).parent / "rliable"
 SCORES = json.loads((FOLDER / "scores.json").read_text())

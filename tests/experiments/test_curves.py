@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rims_rl.experiments.curves import Curve, progress_values, window_means
+from rims_rl.experiments.curves import Curve, first_at, progress_values, window_means
 from rims_rl.experiments.drawing import draw_curves
 from rims_rl.experiments.statistics import between, bootstrap_interval, interquartile_mean
 
@@ -96,3 +96,10 @@ def test_a_line_goes_on_over_an_empty_window():
 )
 def test_numbers_are_read_at_a_glance(value, interval, text):
     assert between(value, interval) == text
+
+
+@given(st.lists(st.integers(-3, 3) | st.none(), min_size=1, max_size=8), st.integers(-4, 4))
+def test_a_level_is_first_reached_where_nothing_before_it_does(values, level):
+    found = first_at(level, range(len(values)), values)
+    reached = [value is not None and value >= level for value in values]
+    assert found == (reached.index(True) if any(reached) else None)
