@@ -287,6 +287,7 @@ def ppo_settings(ppo: PPOOptions) -> dict[str, Any]:
         "learning_rate": LinearSchedule(rate, 0.0, 1.0) if linear else rate,
         "n_epochs": ppo.n_epochs,
         "clip_range": ppo.clip_range,
+        "clip_range_vf": ppo.clip_range_vf,
         "gamma": ppo.gamma,
         "gae_lambda": ppo.gae_lambda,
         "ent_coef": ppo.ent_coef,

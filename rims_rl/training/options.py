@@ -102,6 +102,9 @@ class PPOOptions:
     )
     n_epochs: int = option(4, "passes over each batch")
     clip_range: float = option(0.2, "how far the probability ratio may move from 1")
+    clip_range_vf: float | None = option(
+        None, "how far values may move in an update, in units of the rewards; default: any way"
+    )
     gamma: float = option(0.99, "discount factor")
     gae_lambda: float = option(0.95, "lambda of generalised advantage estimation")
     ent_coef: float = option(0.01, "weight of the entropy bonus")
@@ -113,7 +116,8 @@ class PPOOptions:
         at_least(self, 1, "n_steps", "n_minibatches", "n_epochs")
         at_least(self, 0.0, "ent_coef", "vf_coef")
         in_unit_interval(self, "gamma", "gae_lambda")
-        above_zero(self, "learning_rate", "clip_range", "max_grad_norm", "target_kl")
+        above_zero(self, "learning_rate", "clip_range", "clip_range_vf")
+        above_zero(self, "max_grad_norm", "target_kl")
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,11 @@ class TrainPlan(Plan):
     ppo: PPOOptions
 
     NOT_IN_IDENTITY = Plan.NOT_IN_IDENTITY | {"keep_checkpoints"}
-    CAME_LATER: ClassVar[Mapping[str, Any]] = {"observe_last_action": False, "spatial_input": False}
+    CAME_LATER: ClassVar[Mapping[str, Any]] = {
+        "observe_last_action": False,
+        "spatial_input": False,
+        "clip_range_vf": None,
+    }
 
     def __post_init__(self) -> None:
         n_envs, n_minibatches = self.env.n_envs, self.ppo.n_minibatches

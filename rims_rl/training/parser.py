@@ -45,8 +45,9 @@ RESUMABLE = frozenset(
     (
         *("total_timesteps", "device", "threads", "track"),
         *("eval_every", "eval_episodes", "checkpoint_every", "keep_checkpoints"),
-        *("learning_rate", "learning_rate_schedule", "n_epochs", "clip_range", "target_kl"),
-        *("gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm"),
+        *("learning_rate", "learning_rate_schedule", "n_epochs", "target_kl"),
+        *("clip_range", "clip_range_vf", "ent_coef", "vf_coef", "max_grad_norm"),
+        *("gamma", "gae_lambda"),
     )
 )
 

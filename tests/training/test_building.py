@@ -189,6 +189,11 @@ def test_spatial_input_is_refused_where_there_are_no_places_or_no_attention() ->
         built(env="MinAtar/Breakout-v1", spatial_input=True, core="lstm")
 
 
+def test_the_clipping_of_values_reaches_ppo() -> None:
+    assert built(env="CartPole-v1").clip_range_vf is None
+    assert built(env="CartPole-v1", clip_range_vf=0.1).clip_range_vf(1.0) == 0.1
+
+
 def test_a_value_that_does_not_work_is_named() -> None:
     with pytest.raises(UsageError, match=r"of a type that does not work: .*\(net_arch 64"):
         built(env="CartPole-v1", policy_kwargs={"net_arch": 64})

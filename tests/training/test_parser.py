@@ -115,9 +115,10 @@ def test_a_configuration_saved_before_there_was_an_option_means_its_default():
 
 def test_options_that_came_later_tell_runs_apart_only_where_they_are_used():
     before = resolved("--env", "MinAtar/Breakout-v1").identity()
-    for option in TrainPlan.CAME_LATER:
+    for option, default in TrainPlan.CAME_LATER.items():
         assert option not in before
-        used = resolved("--env", "MinAtar/Breakout-v1", flag(option), "true").identity()
+        other = "0.1" if default is None else "true"
+        used = resolved("--env", "MinAtar/Breakout-v1", flag(option), other).identity()
         assert used != before
         assert option in used
 
