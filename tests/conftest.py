@@ -1,5 +1,7 @@
 """Settings for all tests, and the place where those of a command run."""
 
+import signal
+
 import hypothesis
 import pytest
 import torch
@@ -16,6 +18,12 @@ hypothesis.settings.load_profile("patient")
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)  # tiny networks: more threads only wait for each other
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c() -> None:
+    # Ignored where tests run behind `&` in a script, also by the processes that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

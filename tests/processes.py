@@ -17,10 +17,10 @@ def finish(process):
     return process.returncode, out, err
 
 
-def wait_for(process, path):
-    """Waits until a running process has written a file that stays."""
+def wait_for(process, path, lines=0):
+    """Waits until a running process has written a file that stays, or so many lines of it."""
     for _ in range(3600):
-        if path.exists():
+        if path.exists() and (not lines or path.read_text().count("\n") >= lines):
             return
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)

@@ -30,7 +30,7 @@ def test_the_python_examples_run(tmp_path, monkeypatch):
 
 
 def test_every_file_it_names_is_there():
-    names = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    names = re.findall(r"\]\((?!http|#)([^)#]+)", README)
     assert names
     for name in names:
         assert (ROOT / name).exists(), name

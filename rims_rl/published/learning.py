@@ -217,7 +217,8 @@ All cores of a task have the same number of units and the same settings: {steps}
 interquartile mean over seeds with its 95% bootstrap interval (one seed: no interval).
 
 - At the end: the mean of the windows in the last tenth of the steps; for CartPole without
-  velocities 20 deterministic episodes after training with sb3-contrib's own minibatches.
+  velocities 20 deterministic episodes after training with the settings of sb3-contrib's own test
+  (a core each for actor and critic, normalised observations).
 - Over training: the mean of {windows} equal windows.
 {statistics}"""
 _COLUMNS = (

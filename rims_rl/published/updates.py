@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rims_rl.experiments.statistics import three_digits
 from rims_rl.experiments.store import StoredRun
 
 
@@ -53,4 +54,4 @@ def _over_runs(stored: Sequence[StoredRun], measure: Measure) -> float | None:
 
 def cells(result: Mapping[str, Any]) -> list[str]:
     """Each of `MEASURES` in what `of_updates` gave, for a table."""
-    return ["" if result[label] is None else f"{result[label]:.2g}" for label in MEASURES]
+    return [three_digits(result[label]) for label in MEASURES]
