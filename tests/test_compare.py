@@ -94,6 +94,25 @@ def test_published_results_may_say_no_hours(capsys):
 
 
 @pytest.mark.usefixtures("in_empty_folder", "runs")
+def test_a_threshold_is_looked_for_and_curves_have_the_axis_that_is_asked_for(capsys):
+    results = [json.loads(Path(f"runs/rim-{seed}/results.json").read_text()) for seed in (0, 1)]
+    first = [next(value for value in run["windows"]["return"] if value) for run in results]
+    assert main(["runs", "--threshold", str(max(first)), "--out", "o"]) == 0
+    summary = json.loads(Path("o/comparison.json").read_text())
+    (rim,) = (arm for arm in summary["arms"] if arm["core"].startswith("rim"))
+    assert rim["threshold"]["return"] == max(first)
+    windows = results[first.index(max(first))]["windows"]
+    reached = min(step for step in rim["threshold"]["steps"] if step is not None)
+    assert reached == windows["timesteps"][windows["return"].index(max(first))]
+    by_steps = Path("o/curves.svg").read_text()
+    assert main(["runs", "--axis", "frames", "--out", "o"]) == 0
+    by_frames = Path("o/curves.svg").read_text()
+    assert "<!-- agent steps -->" in by_steps
+    assert "<!-- agent steps -->" not in by_frames
+    assert "frames" in by_frames
+
+
+@pytest.mark.usefixtures("in_empty_folder", "runs")
 def test_patterns_choose_and_one_core_alone_is_shown(capsys):
     assert main(["runs", "--out", "o"]) == 0
     assert Path("o/improvement.png").exists()

@@ -154,6 +154,18 @@ def test_without_a_rim_it_is_never_active_and_later_again():
     assert not torch.stack([mask[-1] for mask in masks])[..., 1].any()
 
 
+def test_steps_seed_and_folder_are_those_that_are_asked_for():
+    assert train(["--env", "CartPole-v1", *TINY]) == 0
+    argv = ["r", "--episodes", "0", "--steps", "6"]
+    for seed in (0, 1):
+        assert main([*argv, "--seed", str(seed), "--out", f"o{seed}"]) == 0
+    assert not Path("r/inspection").exists()
+    first, second = (json.loads(Path(f"o{seed}/inspection.json").read_text()) for seed in (0, 1))
+    assert first["steps"] == second["steps"] == 6
+    pictures = [Path(f"o{seed}/inspection.png").read_bytes() for seed in (0, 1)]
+    assert pictures[0] != pictures[1]
+
+
 REFUSED = {
     "nothing there": ([], ["nowhere"], "nowhere"),
     "no RIMs": (["--core", "lstm"], ["r"], "core 'lstm' has no RIMs"),

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -28,7 +29,7 @@ from rims_rl.runs.wandb_log import log_records
 from rims_rl.tasks.__main__ import main as train_a_task
 from rims_rl.train import main
 from rims_rl.training import episodes, recording, trainee
-from rims_rl.training.building import make_model
+from rims_rl.training.building import make_model, make_training_env
 from rims_rl.training.monitor import MonitorLog
 from rims_rl.training.parser import read_yaml
 from rims_rl.training.trainee import AGENTS
@@ -554,6 +555,53 @@ def test_results_say_what_the_tables_say():
     assert results["last_evaluation"]["time/total_timesteps"] == 1024
     assert results["statistics"]["train/approx_kl"]["largest"] >= 0
     assert results["param_count"] > 1000
+
+
+def test_evaluations_are_played_as_asked_and_logged(monkeypatch):
+    played: list[Any] = []
+
+    def watched(model, env, count, **how):
+        grids = env.reset()["grid"].copy()
+        games = episodes.play(model, env, count, **how)
+        played.append((games, env.num_envs, count, how["deterministic"], grids))
+        return games
+
+    monkeypatch.setattr(recording, "play", watched)
+    argv = ["--env", "MiniGrid-Empty-Random-5x5-v0", *TINY[2:], "--track", "off"]
+    argv += ["--total-timesteps", "256", "--eval-every", "128", "--run-dir", "r"]
+    assert main([*argv, "--eval-episodes", "6", "--eval-deterministic"]) == 0
+    rows = [row for row in table("r/progress.csv") if row["eval/mean_reward"]]
+    assert len(rows) == len(played) == 2
+    for row, (games, *how, _) in zip(rows, played, strict=True):
+        assert how == [4, 6, True]
+        assert len(games.returns) == 6
+        assert float(row["eval/mean_reward"]) == pytest.approx(np.mean(games.returns))
+        assert float(row["eval/mean_ep_length"]) == pytest.approx(np.mean(games.lengths))
+        assert float(row["eval/success_rate"]) == pytest.approx(np.mean(games.successes))
+    begun = make_training_env(AGENTS.stored_plan(Path("r/config.yaml"), {}), 0).reset()
+    assert isinstance(begun, dict)
+    for *_, grids in played:  # other layouts than the training's
+        assert (grids != begun["grid"]).any()
+
+
+def test_games_are_recorded_with_their_environment():
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "512"]
+    assert main([*argv, "--eval-every", "0"]) == 0
+    games = table("r/episodes.csv")
+    assert {game["env"] for game in games} == {"0", "1", "2", "3"}
+    for env in "0123":  # games of an environment follow one another
+        rows = [game for game in games if game["env"] == env]
+        steps = np.array([int(row["timesteps"]) for row in rows]) // 4
+        lengths = [int(row["length"]) for row in rows]
+        assert np.diff(steps, prepend=0).tolist() == lengths
+
+
+def test_a_run_has_the_threads_that_it_asks_for(monkeypatch):
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "64"]
+    assert main([*argv, "--eval-every", "0", "--threads", "3"]) == 0
+    assert asked == [3]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x05\x06" + 18 * b"\0", None])

@@ -71,7 +71,6 @@ def test_statistics_of_a_rollout():
     model.learn(16, [CoreStatistics(), spy])
     shares = [spy.values[f"rim/active_{k}"] for k in (1, 2, 3, 4)]
     assert sum(shares) == pytest.approx(2)
-    assert 0 <= spy.values["rim/activation_entropy"] <= 1
     model, other = model_for(), Spy()
     model.set_logger(Logger(None, []))
     model.learn(16, [Asks(), CoreStatistics(), other])
@@ -93,6 +92,7 @@ class Recorder(BaseCallback):
         super().__init__()
         self.masks: list[torch.Tensor] = []
         self.starts: list[torch.Tensor] = []
+        self.states: list[torch.Tensor] = []
         self.norms: list[torch.Tensor] = []
         self.updates: list[dict[str, float]] = []
 
@@ -100,6 +100,7 @@ class Recorder(BaseCallback):
         mask = cast(MlpRimPolicy, self.model.policy).active_mask
         assert mask is not None
         self.masks.append(mask)
+        self.states.append(self.locals["lstm_states"].pi[0])
         self.starts.append(torch.as_tensor(cast(RecurrentPPO, self.model)._last_episode_starts))
         return True
 
@@ -131,6 +132,17 @@ def test_the_active_sets_of_stored_steps_are_those_that_acted():
     assert 0 < changed.sum() < len(changed)
     share = changed.double().mean().item()
     assert spy.values["rim/active_set_changes"] == pytest.approx(share)
+
+
+def test_a_rollout_is_summed_up_in_numbers():
+    _, spy, recorder = watched(learning_rate=0.0)
+    shares = torch.cat(recorder.masks).double().mean(0)
+    found = [spy.values[f"rim/active_{k}"] for k in (1, 2, 3, 4)]
+    assert found == pytest.approx(shares.tolist())
+    assert spy.values["rim/activation_entropy"] == pytest.approx(activation_entropy(shares))
+    largest = torch.cat(recorder.states).abs().max().item()
+    assert spy.values["core/largest_state"] == pytest.approx(largest)
+    assert 0 < largest < 1
 
 
 def test_an_update_changes_active_sets_as_far_as_it_changes_the_policy():

@@ -87,6 +87,7 @@ def test_stable_baselines_neither_reorders_nor_scales():
 def test_a_game_that_would_go_on_forever_is_cut_off():
     env = make_minatar("MinAtar/Seaquest-v1", env_kwargs={"sticky_action_prob": 0.0})
     env.reset(seed=0)
+    assert MAX_STEPS == 5_000  # as the documentation has it
     ends = [env.step(0)[2:4] for _ in range(MAX_STEPS)]
     assert not any(any(end) for end in ends[:-1])
     assert ends[-1] == (False, True)

@@ -26,6 +26,24 @@ def make(env_id, **kwargs):
     return gym.make(env_id, disable_env_checker=True, **kwargs).unwrapped
 
 
+#: As docs/environments.md has them: room, distractors, their kinds, what a wrong pick does.
+SIZES = {
+    "": (7, 4, KNOWN_KINDS, "continue"),
+    "Novel": (7, 4, NOVEL_KINDS, "continue"),
+    "More": (7, 8, KNOWN_KINDS, "continue"),
+    "Small": (6, 3, KNOWN_KINDS, "end"),
+    "SmallNovel": (6, 3, NOVEL_KINDS, "end"),
+    "SmallMore": (6, 6, KNOWN_KINDS, "end"),
+}
+
+
+def test_sizes_of_the_ids():
+    assert {f"rims_rl/PickupDistractors{name}-v0" for name in SIZES} == set(IDS)
+    for name, size in SIZES.items():
+        env = make(f"rims_rl/PickupDistractors{name}-v0")
+        assert (env.width, env.num_distractors, env.distractor_kinds, env.wrong_pick) == size
+
+
 def shortest_path(env, goals):
     """Actions to the nearest place from which the agent faces a goal: breadth-first search."""
     start = (*map(int, env.agent_pos), env.agent_dir)

@@ -1,5 +1,6 @@
 """Runs are trained once and to their end, whatever is killed on the way."""
 
+import argparse
 import os
 import shlex
 import signal
@@ -8,10 +9,12 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from rims_rl.experiments import command
 from rims_rl.experiments.executor import (
     DryRun,
     NothingTrained,
@@ -40,6 +43,18 @@ from tests.experiments.test_executor import some_seconds
 models = [some_seconds(), some_seconds()]
 Runs(Path("store"), [0, 1], quick=True, executor=Processes(2)).prepare(models)
 """
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_options_of_ray_reach_it(given, monkeypatch):
+    monkeypatch.setattr(command, "Ray", lambda *arguments: arguments)
+    parser = argparse.ArgumentParser()
+    command.add_executor_options(parser)
+    options = ["--ray-address", "auto", "--cpus-per-run", "2"]
+    options += ["--gpus-per-run", "0.5", "--jobs", "3"]
+    asked = parser.parse_args(["--executor", "ray", *(options if given else [])])
+    chosen: Any = command.chosen_executor(parser, asked)
+    assert chosen == (("auto", 2, 0.5, 3) if given else (None, 1, 0, None))
 
 
 def some_seconds(epochs=150):

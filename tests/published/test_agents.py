@@ -9,10 +9,13 @@ import pytest
 import yaml
 
 from rims_rl import figures
+from rims_rl.experiments.store import NOTHING, Runs
 from rims_rl.figures import main
 from rims_rl.published import inputs, learning, object_picking, pong
 from rims_rl.published.cores import CORES
 from rims_rl.published.suites import read_suite
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
@@ -60,6 +63,15 @@ def test_learning_is_trained_drawn_and_drawn_again_from_its_publication(capsys):
     again = json.loads(Path("o/learning.json").read_text())["numbers"]
     assert again == numbers
     assert len(picture) > 10_000
+
+
+@pytest.mark.parametrize("name", learning.LEARNING_TASKS)
+def test_published_runs_have_todays_settings(name):
+    """Whoever changes a preset or a default either trains again or leaves the old ones out."""
+    task = learning.LEARNING_TASKS[name]
+    runs = Runs(Path("r"), range(5), only=NOTHING, published=RESULTS / "runs")
+    for core in FEW:
+        assert runs.stored(task.wanted(core), numbers_only=True), core
 
 
 def test_inputs_are_compared(monkeypatch):

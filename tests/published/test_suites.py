@@ -80,6 +80,14 @@ def test_from_nothing_with_a_pattern_and_on(capsys):
 
 
 @pytest.mark.usefixtures("tiny")
+def test_seeds_are_as_many_as_are_asked_for(capsys):
+    assert main(["tiny.yaml", "--budget", "two", "--seeds", "3", "--dry-run"]) == 0
+    commands = capsys.readouterr().out.splitlines()
+    of_seeds = [sum(f"--seed {seed} " in line for line in commands) for seed in range(4)]
+    assert of_seeds == [4, 4, 4, 0]
+
+
+@pytest.mark.usefixtures("tiny")
 def test_results_that_are_kept_need_no_runs(capsys):
     argv = ["tiny.yaml", "--jobs", "1", "--results", "kept"]
     assert main([*argv, "--runs", "r", "--only", "*lstm*"]) == 0

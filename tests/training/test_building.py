@@ -23,7 +23,15 @@ from rims_rl.agents import (
 from rims_rl.core.config import VARIANTS
 from rims_rl.envs.last_action import LAST_ACTION, LAST_REWARD
 from rims_rl.runs.errors import UsageError
-from rims_rl.training.building import _features, make_model, make_training_env
+from rims_rl.training.building import (
+    EVALUATING,
+    PLAYING,
+    RESUMING,
+    _features,
+    derived_seed,
+    make_model,
+    make_training_env,
+)
 from rims_rl.training.parser import plan
 
 
@@ -189,9 +197,33 @@ def test_spatial_input_is_refused_where_there_are_no_places_or_no_attention() ->
         built(env="MinAtar/Breakout-v1", spatial_input=True, core="lstm")
 
 
-def test_the_clipping_of_values_reaches_ppo() -> None:
-    assert built(env="CartPole-v1").clip_range_vf is None
-    assert built(env="CartPole-v1", clip_range_vf=0.1).clip_range_vf(1.0) == 0.1
+def test_every_setting_reaches_ppo() -> None:
+    settings = {
+        "n_epochs": 3, "gamma": 0.9, "gae_lambda": 0.8, "ent_coef": 0.03, "vf_coef": 0.7,
+        "max_grad_norm": 0.3, "target_kl": 0.05,
+    }  # fmt: skip
+    of_progress = {"learning_rate": 1e-3, "clip_range": 0.4, "clip_range_vf": 0.1}
+    model = built(env="CartPole-v1", **settings, **of_progress, learning_rate_schedule="constant")
+    assert {name: getattr(model, name) for name in settings} == settings
+    for remaining in (1.0, 0.5):
+        assert model.lr_schedule(remaining) == 1e-3
+        assert model.clip_range(remaining) == 0.4
+        assert model.clip_range_vf(remaining) == 0.1
+    falling = built(env="CartPole-v1", learning_rate=1e-3, learning_rate_schedule="linear")
+    assert [falling.lr_schedule(left) for left in (1.0, 0.5, 0.0)] == [1e-3, 5e-4, 0.0]
+    assert falling.clip_range_vf is None
+
+
+def test_seeds_for_other_purposes_are_others() -> None:
+    """Training environment i of seed s has seed s + i: none of these may be near."""
+    purposes = (EVALUATING, RESUMING, PLAYING)
+    derived = [
+        derived_seed(seed, *key) for seed in (0, 1)
+        for key in ((), *((purpose, step) for purpose in purposes for step in (0, 64)))
+    ]  # fmt: skip
+    assert len(set(derived)) == len(derived)
+    assert min(derived) > 10_000
+    assert derived_seed(1, EVALUATING, 64) == derived_seed(1, EVALUATING, 64)
 
 
 def test_a_value_that_does_not_work_is_named() -> None:
