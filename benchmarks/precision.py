@@ -99,7 +99,6 @@ def main() -> None:
         RESULTS / "precision.json",
         {
             **provenance(),
-            "agent steps of the checkpoint": model.num_timesteps,
             "probability ratio before an update, distance from 1": ratios,
             "cosine of gradients": cosines,
         },

@@ -45,7 +45,7 @@ _EXAMPLES = """\
 examples:
   python -m rims_rl.tasks {task} --quick
   python -m rims_rl.tasks {task} --core lstm --hidden-size 300 --seed 1
-  python -m rims_rl.tasks --resume runs/{task}/rim-k6-4-h600/seed0-20260101-120000
+  python -m rims_rl.tasks --resume RUN_FOLDER
 Flags win over --config FILE (YAML, the flags' names as keys), which wins over the task's preset
 (rims_rl/configs/tasks). Every run writes its resolved config.yaml and, at the end, results.json.
 Ctrl-C and SIGTERM save a checkpoint; a run continues with --resume, even after a kill -9.
