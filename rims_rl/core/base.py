@@ -5,8 +5,11 @@ Axes: T time, B batch, D input features, S units of the state.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from rims_rl.core.dynamics import State
 from rims_rl.core.tracing import is_tracing, may_look_into
@@ -61,7 +64,7 @@ class Core(nn.Module):
             TypeError: x is no tensor.
             ValueError: a shape does not fit.
         """
-        check_tensor(x)
+        check_tensors(x, state, episode_starts)
         if x.dim() == 2:
             output, new_state = Core.forward(self, *add_batch(x, state, episode_starts))
             return output.squeeze(1), without_batch(new_state)
@@ -69,12 +72,17 @@ class Core(nn.Module):
         if x.dim() == 4 and not self.reads_rows:
             raise ValueError(f"{type(self).__name__} reads one row a step, (T, B, D)")
         starts = None if episode_starts is None else episode_starts.to(x.dtype)
-        output, after = self.run(x, state or initial_state(x, self.hidden_size), starts)
-        self._check_results(x, output, after)
-        return output, after
+        results = self.run(x, state or initial_state(x, self.hidden_size), starts)
+        self._check_results(x, results)
+        return results
 
-    def _check_results(self, x: Tensor, output: Tensor, state: State) -> None:
-        """Raises a ValueError if a core's own `run` does not give what it should."""
+    def _check_results(self, x: Tensor, results: object) -> None:
+        """Raises an error if a core's own `run` does not give what it should."""
+        match results:
+            case (Tensor() as output, (Tensor(), Tensor()) as state):
+                pass
+            case _:
+                raise TypeError(f"{type(self).__name__}.run must give output, (h, c), all tensors")
         steps, batch = x.shape[:2]
         wanted = {
             "output": (output, (steps, batch, self.output_size)),
@@ -88,23 +96,41 @@ class Core(nn.Module):
                 )
 
 
-def check_tensor(x: object) -> None:
-    """Raises a TypeError where the input is no tensor, such as a packed sequence."""
-    if not isinstance(x, Tensor):
-        raise TypeError(
-            f"x must be a tensor (T, B, D), got {type(x).__name__}: pad sequences to one length"
-        )
+def check_tensors(x: object, state: object, episode_starts: object) -> None:
+    """Raises an error where what a core is called with are no tensors.
+
+    Raises:
+        TypeError: x, a part of the state or episode_starts is something else.
+        ValueError: the state is no pair.
+    """
+    if isinstance(x, PackedSequence):
+        raise TypeError("x must be a tensor (T, B, D), no PackedSequence: pad to one length")
+    if state is not None and not (isinstance(state, Sequence) and len(state) == 2):
+        raise ValueError("state must be a pair (h, c)")
+    h, c = state or (None, None)
+    named = {"state h": h, "state c": c, "episode_starts": episode_starts}
+    given = {"x": x, **{name: part for name, part in named.items() if part is not None}}
+    if state is not None and (h is None or c is None):
+        raise TypeError("state must be a pair of tensors (h, c), or None")
+    for name, part in given.items():
+        if not isinstance(part, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(part).__name__}: torch.as_tensor")
 
 
 def add_batch(
     x: Tensor, state: State | None, episode_starts: Tensor | None
 ) -> tuple[Tensor, State | None, Tensor | None]:
     """A batch of one: x (T, D), state (1, S) each and episode_starts (T) get an axis."""
-    with_axis = None
-    if state is not None:
-        if isinstance(state, Tensor) or len(state) != 2:
-            raise ValueError("state must be a pair (h, c)")
-        with_axis = state[0].unsqueeze(1), state[1].unsqueeze(1)
+    h, c = state or (None, None)
+    wanted = {"state h": (h, 2), "state c": (c, 2), "episode_starts": (episode_starts, 1)}
+    for name, (part, axes) in wanted.items():
+        if part is not None and part.dim() != axes:
+            shape = "(T,)" if axes == 1 else "(1, S)"
+            raise ValueError(
+                f"{name} of an input without a batch, {tuple(x.shape)}, must be {shape}, got "
+                f"{tuple(part.shape)}"
+            )
+    with_axis = None if state is None else (state[0].unsqueeze(1), state[1].unsqueeze(1))
     starts = None if episode_starts is None else episode_starts.unsqueeze(1)
     return x.unsqueeze(1), with_axis, starts
 
@@ -157,8 +183,6 @@ def check_sequence(
     steps, batch = x.shape[:2]
     if episode_starts is not None and is_tracing():
         raise ValueError("torch.jit.trace would record where episodes start: use torch.export")
-    if state is not None and (isinstance(state, Tensor) or len(state) != 2):
-        raise ValueError("state must be a pair (h, c)")
     for name, tensor in zip("hc", state or (), strict=False):
         if tensor.shape != (1, batch, core.hidden_size):
             raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from rims_rl.core.forms import COMMUNICATIONS, SELECTIONS, WITHOUT_GRADIENT
@@ -254,14 +254,12 @@ class RIMConfig:
         self._check_up_to_rims("num_active")
         if self.comm_top_k is not None:
             self._check_up_to_rims("comm_top_k")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
-        if not self.edge_width > 0.0:
-            raise ValueError(f"edge_width must be above 0, got {self.edge_width}")
+        self._check_number("dropout", " in [0, 1)", lambda value: 0.0 <= value < 1.0)
+        self._check_number("edge_width", " above 0", lambda value: value > 0.0)
 
     def _check_sizes(self) -> None:
-        if not 0.0 < self.score_bias_std < math.inf:
-            raise ValueError(f"score_bias_std must be above 0, got {self.score_bias_std}")
+        self._check_number("score_bias_std", " above 0", lambda value: value > 0.0)
+        self._check_number("comm_gate_bias")
         self._check_positive("input_key_size", "comm_key_size", "comm_value_size")
         if self.input_value_size is not None:
             self._check_positive("input_value_size")
@@ -294,6 +292,14 @@ class RIMConfig:
                 f"{name} must be between 1 and num_rims ({self.num_rims}), got {value}"
             )
         self._check_positive(name)
+
+    def _check_number(
+        self, name: str, where: str = "", fits: Callable[[float], bool] = lambda value: True
+    ) -> None:
+        value = getattr(self, name)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or not fits(value):
+            raise ValueError(f"{name} must be a finite number{where}, got {value!r}")
 
     def _check_positive(self, *names: str) -> None:
         for name in names:

@@ -146,6 +146,8 @@ _PROBE = (2, 3, 4)
 
 
 def _check_shape(kind: str, name: str, result: Tensor, shape: tuple[int, ...]) -> None:
+    if not isinstance(result, Tensor):
+        raise ValueError(f"{kind} {name!r} must give a tensor, got {type(result).__name__}")
     if result.shape != shape:
         raise ValueError(
             f"{kind} {name!r} must give {shape} numbers for {shape}, got {tuple(result.shape)}"

@@ -105,7 +105,8 @@ def _parameters(factory: CoreFactory) -> tuple[str, ...]:
                 own, is_open = _named(inspect.signature(written["__init__"]))
                 named += own[1:]  # without self
     if is_open:
-        raise ValueError(f"{factory.__name__} must name the core's options instead of **kwargs")
+        name = getattr(factory, "__name__", repr(factory))
+        raise ValueError(f"{name} must name the core's options instead of **kwargs")
     return tuple(dict.fromkeys(named))
 
 

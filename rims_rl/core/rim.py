@@ -6,7 +6,8 @@ Axes: T time, B batch, M = T * B, K RIMs, H units per RIM, D input features, R i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from rims_rl.core.base import (
     Core,
     add_batch,
     check_sequence,
-    check_tensor,
+    check_tensors,
     handed_on,
     initial_state,
     keep_factors,
@@ -107,6 +108,8 @@ class RIM(Core):
             ValueError: there is no such RIM, fewer than num_active would be left, or all are
                 always active because there is no input attention.
         """
+        if not all(isinstance(k, Integral) and not isinstance(k, bool) for k in rims):
+            raise ValueError(f"RIMs are held by their numbers, got {list(rims)}")
         config, held = self.config, sorted(set(rims))
         if held and self.input_attention is None:
             raise ValueError("without input attention every RIM is active at every step")
@@ -146,7 +149,7 @@ class RIM(Core):
             TypeError: x is no tensor.
             ValueError: a shape does not fit, or the backend asked for cannot run here.
         """
-        check_tensor(x)
+        check_tensors(x, state, episode_starts)
         if is_under_autocast(x.device):
             # Attention rounded to 16 bits would choose other RIMs.
             dtype = self.dynamics.weight_hh.dtype
@@ -180,7 +183,10 @@ class RIM(Core):
         """RIMs held inactive, starts that learn, hooks on the parts: kernels know none of them."""
         holds_some = self.input_attention is not None and self.input_attention.held is not None
         starts_learn = keep is not None and keep.requires_grad
-        return holds_some or starts_learn or any(map(_has_hooks, self.children()))
+        return holds_some or starts_learn or any(map(_has_hooks, self._parts()))
+
+    def _parts(self) -> Iterable[torch.nn.Module]:
+        return (part for part in self.modules() if part is not self)
 
     def _run_without_batch(
         self, x: Tensor, state: State | None, episode_starts: Tensor | None, return_info: bool

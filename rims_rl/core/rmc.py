@@ -6,6 +6,7 @@ Axes: T time, B batch, D input features, N slots, F units per slot, S = N * F hi
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -101,5 +102,8 @@ def check_rmc_sizes(hidden_size: int, slots: int, heads: int) -> None:
     Raises:
         ValueError: the message names sizes that work.
     """
+    for name, value in {"slots": slots, "heads": heads}.items():
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
     unit = slots * heads
     check_divisible(hidden_size, unit, f"slots {slots} x heads {heads} = {unit}")

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 
@@ -76,6 +77,11 @@ def test_values_are_shared_out_to_heads():
         ({"selection": "softer"}, ["selection", "'hard', 'soft'"]),
         ({"edge_width": 0.0}, ["edge_width", "above 0"]),
         ({"score_bias_std": -1.0}, ["score_bias_std", "above 0"]),
+        ({"edge_width": math.inf}, ["edge_width must be a finite number above 0, got inf"]),
+        ({"edge_width": "a"}, ["edge_width must be a finite number above 0, got 'a'"]),
+        ({"dropout": "0.1"}, ["dropout must be a finite number in [0, 1), got '0.1'"]),
+        ({"comm_gate_bias": math.nan}, ["comm_gate_bias must be a finite number, got nan"]),
+        ({"comm_gate_bias": "x"}, ["comm_gate_bias"]),
         ({"comm_heads": 0}, ["comm_heads must be a whole number of at least 1"]),
         (
             {"variant": "paper", "comm_output_map": False},

@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,6 +24,11 @@ def make(seed=0, input_size=5, hidden_size=12, **options):
 
 def sequence(steps=7, batch=3, size=5, seed=1):
     return torch.randn(steps, batch, size, dtype=torch.float64, generator=seeded(seed))
+
+
+def a_state(seed=2):
+    h, c = torch.randn(2, 1, 3, 12, dtype=torch.float64, generator=seeded(seed))
+    return h, c
 
 
 def seeded(seed):
@@ -358,8 +364,9 @@ def test_selection_at_the_start_is_not_a_coin_toss():
     assert usage.min() > 0.2  # every RIM is used
 
 
-def test_dropout_acts_in_training_only():
-    rim, x = make(dropout=0.5), sequence()
+@pytest.mark.parametrize("alone", [{}, {"communication": None}, {"input_attention": None}])
+def test_dropout_acts_in_training_only(alone):
+    rim, x = make(dropout=0.5, **alone), sequence()
     assert not torch.equal(rim(x)[0], rim(x)[0])
     rim.eval()
     assert torch.equal(rim(x)[0], rim(x)[0])
@@ -392,6 +399,66 @@ def test_wrong_shapes_are_named(arguments, words):
     with pytest.raises(ValueError, match=r".") as caught:
         make()(**{"x": sequence(), **arguments})
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("core", [RIM(5, 12, 4, 2), LSTM(5, 12)])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"x": np.zeros((7, 3, 5))}, "x must be a tensor, got ndarray: torch.as_tensor"),
+        ({"state": (torch.zeros(1, 3, 12), None)}, "state must be a pair of tensors (h, c), or"),
+        ({"state": (np.zeros((1, 3, 12)),) * 2}, "state h must be a tensor, got ndarray"),
+        ({"episode_starts": np.zeros((7, 3))}, "episode_starts must be a tensor, got ndarray"),
+    ],
+)
+def test_what_is_no_tensor_is_named(core, arguments, words):
+    with pytest.raises(TypeError) as caught:
+        core(**{"x": torch.zeros(7, 3, 5), **arguments})
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("core", [RIM(5, 12, 4, 2), LSTM(5, 12)])
+def test_wrong_shapes_of_an_input_without_a_batch_are_told_as_given(core):
+    x = torch.zeros(7, 5)
+    with pytest.raises(ValueError, match=r"episode_starts .* must be \(T,\), got \(7, 1\)"):
+        core(x, None, torch.zeros(7, 1))
+    with pytest.raises(ValueError, match=r"state h .* must be \(1, S\), got \(1, 1, 12\)"):
+        core(x, (torch.zeros(1, 1, 12),) * 2)
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 4])
+@pytest.mark.parametrize("variant", ["default", "released"])
+def test_readers_read_from_as_many_as_comm_top_k_says(top_k, variant):
+    rim, x, state = make(variant=variant, comm_top_k=top_k), sequence(), a_state()
+    output, _, info = rim(x, state, return_info=True)
+    read = info.communication_attention.swapaxes(2, 3)[info.active_mask]
+    assert ((read > 0).sum(-1) == top_k).all()
+    torch.testing.assert_close(read.sum(-1), torch.ones_like(read[..., 0]))
+    everyone = make(variant=variant)(x, state)[0]
+    assert torch.allclose(output, everyone) == (top_k == 4)
+
+
+@pytest.mark.parametrize(("variant", "bias"), [("default", -6.0), ("hard", -2.0)])
+def test_gates_of_communication_begin_with_their_bias(variant, bias):
+    expected = torch.tensor([0.0] * 3 + [bias] * 3, dtype=torch.float64)  # content, then gate
+    assert torch.equal(make(variant=variant).communication.output_bias, expected)
+
+
+@pytest.mark.parametrize("variant", ["default", "released"])
+def test_rims_held_inactive_do_not_compete(variant):
+    rim = make(variant=variant)
+    rim.hold_inactive([1])
+    attention = rim(sequence(), a_state(), return_info=True)[2].input_attention
+    assert not attention[..., 1].any()
+    if variant == "released":  # the others share it out
+        torch.testing.assert_close(attention.sum(-1), torch.ones(7, 3).double(), atol=1e-3, rtol=0)
+
+
+def test_a_hook_on_any_part_is_called():
+    rim, calls = make(), []
+    rim.communication.dropout.register_forward_hook(lambda *_: calls.append(1))
+    rim(sequence())
+    assert len(calls) == 7
 
 
 def test_rows_need_input_attention():

@@ -113,5 +113,8 @@ def test_a_model_made_without_memory_is_filled_by_its_weights():
 
 
 def test_sizes_that_do_not_divide_are_refused_with_ones_that_work():
+    for option in ({"heads": 0}, {"slots": -1}, {"heads": 1.5}):
+        with pytest.raises(ValueError, match="must be a whole number of at least 1, got"):
+            RMC(5, 24, **option)
     with pytest.raises(ValueError, match="use 96 or 108"):
         RMC(INPUTS, 100, slots=3, heads=4)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -103,7 +103,7 @@ def twins(options, sizes, backend, seed):
     return reference, fast
 
 
-def assert_same(actual, expected, tolerance=1e-10):
+def assert_same(actual, expected, tolerance=1e-10, of_gradients=None):
     (outputs, info, grads), (expected_outputs, expected_info, expected_grads) = actual, expected
     assert torch.equal(info.active_mask, expected_info.active_mask)
     for name in ("input_attention", "communication_attention"):
@@ -118,7 +118,8 @@ def assert_same(actual, expected, tolerance=1e-10):
             continue
         scale = max(1.0, gradient.abs().max().item())
         difference = (grads[name] - gradient).abs().max().item()
-        assert difference <= tolerance * scale, f"{name} differs by {difference}"
+        allowed = (of_gradients or tolerance) * scale
+        assert difference <= allowed, f"{name} differs by {difference}"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -136,7 +137,10 @@ def assert_equal_to_the_reference(backend, case):
     state = [torch.randn(1, batch, hidden, dtype=torch.float64) for _ in range(2)]
     starts = resets_of(resets, steps, batch)
     probe = torch.randn(steps, batch, hidden, dtype=torch.float64)
-    assert_same(run(fast, x, state, starts, probe), run(reference, x, state, starts, probe))
+    # Where winners' attention is nearly 0, its share of them multiplies rounding.
+    of_gradients = 1e-8 if options["input_attention"] == "competition" else None
+    actual, expected = (run(rim, x, state, starts, probe) for rim in (fast, reference))
+    assert_same(actual, expected, of_gradients=of_gradients)
     with torch.no_grad():
         expected = reference(x, tuple(state), starts, return_info=True)
         actual = fast(x, tuple(state), starts, return_info=True)
@@ -660,8 +664,44 @@ def test_rims_held_inactive_never_move(case, data):
     assert_same(run(fast, x, state, starts, probe), run(reference, x, state, starts, probe))
 
 
+def test_views_that_only_say_they_are_negative_are_read_as_torch_does():
+    rim, x = RIM(4, 6, **SMALL), torch.randn(5, 3, 4)
+    state = torch._neg_view(torch.randn(1, 3, 6))
+    given = (state, state), (state.resolve_neg(), state.resolve_neg())
+    lazy, plain = (rim(x, of)[0] for of in given)
+    torch.testing.assert_close(lazy, plain)
+
+
+def test_saved_tensors_may_come_back_in_another_order_in_memory():
+    rim, x = RIM(4, 6, backend="native", **SMALL), torch.randn(5, 3, 4)
+
+    def turned(tensor):
+        return tensor if tensor.dim() < 2 else tensor.mT.contiguous().mT
+
+    def gradients():
+        found = torch.autograd.grad(rim(x)[0].square().sum(), list(rim.parameters()))
+        return torch.cat([gradient.flatten() for gradient in found])
+
+    plain = gradients()
+    with torch.autograd.graph.saved_tensors_hooks(turned, lambda tensor: tensor):
+        torch.testing.assert_close(gradients(), plain)
+
+
+def test_a_class_of_its_own_as_state_is_refused_by_the_kernel():
+    class Own(torch.Tensor):
+        pass
+
+    state = torch.zeros(1, 3, 6).as_subclass(Own)
+    with pytest.raises(ValueError, match="h0 is a Own, whose numbers only torch knows"):
+        RIM(4, 6, **SMALL)(torch.randn(5, 3, 4), (state, state))
+
+
 def test_rims_that_cannot_be_held_inactive():
     rim = RIM(4, 6, **SMALL)
+    slips: list[Any] = [[1.5], [True], ["0"]]
+    for slip in slips:
+        with pytest.raises(ValueError, match="held by their numbers"):
+            rim.hold_inactive(slip)
     for rims, words in (([0, 1], "at most 1 can be held"), ([3], "RIMs 0 to 2"), ([-1], "0 to 2")):
         with pytest.raises(ValueError, match=words):
             rim.hold_inactive(rims)

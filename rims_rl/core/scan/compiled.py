@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from rims_rl.core.attention import SPARSIFY_EPSILON
 from rims_rl.core.scan.operation import FORMS, ScanInputs, ScanRecord, ScanSpec
@@ -119,7 +120,9 @@ def backward(
     grad_h, grad_c = grad_h.contiguous(), grad_c.contiguous()
     results = (getattr(grads, name) for name in _GRADIENTS)
     edge_width = _edge_width(spec, inputs)
-    forward_arrays = _Forward(*map(_pointer, (*inputs, edge_width, *_flat(record))))
+    # Hooks on saved tensors may give them back in another order in memory.
+    saved = [None if part is None else part.contiguous() for part in _flat(record)]
+    forward_arrays = _Forward(*map(_pointer, (*inputs, edge_width, *saved)))
     arrays = _Backward(*map(_pointer, (grad_h, grad_c, *transposed, *results)))
     _call("rims_backward", inputs, _sizes(spec, inputs, True), forward_arrays, arrays)
     return grads
@@ -133,7 +136,9 @@ def _room_for_gradient(name: str, tensor: Tensor | None, wanted: bool) -> Any:
 
 
 def _contiguous(inputs: ScanInputs) -> ScanInputs:
-    return ScanInputs(*(None if t is None else t.contiguous() for t in inputs))  # type: ignore[arg-type]
+    """The numbers as they lie in memory, also of a view that only says it is negative."""
+    plain = (None if t is None else t.resolve_neg().contiguous() for t in inputs)
+    return ScanInputs(*plain)  # type: ignore[arg-type]
 
 
 def _flat(record: ScanRecord) -> tuple[Tensor | None, ...]:
@@ -144,6 +149,11 @@ def _check_types(inputs: ScanInputs) -> None:
     """Raises a ValueError where types are mixed: a pointer does not say what it points to."""
     expected = inputs.gates_in.dtype
     for name, tensor in zip(inputs._fields, inputs, strict=True):
+        if tensor is not None and type(tensor) not in (Tensor, Parameter):
+            raise ValueError(
+                f"{name} is a {type(tensor).__name__}, whose numbers only torch knows: use "
+                "backend='reference'"
+            )
         if tensor is not None and (tensor.dtype != expected or tensor.device.type != "cpu"):
             raise ValueError(
                 f"{name} must be {expected} on the CPU like the input, "
