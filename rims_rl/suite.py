@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -61,7 +62,8 @@ def _train(options: argparse.Namespace, command: str) -> int:
     finally:
         runs.publish()  # those that were done before, too, whatever stops the others
     _tell(suite.title, models, runs)
-    print(f"compare  python -m rims_rl.compare {options.results or runs.root}", flush=True)
+    stored = shlex.quote(str(options.results or runs.root))
+    print(f"compare  python -m rims_rl.compare {stored}", flush=True)
     return 0
 
 

@@ -243,7 +243,12 @@ def test_models_of_others_tell_that_they_may_need_their_scales(normalizes, tmp_p
     argv = [str(zoo / "CartPole-v1.zip"), "--env", "CartPole-v1", "--episodes", "1"]
     assert main(argv) == 0
     assert ("was trained under VecNormalize" in capsys.readouterr().err) == normalizes
-    if not normalizes:
+    if not normalizes:  # another model's statistics may lie beside it
+        VecNormalize(env).save(str(zoo / "vecnormalize.pkl"))
+        assert main(argv) == 0
+        told = capsys.readouterr()
+        assert "vecnormalize.pkl is not used, as" in told.err
+        assert "normalised by" not in told.out
         return
     # Where the Zoo puts them.
     (zoo / "CartPole-v1").mkdir()

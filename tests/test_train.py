@@ -584,6 +584,14 @@ def test_evaluations_are_played_as_asked_and_logged(monkeypatch):
         assert (grids != begun["grid"]).any()
 
 
+def test_commands_to_paste_are_quoted(capsys):
+    argv = [*TINY, "--track", "off", "--total-timesteps", "64", "--eval-every", "0"]
+    assert main([*argv, "--run-dir", "a run ü"]) == 0
+    out = capsys.readouterr().out
+    assert "rims_rl.evaluate 'a run ü'\n" in out
+    assert "rims_rl.train --resume 'a run ü' --total" in out
+
+
 def test_games_are_recorded_with_their_environment():
     argv = [*TINY, "--track", "off", "--run-dir", "r", "--total-timesteps", "512"]
     assert main([*argv, "--eval-every", "0"]) == 0

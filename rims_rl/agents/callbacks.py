@@ -64,7 +64,7 @@ class CoreStatistics(BaseCallback):
     def _on_step(self) -> bool:
         largest = self.locals["lstm_states"].pi[0].abs().max().item()
         self._largest_state = max(self._largest_state, largest)
-        mask = cast(CorePolicy, self.model.policy).acted_mask
+        mask = getattr(self.model.policy, "acted_mask", None)  # sb3-contrib's own have none
         if mask is not None:
             # (n_envs, K) -> (K,)
             active = mask.sum(dim=0, dtype=torch.float64)

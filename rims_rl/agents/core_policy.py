@@ -259,6 +259,7 @@ class CorePolicy(RecurrentActorCriticPolicy):
         deterministic: bool = False,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """As the parent's, which would take observations for steps where their number changes."""
+        episode_starts = episode_starts.reshape(-1)  # a single environment may tell one number
         count, of_state = episode_starts.shape[0], lstm_states[0].shape[1]
         if count != of_state:
             raise ValueError(

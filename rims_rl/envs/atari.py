@@ -93,8 +93,19 @@ class AtariVecEnv(VecEnv):
         return observations
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
-        """Take the agent's actions (n_envs,) for the next step."""
-        self._actions = np.asarray(actions, dtype=np.int64)
+        """Take the agent's actions (n_envs,) for the next step.
+
+        Raises:
+            ValueError: They are not one of the game's actions for each game.
+        """
+        chosen = np.asarray(actions, dtype=np.int64)
+        count = len(self.action_meanings)
+        # The C++ games would wait without end for one that died of an unknown action.
+        if chosen.shape != (self.num_envs,) or not ((chosen >= 0) & (chosen < count)).all():
+            raise ValueError(
+                f"actions must be {self.num_envs} numbers from 0 to {count - 1}, got {actions}"
+            )
+        self._actions = chosen
 
     def step_wait(self) -> VecEnvStepReturn:
         """Play one agent step in every game.

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -122,7 +123,7 @@ def check_resumable(command: str, folder: Path) -> None:
     if (other := begun_with(folder)) not in (None, command):
         raise UsageError(
             f"{folder} is a run of rims_rl.{other}: "
-            f"continue it with python -m rims_rl.{other} --resume {folder}"
+            f"continue it with python -m rims_rl.{other} --resume {shlex.quote(str(folder))}"
         )
     check_writable(folder)
 

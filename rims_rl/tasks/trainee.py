@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -108,9 +109,10 @@ class TaskModel(Trainee):
 
     def recover(self, error: FloatingPointError) -> str:
         """Leaves the checkpoints as they are."""
+        folder, rate = shlex.quote(str(self._folder)), self._learning.learning_rate / 2
         return (
             f"{error}; the checkpoints before it are intact: continue with another setting, e.g. "
-            f"--resume {self._folder} --learning-rate {self._learning.learning_rate / 2:g}"
+            f"--resume {folder} --learning-rate {rate:g}"
         )
 
     def conclude(self, run: Run) -> str:
@@ -118,7 +120,7 @@ class TaskModel(Trainee):
         if run.stop:
             return (
                 f"stopped at epoch {self._epoch} of {self._learning.epochs}: {run.folder}\n"
-                f"continue python -m rims_rl.tasks --resume {run.folder}"
+                f"continue python -m rims_rl.tasks --resume {shlex.quote(str(run.folder))}"
             )
         load_weights(run.folder / BEST_MODEL, self._model)
         metrics = write_results(run.folder, self._task, self._model, self.progress)

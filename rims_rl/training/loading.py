@@ -77,6 +77,13 @@ def load_trained(run: Path, checkpoint: str, device: str, normalize: str | None 
     ours = run.is_dir() or begun_with(folder) == "train"
     saved = read_yaml(folder / CONFIG) if ours and (folder / CONFIG).is_file() else {}
     scale = Path(normalize) if normalize else _scale_file(file)
+    was_scaled = saved or getattr(model, NORMALIZED, model._last_original_obs is not None)
+    if scale is not None and not (normalize or was_scaled):
+        warn(
+            f"{scale} is not used, as {file} was not trained under VecNormalize; "
+            f"--normalize {scale} uses it"
+        )
+        scale = None
     if scale is None:
         if saved.get("normalize_observations") or getattr(model, NORMALIZED, False):
             warn(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,11 +138,12 @@ class Agent(Trainee):
             return str(error)
         self._guard.restore()
         self._recorder.save()
+        folder = shlex.quote(str(self._folder))
         if isinstance(error, callbacks.DivergedError):
             rate = self._plan.ppo.learning_rate / 2
-            advice = f"with another setting, e.g. --resume {self._folder} --learning-rate {rate:g}"
+            advice = f"with another setting, e.g. --resume {folder} --learning-rate {rate:g}"
         else:
-            advice = f"when the environment is mended, with --resume {self._folder}"
+            advice = f"when the environment is mended, with --resume {folder}"
         return (
             f"{error}; the state before it is saved ({self._model.num_timesteps} steps): continue "
             f"{advice}"
@@ -169,11 +171,12 @@ class Agent(Trainee):
             if observation_scale(model.get_vec_normalize_env())
             else ""
         )
+        folder = shlex.quote(str(run.folder))
         return (
             f"{'stopped' if run.stop else 'done'} at {progress.timesteps:,} of {total:,} steps, "
             f"mean return {score}{best_text}: {run.folder}\n"
-            f"evaluate python -m rims_rl.evaluate {run.folder}\n"
-            f"continue python -m rims_rl.train --resume {run.folder}{more}{seen}"
+            f"evaluate python -m rims_rl.evaluate {folder}\n"
+            f"continue python -m rims_rl.train --resume {folder}{more}{seen}"
         )
 
     def close(self) -> None:

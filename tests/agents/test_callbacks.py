@@ -6,6 +6,7 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 import pytest
+import sb3_contrib
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
@@ -82,6 +83,14 @@ def test_no_statistics_without_rims():
     model, spy = model_for(core="lstm", core_kwargs={"hidden_size": 12}), Spy()
     model.set_logger(Logger(None, []))
     model.learn(16, [CoreStatistics(), spy])
+    assert not any(name.startswith("rim/") for name in spy.values)
+
+
+def test_a_policy_of_sb3_contrib_has_a_state_and_no_rims():
+    model, spy = sb3_contrib.RecurrentPPO("MlpLstmPolicy", "CartPole-v1", n_steps=16), Spy()
+    model.set_logger(Logger(None, []))
+    model.learn(16, [CoreStatistics(), spy])
+    assert 0 < spy.values["core/largest_state"] < 1
     assert not any(name.startswith("rim/") for name in spy.values)
 
 

@@ -417,6 +417,15 @@ def test_heads_of_ones_own_know_the_size_of_the_cores_output():
     policy.predict(VECTOR.sample())
 
 
+def test_a_single_environment_may_tell_one_number_for_episode_starts():
+    policy = MlpRimPolicy(VECTOR, spaces.Discrete(2), lambda _: 1e-3, core_kwargs=SMALL)
+    observation, told = VECTOR.sample(), cast(Any, True)
+    _, state = policy.predict(observation, None, np.ones(1, bool), deterministic=True)
+    _, same = policy.predict(observation, None, told, deterministic=True)
+    assert state is not None
+    np.testing.assert_array_equal(same, state)
+
+
 def test_a_state_of_other_environments_is_refused():
     policy = MlpRimPolicy(VECTOR, spaces.Discrete(2), lambda _: 1e-3, core_kwargs=SMALL)
     three = np.stack([VECTOR.sample() for _ in range(3)])

@@ -62,6 +62,16 @@ def random_play(env: VecEnv, steps: int, seed: int = 0) -> tuple[np.ndarray, ...
     return np.stack(observations), np.stack(rewards), np.stack(dones), np.array(infos)
 
 
+@pytest.mark.parametrize("actions", [[6, 0], [-1, 0], [0], [[0], [0]]])
+def test_an_action_that_the_game_does_not_have_is_refused(actions: list[Any]) -> None:
+    env = make_vec_env("PongNoFrameskip-v4", 2, 0, env_kwargs=BARE)
+    env.reset()
+    with pytest.raises(ValueError, match="actions must be 2 numbers from 0 to 5, got"):
+        env.step(np.array(actions))
+    env.step(np.array([5, 0]))
+    env.close()
+
+
 def pixel_difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     difference: np.ndarray = np.abs(one.astype(int) - other.astype(int))
     return difference
