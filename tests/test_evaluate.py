@@ -127,6 +127,16 @@ def test_success_rate_where_the_environment_has_one(tmp_path):
     assert len(imageio.mimread(video)) <= 5
 
 
+def test_a_model_is_found_by_the_name_it_was_saved_by_and_results_go_where_they_are_to(trained):
+    copy = trained.parent / "a model"
+    copy.with_suffix(".zip").write_bytes((trained / "model.zip").read_bytes())
+    argv = [str(copy), "--env", "CartPole-v1", "--episodes", "1"]
+    assert main([*argv, "--out", str(trained.parent / "found" / "here")]) == 0
+    (file,) = (trained.parent / "found" / "here").iterdir()
+    assert json.loads(file.read_text())["model"] == str(copy.with_suffix(".zip"))
+    assert not (trained.parent / "evaluations").exists()
+
+
 def test_results_are_there_before_a_video_that_is_interrupted(trained, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt

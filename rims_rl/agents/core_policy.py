@@ -100,6 +100,11 @@ class CorePolicy(RecurrentActorCriticPolicy):
                 "a shared core needs shared features: use shared_core=False "
                 "with share_features_extractor=False"
             )
+        if not isinstance(core_kwargs, Mapping | None):
+            raise ValueError(
+                "core_kwargs must be a dictionary of the core's options, such as dict(num_rims=6), "
+                f"got {type(core_kwargs).__name__}"
+            )
         self.core = core
         options = core_options(core)
         if misplaced := [n for n in kwargs if n in options and n not in POLICY_ARGUMENTS]:

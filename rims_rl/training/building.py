@@ -59,6 +59,8 @@ def make_env(
         return make_vec_env(env_id, n_envs, seed, env_kwargs=env_kwargs, **kwargs)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    except NotImplementedError as error:  # SB3's, about a space
+        raise UsageError(f"--env {env_id}: {error}") from None
 
 
 def make_training_env(plan: TrainPlan, seed: int) -> VecEnv:
@@ -171,7 +173,7 @@ def make_model(plan: TrainPlan, env: VecEnv) -> StockRecurrentPPO:
         zeros: Any = create_empty_array(model.observation_space, 1, np.zeros)
         model.policy.predict(zeros, deterministic=True)
         return model
-    except (AssertionError, NotImplementedError, IndexError) as error:  # SB3's, about a space
+    except (AssertionError, NotImplementedError, LookupError) as error:  # SB3's, about a space
         raise UsageError(f"--env {plan.env.env}: {error}") from None
     except TypeError as error:
         values = {**core.policy_kwargs, **core.core_kwargs}

@@ -48,6 +48,7 @@ class EvaluateOptions(PlayOptions):
 
     episodes: int = option(100, "whole games to play")
     video_steps: int = option(1500, "longest video, in agent steps")
+    out: str | None = option(None, "folder of the results; default: RUN/evaluations")
     track: Track = option("off", "Weights & Biases, as in training")
 
     def __post_init__(self) -> None:
@@ -85,7 +86,8 @@ def evaluate(request: EvaluateOptions) -> Path:
         check_video(Path(request.video))
     trained = load_trained(Path(request.run), request.checkpoint, request.device, request.normalize)
     env_id, kwargs = game_of(trained, request.env, request.env_kwargs)
-    check_writable(trained.folder)
+    folder = trained.folder / EVALUATIONS if request.out is None else Path(request.out)
+    check_writable(folder)
     env = make_games(trained, env_id, kwargs, min(request.episodes, MAX_ENVS), request.seed)
     if request.track != "off" and trained.env is None:
         raise UsageError(f"--track {request.track}: {trained.folder} is not a run folder")
@@ -97,7 +99,10 @@ def evaluate(request: EvaluateOptions) -> Path:
     env.close()
     summary = episodes.summary()
     _print_table(summary, env_id, trained)
-    file, result = _write(trained, env_id, kwargs, request, episodes, summary)
+    result = _result(trained, env_id, kwargs, request, episodes, summary)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name_of_results(trained, env_id)}.json"
+    write_text(file, json.dumps(result, indent=2) + "\n")
     print(f"written {file}", flush=True)
     if filming is not None:
         _film(trained, filming, env_id, request)
@@ -252,15 +257,15 @@ def _range(interval: Sequence[float] | None, form: str) -> str:
     return "" if interval is None else " .. ".join(form.format(end) for end in interval)
 
 
-def _write(
+def _result(
     trained: Trained,
     env_id: str,
     kwargs: dict[str, Any],
     request: EvaluateOptions,
     episodes: Episodes,
     summary: dict[str, Any],
-) -> tuple[Path, dict[str, Any]]:
-    result = {
+) -> dict[str, Any]:
+    return {
         "env": env_id,
         "env_kwargs": kwargs,
         "trained_in": trained.env,
@@ -276,11 +281,6 @@ def _write(
         **dataclasses.asdict(episodes),
         "environment": describe_environment(),
     }
-    folder = trained.folder / EVALUATIONS
-    folder.mkdir(exist_ok=True)
-    file = folder / f"{name_of_results(trained, env_id)}.json"
-    write_text(file, json.dumps(result, indent=2) + "\n")
-    return file, result
 
 
 def _track(track: Track, folder: Path, env_id: str, result: Mapping[str, Any]) -> None:

@@ -63,7 +63,10 @@ def load_trained(run: Path, checkpoint: str, device: str, normalize: str | None 
         UsageError: there is no such model, or it cannot be read.
     """
     if not run.exists():
-        raise UsageError(f"no such run folder or model: {run}")
+        named_as_saved = run.with_name(f"{run.name}.zip")  # SB3 adds the ending
+        if not named_as_saved.is_file():
+            raise UsageError(f"no such run folder or model: {run}")
+        run = named_as_saved
     if run.is_file() and checkpoint != "final":
         raise UsageError(f"--checkpoint {checkpoint}: {run} is a model, not the folder of a run")
     file = run if run.is_file() else _model_file(run, checkpoint)

@@ -364,6 +364,7 @@ def test_images_are_taken_as_they_are_without_normalization(space, tmp_path):
         (MlpRimPolicy, {"core": "rn"}, "unknown core 'rn'"),
         (MlpRimPolicy, {"core": None}, "given by its name, one of rim, lstm"),
         (MlpRimPolicy, {"core": rims_rl.RIM}, "given by its name"),
+        (MlpRimPolicy, {"core_kwargs": rims_rl.RIMConfig(4, 12)}, "a dictionary of the core's"),
         (MlpRimPolicy, {"num_rims": 3}, "give it in core_kwargs=dict(num_rims=3)"),
         (MlpRimPolicy, {"core_kwargs": {"num_active": "2"}}, "num_active must be a whole number"),
         (MlpRimPolicy, {"lstm_hidden_size": 64}, "use core='lstm'"),

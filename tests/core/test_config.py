@@ -65,6 +65,7 @@ def test_values_are_shared_out_to_heads():
         ({"num_active": 7}, ["num_active", "got 7"]),
         ({"comm_heads": 1.5}, ["comm_heads must be a whole number of at least 1, got 1.5"]),
         ({"num_active": 1.5}, ["num_active must be a whole number"]),
+        ({"num_rims": True}, ["num_rims must be a whole number of at least 1, got True"]),
         ({"num_rims": 0}, ["num_rims must be a whole number of at least 1"]),
         ({"comm_top_k": 9}, ["comm_top_k"]),
         ({"comm_top_k": 2.0}, ["comm_top_k must be a whole number"]),

@@ -231,6 +231,33 @@ def test_a_value_that_does_not_work_is_named() -> None:
         built(env="CartPole-v1", policy_kwargs={"net_arch": 64})
 
 
+class Odd(gym.Env[Any, Any]):
+    """Shows nothing but an observation of a space that SB3 does not take."""
+
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, space: spaces.Space[Any]) -> None:
+        self.observation_space = space
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (spaces.Dict({"a.b": spaces.Box(0, 1, (2,))}), "--env Odd-v0: .*module name"),
+        (spaces.Dict({"a": spaces.Dict({"b": spaces.Box(0, 1, (2,))})}), "--env Odd-v0: Nested"),
+    ],
+)
+def test_a_space_that_sb3_does_not_take_is_named_in_a_line(
+    space: spaces.Space[Any], words: str
+) -> None:
+    gym.register("Odd-v0", lambda **_: Odd(space))
+    try:
+        with pytest.raises(UsageError, match=words):
+            built(env="Odd-v0")
+    finally:
+        gym.registry.pop("Odd-v0")
+
+
 def test_a_box_as_wide_as_floats_are_is_no_reason_to_refuse() -> None:
     """Whatever a sample of such a space gives: environments show other numbers."""
     widest = float(np.finfo(np.float32).max)
