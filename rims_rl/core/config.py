@@ -194,7 +194,9 @@ class RIMConfig:
         read_null: whether the null row takes part in what a RIM reads: an active RIM then reads
             the input times its attention on it (the paper). Otherwise it reads the input in full,
             or the mean of its rows weighed by attention, and the null row, which counts as often
-            as there are rows, takes part in the choice of active RIMs alone.
+            as there are rows, takes part in the choice of active RIMs alone. Where as many RIMs
+            are active as there are, there is no choice: queries and keys of one row then do nothing
+            and learn nothing, though they are counted.
         comm_gate_bias: bias of the gate of ``"bounded"`` and ``"gated"`` at the start.
         comm_output_map: whether what the heads read goes through a map to become the message;
             otherwise it is the message. By default only where their sizes differ; the published
