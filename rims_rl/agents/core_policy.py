@@ -450,7 +450,7 @@ class MultiInputRimPolicy(CorePolicy):
             "features_extractor_class", self.extractor_for(observation_space)
         )
         if extractor is CombinedExtractor:
-            _check_combined(observation_space)
+            _check_combined(observation_space, kwargs.get("normalize_images", True))
         if extractor is GridExtractor and (ignored := GridExtractor.not_read(observation_space)):
             given = kwargs.get("features_extractor_kwargs") or {}
             kwargs["features_extractor_class"] = AppendingExtractor
@@ -465,7 +465,7 @@ class MultiInputRimPolicy(CorePolicy):
         return GridExtractor if GridExtractor.fits(space) else CombinedExtractor
 
 
-def _check_combined(space: spaces.Dict) -> None:
+def _check_combined(space: spaces.Dict, normalize_images: bool) -> None:
     """Raises a ValueError for what SB3's `CombinedExtractor` stumbles over."""
     for name, entry in space.spaces.items():
         if isinstance(entry, spaces.Text):
@@ -473,7 +473,8 @@ def _check_combined(space: spaces.Dict) -> None:
                 f"observation {name!r} is text, which no policy reads: rims_rl.make_vec_env gives "
                 "MiniGrid's missions as numbers; other environments need a wrapper"
             )
-        if is_image_space(entry) and sorted(entry.shape or ())[1] < SMALLEST_IMAGE:
+        is_image = is_image_space(entry, normalized_image=not normalize_images)
+        if is_image and sorted(entry.shape or ())[1] < SMALLEST_IMAGE:
             raise ValueError(
                 f"observation {name!r} is an image of {entry.shape}, and SB3's CNN needs at least "
                 f"{SMALLEST_IMAGE} x {SMALLEST_IMAGE}: pass features_extractor_class"

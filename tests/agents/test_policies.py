@@ -502,16 +502,17 @@ def test_arguments_of_sb3_are_given_by_name(policy):
 
 
 @pytest.mark.parametrize(
-    ("entry", "words"),
+    ("entry", "options", "words"),
     [
-        (spaces.Box(0, 255, (3, 7, 7), np.uint8), "image of .* at least 36 x 36"),
-        (spaces.Text(9), "is text"),
+        (spaces.Box(0, 255, (3, 7, 7), np.uint8), {}, "image of .* at least 36 x 36"),
+        (spaces.Box(0, 1, (3, 7, 7)), {"normalize_images": False}, "image of .* at least 36 x"),
+        (spaces.Text(9), {}, "is text"),
     ],
 )
-def test_what_combined_features_stumble_over_is_named(entry, words):
+def test_what_combined_features_stumble_over_is_named(entry, options, words):
     space = spaces.Dict(seen=entry, more=VECTOR)
     with pytest.raises(ValueError, match=f"'seen' {words}|'seen' is an {words}"):
-        MultiInputRimPolicy(space, spaces.Discrete(2), lambda _: 1e-3)
+        MultiInputRimPolicy(space, spaces.Discrete(2), lambda _: 1e-3, **options)
 
 
 @pytest.mark.parametrize("core", ["rim", "gru"])
