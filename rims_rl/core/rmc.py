@@ -30,8 +30,9 @@ class RMC(Core):
         m_i <- sigmoid(f_i + 1) * m_i + sigmoid(i_i) * g_i,  h_i <- sigmoid(o_i) * tanh(m_i)
 
     All weights are shared by the slots. The paper leaves open how a slot differs from the next at
-    the start; as its published code, we start from rows of the identity. The state's c is the
-    memory's distance from there, so that zeros are the start for this core, too.
+    the start; as its published code, we start from rows of the identity, so slots beyond F stay
+    equal to one another: have no more slots than units in each. The state's c is the memory's
+    distance from there, so that zeros are the start for this core, too.
 
     Args:
         input_size: features D.
