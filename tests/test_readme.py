@@ -30,10 +30,14 @@ def test_the_python_examples_run(tmp_path, monkeypatch):
 
 
 def test_every_file_it_names_is_there():
-    names = re.findall(r"\]\((?!http|#)([^)#]+)", README)
-    assert names
-    for name in names:
+    links = re.findall(r"\]\((?!http|#)([^)#]+)(?:#([^)]+))?\)", README)
+    assert links
+    for name, anchor in links:
         assert (ROOT / name).exists(), name
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings]
+            assert anchor in anchors, f"{name}#{anchor}"
 
 
 def test_every_logged_metric_is_explained(tmp_path):
