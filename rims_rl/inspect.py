@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,9 @@ def _inspect(arguments: Sequence[str]) -> int:
     default = trained.folder / "inspection" / name_of_results(trained, env_id)
     out = default if options.out is None else Path(options.out)
     create_folder(out, "--out")
-    if video is None:
-        trace = trace_game(stage, options.steps)
-    else:
-        with film(video, FPS[family_of(env_id)]) as shoot:
-            trace = trace_game(stage, options.steps, shoot)
+    filming = nullcontext() if video is None else film(video, FPS[family_of(env_id)])
+    with filming as shoot:
+        trace = trace_game(stage, options.steps, shoot)
     scores = scores_without(stage, options.episodes) if options.episodes else None
     summaries = None if scores is None else _summaries(scores)
     title = f"{env_id}, {trained.folder.name}/{trained.file.name}"

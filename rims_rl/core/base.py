@@ -105,14 +105,16 @@ def check_tensors(x: object, state: object, episode_starts: object) -> None:
     """
     if isinstance(x, PackedSequence):
         raise TypeError("x must be a tensor (T, B, D), no PackedSequence: pad to one length")
-    if state is not None and not (isinstance(state, Sequence) and len(state) == 2):
-        raise ValueError("state must be a pair (h, c)")
-    h, c = state or (None, None)
-    named = {"state h": h, "state c": c, "episode_starts": episode_starts}
-    given = {"x": x, **{name: part for name, part in named.items() if part is not None}}
-    if state is not None and (h is None or c is None):
-        raise TypeError("state must be a pair of tensors (h, c), or None")
-    for name, part in given.items():
+    named = {"x": x}
+    if state is not None:
+        if not (isinstance(state, Sequence) and len(state) == 2):
+            raise ValueError("state must be a pair (h, c)")
+        if any(part is None for part in state):
+            raise TypeError("state must be a pair of tensors (h, c), or None")
+        named["state h"], named["state c"] = state
+    if episode_starts is not None:
+        named["episode_starts"] = episode_starts
+    for name, part in named.items():
         if not isinstance(part, Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(part).__name__}: torch.as_tensor")
 

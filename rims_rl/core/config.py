@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal, get_args
 
 from rims_rl.core.forms import COMMUNICATIONS, SELECTIONS, WITHOUT_GRADIENT
 from rims_rl.core.named import Named
-from rims_rl.core.sizes import check_divisible
+from rims_rl.core.sizes import check_divisible, check_positive, is_whole
 
 InputAttention = Literal["null", "competition"]
 ReadInactive = Literal["state", "candidate"]
@@ -288,8 +288,7 @@ class RIMConfig:
 
     def _check_up_to_rims(self, name: str) -> None:
         value: Any = getattr(self, name)
-        is_whole = isinstance(value, Integral)
-        if is_whole and not 1 <= value <= self.num_rims:
+        if is_whole(value) and not 1 <= value <= self.num_rims:
             raise ValueError(
                 f"{name} must be between 1 and num_rims ({self.num_rims}), got {value}"
             )
@@ -305,9 +304,7 @@ class RIMConfig:
 
     def _check_positive(self, *names: str) -> None:
         for name in names:
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+            check_positive(name, getattr(self, name))
 
     def _resolve_choices(self) -> None:
         for name in ("variant", "dynamics", "backend"):

@@ -6,8 +6,8 @@ Axes: T time, B batch, M = T * B, K RIMs, H units per RIM, D input features, R i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
-from numbers import Integral
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +38,7 @@ from rims_rl.core.scan.operation import (
     scan,
     score_scale,
 )
+from rims_rl.core.sizes import is_whole
 from rims_rl.core.tracing import is_exporting
 
 
@@ -108,7 +109,7 @@ class RIM(Core):
             ValueError: there is no such RIM, fewer than num_active would be left, or all are
                 always active because there is no input attention.
         """
-        if not all(isinstance(k, Integral) and not isinstance(k, bool) for k in rims):
+        if not all(map(is_whole, rims)):
             raise ValueError(f"RIMs are held by their numbers, got {list(rims)}")
         config, held = self.config, sorted(set(rims))
         if held and self.input_attention is None:
@@ -183,10 +184,7 @@ class RIM(Core):
         """RIMs held inactive, starts that learn, hooks on the parts: kernels know none of them."""
         holds_some = self.input_attention is not None and self.input_attention.held is not None
         starts_learn = keep is not None and keep.requires_grad
-        return holds_some or starts_learn or any(map(_has_hooks, self._parts()))
-
-    def _parts(self) -> Iterable[torch.nn.Module]:
-        return (part for part in self.modules() if part is not self)
+        return holds_some or starts_learn or any(map(_has_hooks, islice(self.modules(), 1, None)))
 
     def _run_without_batch(
         self, x: Tensor, state: State | None, episode_starts: Tensor | None, return_info: bool

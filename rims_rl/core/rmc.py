@@ -6,14 +6,13 @@ Axes: T time, B batch, D input features, N slots, F units per slot, S = N * F hi
 from __future__ import annotations
 
 import math
-from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
 from rims_rl.core.base import Core, keep_factors
 from rims_rl.core.dynamics import State
-from rims_rl.core.sizes import check_divisible
+from rims_rl.core.sizes import check_divisible, check_positive
 
 #: Constant added to the forget gate, the paper's b~ (1 in its published code).
 FORGET_BIAS = 1.0
@@ -103,8 +102,7 @@ def check_rmc_sizes(hidden_size: int, slots: int, heads: int) -> None:
     Raises:
         ValueError: the message names sizes that work.
     """
-    for name, value in {"slots": slots, "heads": heads}.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    check_positive("slots", slots)
+    check_positive("heads", heads)
     unit = slots * heads
     check_divisible(hidden_size, unit, f"slots {slots} x heads {heads} = {unit}")

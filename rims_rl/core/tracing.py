@@ -22,9 +22,14 @@ def is_exporting() -> bool:
     return bool(told())
 
 
+def is_plain(x: Tensor) -> bool:
+    """Tells whether `x` is of torch's own classes, whose numbers lie where it says."""
+    return type(x) in (Tensor, Parameter)
+
+
 def is_transformed(x: Tensor) -> bool:
     """Tells whether `x` stands for something else: in `torch.func`, or of a class of its own."""
-    if type(x) not in (Tensor, Parameter):
+    if not is_plain(x):
         return True
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return True

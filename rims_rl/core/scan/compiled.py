@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from rims_rl.core.attention import SPARSIFY_EPSILON
 from rims_rl.core.scan.operation import FORMS, ScanInputs, ScanRecord, ScanSpec
+from rims_rl.core.tracing import is_plain
 
 _SIZES = (
     "steps", "batch", "num_rims", "rim_size", "gates", "input_heads", "num_active", "comm_heads",
@@ -149,12 +149,14 @@ def _check_types(inputs: ScanInputs) -> None:
     """Raises a ValueError where types are mixed: a pointer does not say what it points to."""
     expected = inputs.gates_in.dtype
     for name, tensor in zip(inputs._fields, inputs, strict=True):
-        if tensor is not None and type(tensor) not in (Tensor, Parameter):
+        if tensor is None:
+            continue
+        if not is_plain(tensor):
             raise ValueError(
                 f"{name} is a {type(tensor).__name__}, whose numbers only torch knows: use "
                 "backend='reference'"
             )
-        if tensor is not None and (tensor.dtype != expected or tensor.device.type != "cpu"):
+        if tensor.dtype != expected or tensor.device.type != "cpu":
             raise ValueError(
                 f"{name} must be {expected} on the CPU like the input, "
                 f"got {tensor.dtype} on {tensor.device}"
